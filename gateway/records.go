@@ -1,0 +1,226 @@
+package gateway
+
+import "time"
+
+// Batch is the shared part of the messages one submission became. It is written once, at acceptance.
+type Batch struct {
+	Account       AccountID
+	ID            BatchID
+	Credential    string
+	Door          Door
+	RemoteIP      string
+	TraceID       string
+	Channel       string
+	Class         string
+	Brand         string
+	RecipientType string
+	Reason        string
+	From          string
+	Text          string // template
+	Subject       string
+	HTML          string
+	ReplyTo       string
+	Headers       map[string]string
+	Body          BodyRef
+	Raw           *RawSMS
+	Encoding      string
+	Receipt       Receipt
+	Priority      byte
+
+	SourceTON, SourceNPI, DestTON, DestNPI byte
+
+	Count      int       // recipients stored, dropped ones included
+	SendAt     time.Time // when due; Created for an immediate one
+	ValidUntil time.Time
+}
+
+// Ref names the batch.
+func (b *Batch) Ref() BatchRef { return BatchRef{b.Account, b.ID} }
+
+// Created is when the batch was accepted (to the millisecond).
+func (b *Batch) Created() time.Time { return b.ID.Time() }
+
+// Lane is the lane its messages travel in.
+func (b *Batch) Lane() Lane { return LaneOf(b.Class) }
+
+// Recipient is the stored part of one message: written at acceptance, never changed.
+type Recipient struct {
+	Address  string // normalised: +905…, or a lower-case mail address
+	Ref      string
+	Vars     []Var
+	Segments uint8
+	Encoding uint8 // sms.Encoding chosen at acceptance
+	State    State // StateQueued, StateScheduled, StateHeld or StateDropped
+	Code     Code  // why dropped or held
+}
+
+// Segment is what became of one part of a message at the operator.
+type Segment struct {
+	State      State  // StateNone: not answered; StateSent: taken; final ones from receipts
+	OperatorID string // as normalised for the operator
+	Err        string // err field or command_status of a refusal
+}
+
+// Progress is the changing part of one message, absent until something happened to it after acceptance.
+type Progress struct {
+	State    State
+	Code     Code
+	Attempts uint16
+	Operator string    // that has or had it
+	Updated  time.Time // of the last change
+	NextAt   time.Time // when held: looked at again
+	Sent     time.Time // when the operator took the last segment
+	Open     bool      // an intent is open: it may have left
+	Bind     string    // the bind of the open intent
+	Refunded bool
+	Segments []Segment
+	// Decisions points at the decision records of the message after its acceptance, oldest first.
+	Decisions []DecisionRef
+}
+
+// Kinds of decision records.
+type DecisionKind uint8
+
+// The moments at which something is decided about a recipient.
+const (
+	DecisionAccept DecisionKind = iota + 1 // at the door
+	DecisionIntent                         // just before hand-off
+	DecisionHold
+	DecisionDrop
+	DecisionRefuse // at the door, nothing stored (RCPT)
+)
+
+func (k DecisionKind) String() string {
+	switch k {
+	case DecisionAccept:
+		return "accept"
+	case DecisionIntent:
+		return "intent"
+	case DecisionHold:
+		return "hold"
+	case DecisionDrop:
+		return "drop"
+	case DecisionRefuse:
+		return "refuse"
+	}
+	return "none"
+}
+
+// Decision is why a message may or may not go, with the consent it rests on. It is appended, never overwritten (P4).
+type Decision struct {
+	Message MessageID
+	Kind    DecisionKind
+	Verdict string // send, hold, drop
+	Rule    string // of package iys, or a rule of the gateway (sender, quiet_hours, validity, cancelled …)
+	At      time.Time
+	Policy  uint16 // policy version
+
+	// The consent used, where there was one.
+	Status        string
+	Source        string
+	Where         string // mirror, live, declaration, none
+	ConsentDate   time.Time
+	TransactionID string
+	Age           time.Duration // how old the knowledge was
+	Words         []string      // promotional words found
+	Address       string        // only of refused recipients, which have no message
+}
+
+// DecisionRef points at a decision: the day (Istanbul, days since 1970) and sequence of its chain record, and its place in it.
+type DecisionRef struct {
+	Day uint32
+	Seq uint32
+	Pos uint16
+}
+
+// DueRef names messages of one batch that wait together: the recipients [First, First+Count) of the batch.
+type DueRef struct {
+	Account AccountID
+	Batch   BatchID
+	First   uint32
+	Count   uint32
+	Due     time.Time // millisecond resolution; part of the index key
+	Lane    Lane
+}
+
+// Work is what hand-off needs of the messages of one DueRef.
+type Work struct {
+	Ref        DueRef
+	Batch      *Batch
+	Recipients []Recipient // of Ref, in order
+	Progress   []Progress  // the same length; zero where nothing happened yet
+}
+
+// Acceptance is everything one accepted submission writes in its accepting commit.
+type Acceptance struct {
+	Batch      Batch
+	Recipients []Recipient
+	Decisions  []Decision // one per recipient, same order
+	Refused    []Decision // of recipients without a message
+	Credits    int64
+	Segments   int64
+	// Idempotency, when set, is stored with Answer; the commit fails with CodeIdempotencyMismatch or answers the stored one.
+	Idempotency *IdempotencyKey
+	Answer      []byte
+	// PartIDs maps further ids given to the client (parts of a long message) to this message.
+	PartIDs []string
+}
+
+// Block stops class commercial for (brand, channel, address), whatever the recipient type and mode.
+type Block struct {
+	Account AccountID `json:"-"`
+	Brand   string    `json:"brand"`
+	Channel string    `json:"channel"` // MESAJ, EPOSTA
+	Address string    `json:"address"`
+	Route   string    `json:"route"`
+	Source  string    `json:"source"`
+	At      time.Time `json:"at"`
+	Review  bool      `json:"review,omitempty"`
+}
+
+// Inbound is one message from a handset (MO).
+type Inbound struct {
+	ID       string    `json:"id"`
+	Account  AccountID `json:"-"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Text     string    `json:"text"`
+	Brand    string    `json:"brand,omitempty"`
+	Keyword  string    `json:"keyword,omitempty"`
+	Kind     string    `json:"kind"`             // message, optout, optin
+	Brands   []string  `json:"brands,omitempty"` // brands an opt-out was applied to
+	Operator string    `json:"operator,omitempty"`
+	At       time.Time `json:"at"`
+	Partial  bool      `json:"partial,omitempty"` // parts were missing
+}
+
+// Event is one notice owed to the customer's webhook.
+type Event struct {
+	ID      string    `json:"id"`
+	Account AccountID `json:"-"`
+	Type    string    `json:"type"` // message.final, inbound, optout.owed, credit.low
+	At      time.Time `json:"at"`
+	Body    []byte    `json:"-"` // JSON
+	Tries   int       `json:"tries"`
+	NextAt  time.Time `json:"nextAt"`
+	LastErr string    `json:"lastError,omitempty"`
+}
+
+// ReceiptDue is one delivery receipt or MO owed to an SMPP client.
+type ReceiptDue struct {
+	Seq     uint64 // order within the account
+	Account AccountID
+	Message MessageID // zero for an MO
+	Part    string    // id of the part the client holds; empty: the message's
+	System  string    // system_id of the credential that submitted
+	// Receipt
+	State                                  State
+	Code                                   Code
+	Err                                    string
+	From, To                               string // as submitted
+	Submitted                              time.Time
+	Done                                   time.Time
+	SourceTON, SourceNPI, DestTON, DestNPI byte
+	// MO
+	MO *Inbound
+}

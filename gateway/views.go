@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// MessageView is one message as its owner sees it.
+type MessageView struct {
+	ID         MessageID     `json:"id"`
+	Batch      BatchRef      `json:"batch"`
+	Ref        string        `json:"ref,omitempty"`
+	Channel    string        `json:"channel"`
+	Class      string        `json:"class"`
+	Brand      string        `json:"brand,omitempty"`
+	From       string        `json:"from"`
+	To         string        `json:"to"`
+	State      State         `json:"state"`
+	Code       Code          `json:"code,omitempty"`
+	Segments   []SegmentView `json:"segments,omitempty"`
+	Parts      int           `json:"parts"`
+	Encoding   string        `json:"encoding,omitempty"`
+	Attempts   int           `json:"attempts"`
+	Operator   string        `json:"operator,omitempty"`
+	Created    time.Time     `json:"created"`
+	SendAt     time.Time     `json:"sendAt"`
+	ValidUntil time.Time     `json:"validUntil"`
+	Updated    time.Time     `json:"updated"`
+	NextAt     time.Time     `json:"nextAt,omitzero"`
+	Timeline   []Moment      `json:"timeline,omitempty"`
+}
+
+// SegmentView is one part of a message.
+type SegmentView struct {
+	State      State  `json:"state"`
+	OperatorID string `json:"operatorId,omitempty"`
+	Error      string `json:"error,omitempty"`
+}
+
+// Moment is one entry of a timeline.
+type Moment struct {
+	At    time.Time `json:"at"`
+	State State     `json:"state"`
+	Code  Code      `json:"code,omitempty"`
+	Note  string    `json:"note,omitempty"`
+}
+
+// DecisionView is one decision record with its place in the chain.
+type DecisionView struct {
+	Kind          string    `json:"kind"`
+	Verdict       string    `json:"verdict"`
+	Rule          string    `json:"rule"`
+	At            time.Time `json:"at"`
+	Policy        int       `json:"policyVersion"`
+	Status        string    `json:"status,omitempty"`
+	Source        string    `json:"source,omitempty"`
+	Where         string    `json:"where,omitempty"`
+	ConsentDate   time.Time `json:"consentDate,omitzero"`
+	TransactionID string    `json:"transactionId,omitempty"`
+	AgeSeconds    int64     `json:"ageSeconds,omitempty"`
+	Words         []string  `json:"words,omitempty"`
+	Day           string    `json:"day"`
+	Seq           uint32    `json:"seq"`
+	Hash          string    `json:"hash"` // SHA-256 of the chain record, hex
+}
+
+// BatchView is a batch with its counts, taken at the moment of asking.
+type BatchView struct {
+	ID         BatchRef       `json:"id"`
+	Channel    string         `json:"channel"`
+	Class      string         `json:"class"`
+	Brand      string         `json:"brand,omitempty"`
+	From       string         `json:"from"`
+	Created    time.Time      `json:"created"`
+	SendAt     time.Time      `json:"sendAt"`
+	ValidUntil time.Time      `json:"validUntil"`
+	Count      int            `json:"count"`
+	Paused     bool           `json:"paused"`
+	Cancelled  bool           `json:"cancelled"`
+	States     map[string]int `json:"states"`
+	Reasons    map[string]int `json:"reasons"`
+}
+
+// MessageFilter narrows a list of messages; zero fields do not filter.
+type MessageFilter struct {
+	Batch  BatchRef
+	State  State
+	To     string // exact, normalised
+	Since  time.Time
+	Cursor string
+	Limit  int // default 50, at most 500
+}
+
+// Page is one page of a list; an empty Next means the end.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Balance is an account's credits.
+type Balance struct {
+	Credits int64 `json:"credits"`
+	Charged int64 `json:"charged"` // ever
+	Refund  int64 `json:"refunded"`
+	Added   int64 `json:"added"`
+	Warning int64 `json:"warning,omitempty"`
+}
+
+// WebhookView is the customer's side of a webhook: the secret is shown once, when set.
+type WebhookView struct {
+	URL     string   `json:"url"`
+	Events  []string `json:"events,omitempty"`
+	Paused  bool     `json:"paused,omitempty"`
+	Secret  string   `json:"secret,omitempty"`
+	Pending int      `json:"pending"` // events waiting
+	LastErr string   `json:"lastError,omitempty"`
+}
+
+// ImportView is the state of a consent import.
+type ImportView struct {
+	ID       string    `json:"id"`
+	Brand    string    `json:"brand"`
+	Mode     string    `json:"mode"`  // verify, register
+	State    string    `json:"state"` // running, done, failed
+	Rows     int       `json:"rows"`
+	Good     int       `json:"good"`
+	Bad      int       `json:"bad"`
+	Approved int       `json:"approved"` // verify: addresses with ONAY at İYS
+	Error    string    `json:"error,omitempty"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+}
+
+// ImportRequest starts a consent import.
+type ImportRequest struct {
+	Brand, Channel, RecipientType, Mode string
+	File                                io.Reader // CSV
+	Name                                string
+}
+
+// Reader is the customer's view of what is stored. Every method is confined to the account given; what belongs to another
+// account is CodeNotFound.
+type Reader interface {
+	Message(ctx context.Context, a AccountID, id MessageID) (MessageView, error)
+	Decisions(ctx context.Context, a AccountID, id MessageID) ([]DecisionView, error)
+	Messages(ctx context.Context, a AccountID, f MessageFilter) (Page[MessageView], error)
+	Batch(ctx context.Context, a AccountID, ref BatchRef) (BatchView, error)
+	Inbound(ctx context.Context, a AccountID, cursor string, limit int) (Page[Inbound], error)
+	Balance(ctx context.Context, a AccountID) (Balance, error)
+}
+
+// Steering stops and resumes what has not left. CodeTooLate when there is nothing left to stop.
+type Steering interface {
+	CancelBatch(ctx context.Context, a AccountID, ref BatchRef) (cancelled int, err error)
+	PauseBatch(ctx context.Context, a AccountID, ref BatchRef) error
+	ResumeBatch(ctx context.Context, a AccountID, ref BatchRef) error
+	CancelMessage(ctx context.Context, a AccountID, id MessageID) error
+	// ReplaceMessage gives a waiting single message a new text and times (SMPP replace_sm); consent and length are judged again.
+	ReplaceMessage(ctx context.Context, p *Principal, id MessageID, text string, sendAt time.Time, validFor time.Duration) error
+}
+
+// Webhooks are the customer's webhook settings.
+type Webhooks interface {
+	Webhook(ctx context.Context, a AccountID) (WebhookView, error)
+	// PutWebhook stores the settings and returns them with the secret when it was made anew.
+	PutWebhook(ctx context.Context, a AccountID, w WebhookView) (WebhookView, error)
+}
+
+// Imports run consent files.
+type Imports interface {
+	StartImport(ctx context.Context, p *Principal, r ImportRequest) (ImportView, error)
+	Import(ctx context.Context, a AccountID, id string) (ImportView, error)
+	// ImportErrors writes the refused rows as CSV in the format of the input.
+	ImportErrors(ctx context.Context, a AccountID, id string, w io.Writer) error
+}
