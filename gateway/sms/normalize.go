@@ -9,10 +9,11 @@ import (
 // their combining mark are composed (s + U+0327 → ş; i + U+0307, which other
 // systems make of İ, → i), and, if p asks for it, typographic characters are
 // replaced. Letters are not transliterated here, since EncodingAuto may keep
-// them. A text that needs no change is returned as it is, without a copy.
+// them. A text that needs no change, or is not UTF-8, is returned as it is,
+// without a copy.
 func Normalize(text string, p Policy) string {
 	typo := p.Typographic || p.Transliterate || p.Encoding == GSM7Translit
-	if plain(text, typo) {
+	if plain(text, typo) || !utf8.ValidString(text) {
 		return text
 	}
 	return rewrite(text, typo)
@@ -41,8 +42,8 @@ func plain(text string, typo bool) bool {
 	return true
 }
 
-// rewrite composes and, if typo, replaces. Invalid UTF-8 is copied, so that
-// the encoder finds and reports it.
+// rewrite composes and, if typo, replaces. text is valid UTF-8: dropping an
+// octet from the middle of a broken one could make a character of the rest.
 func rewrite(text string, typo bool) string {
 	out := make([]byte, 0, len(text))
 	last := -1 // where the last character written starts, -1 if none can take a mark
@@ -58,18 +59,18 @@ func rewrite(text string, typo bool) string {
 			}
 		}
 		if typo {
+			if r == '\r' && !strings.HasPrefix(text[i:], "\n") {
+				r, chunk = '\n', "\n" // a line break of its own; CR LF becomes LF below
+			}
 			if to, ok := typographic(r); ok {
-				if r != '\r' || strings.HasPrefix(text[i:], "\n") {
+				if to != "" { // what vanishes does not part a letter from its mark
 					out = append(out, to...)
 					last = -1
-					continue
 				}
+				continue
 			}
 		}
 		last = len(out)
-		if r == utf8.RuneError && size == 1 {
-			last = -1
-		}
 		out = append(out, chunk...)
 	}
 	return string(out)
@@ -95,22 +96,21 @@ var composed = map[rune]string{
 
 // compose returns the letter that base and mark make, or 0.
 func compose(base, mark rune) rune {
-	var prev rune
-	for i, r := range composed[mark] {
-		if prev == base && prev != 0 {
+	from := rune(-1)
+	for _, r := range composed[mark] {
+		switch {
+		case from < 0:
+			from = r
+		case from == base:
 			return r
-		}
-		if i == 0 || prev == 0 {
-			prev = r
-		} else {
-			prev = 0
+		default:
+			from = -1
 		}
 	}
 	return 0
 }
 
-// typographic returns the plain form of r and whether r has one. The carriage
-// return is dropped only before a line feed; the caller looks.
+// typographic returns the plain form of r and whether r has one.
 func typographic(r rune) (string, bool) {
 	switch r {
 	case '“', '”', '„', '‟', '«', '»', '″', '〝', '〞':
@@ -133,7 +133,7 @@ func typographic(r rune) (string, bool) {
 	switch {
 	case r >= 0x2000 && r <= 0x200A:
 		return " ", true
-	case r < 0x20: // '\r' too: see above
+	case r < 0x20: // '\r' of a CR LF too
 		return "", true
 	case r >= 0x80 && r < 0xA0 || r >= 0x202A && r <= 0x202E:
 		return "", true
@@ -163,7 +163,7 @@ var translit = func() map[rune]byte {
 }()
 
 // Transliterate replaces letters outside the GSM alphabet by plain ones
-//; what has no plain form stays.
+// ; what has no plain form stays.
 func Transliterate(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x80 || costOf(r)&noGSM7 == 0 {
