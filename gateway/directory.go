@@ -93,6 +93,7 @@ type Number struct {
 	Keyword string    `json:"keyword,omitempty"` // folded; empty: the whole number
 	Account AccountID `json:"account"`
 	Brand   string    `json:"brand,omitempty"`
+	System  string    `json:"system,omitempty"` // system_id that gets its messages as deliver_sm
 }
 
 // CredentialKind is where a credential works.

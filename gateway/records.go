@@ -164,6 +164,28 @@ type Acceptance struct {
 	Answer      []byte
 	// PartIDs maps further ids given to the client (parts of a long message) to this message.
 	PartIDs []string
+	// Parts, when set, is consumed: the stored parts of the long message disappear in the accepting commit.
+	Parts *PartSet
+}
+
+// PartSet names the parts of one long message that a client sends piece by piece (SMPP): they may come over several binds.
+type PartSet struct {
+	Account   AccountID
+	Source    string
+	Dest      string
+	Reference uint16
+	Wide      bool // a 16-bit reference: another set than the same number in 8 bits
+	Total     byte
+}
+
+// Part is one piece, stored and acknowledged with its own id before the others have come.
+type Part struct {
+	Set    PartSet
+	Seq    byte   // 1 to Set.Total
+	ID     string // given to the client in submit_sm_resp
+	System string // system_id of the bind it came over
+	At     time.Time
+	PDU    []byte // the submit_sm body as received
 }
 
 // Block stops class commercial for (brand, channel, address), whatever the recipient type and mode.

@@ -107,6 +107,11 @@ type Submission struct {
 	// ReceiptAddr is how the client wrote source and destination, swapped into its receipts.
 	SourceTON, SourceNPI, DestTON, DestNPI byte
 
+	// ID, when set, is the batch id to use: the id was given to the client before (first part of a long message).
+	ID BatchID
+	// Parts is the set of stored parts this submission was put together from; it is consumed by the accepting commit.
+	Parts *PartSet
+
 	DryRun      bool
 	Idempotency *IdempotencyKey
 	TraceID     string // request id, for the log

@@ -1,0 +1,366 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"izinli/gateway"
+)
+
+// Intent says that a message is about to leave over an operator.
+type Intent struct {
+	Message  gateway.MessageID
+	Operator string
+	Segments int
+	Again    bool // an intent that is open already is taken over (in doubt, handed off again)
+	Decision gateway.Decision
+}
+
+// OpenIntents writes the intents and returns after their sync; only then may the messages leave. ok[i] is false for a message
+// that was stopped meanwhile (cancelled, final) and must not leave.
+func (s *Store) OpenIntents(_ context.Context, intents []Intent) (ok []bool, err error) {
+	ok = make([]bool, len(intents))
+	err = s.do(func(t *tx) error {
+		for i := range intents {
+			if ok[i], err = t.openIntent(&intents[i]); err != nil {
+				return errFatal{err}
+			}
+		}
+		return nil
+	})
+	return ok, err
+}
+
+func (t *tx) openIntent(in *Intent) (bool, error) {
+	p, err := t.progress(in.Message)
+	if err != nil {
+		return false, err
+	}
+	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) {
+		return false, nil
+	}
+	p.Open = true
+	p.State, p.Code, p.NextAt = gateway.StateQueued, "", time.Time{}
+	p.Operator = in.Operator
+	p.Attempts++
+	if len(p.Segments) != in.Segments {
+		p.Segments = make([]gateway.Segment, in.Segments)
+	}
+	in.Decision.Message = in.Message
+	return true, t.save(in.Message, &p, &in.Decision)
+}
+
+// progress reads a message's progress; zero when nothing happened yet.
+func (t *tx) progress(m gateway.MessageID) (gateway.Progress, error) {
+	v, err := t.get(progressKey(m))
+	if err != nil || v == nil {
+		return gateway.Progress{}, err
+	}
+	return decodeProgress(v)
+}
+
+// save writes progress, with a decision appended when there is one.
+func (t *tx) save(m gateway.MessageID, p *gateway.Progress, d *gateway.Decision) error {
+	if d != nil {
+		d.Message = m
+		ref, err := t.decide(m.Account, d)
+		if err != nil {
+			return err
+		}
+		p.Decisions = append(p.Decisions, ref)
+	}
+	p.Updated = t.now
+	e := make(enc, 0, 64+len(p.Segments)*24)
+	encodeProgress(&e, p)
+	return t.set(progressKey(m), e, t.s.opt.Retention)
+}
+
+// SegmentAnswer is what an operator said about one segment.
+type SegmentAnswer struct {
+	Index      int
+	State      gateway.State // StateSent or StateRejected
+	OperatorID string        // normalised
+	Err        string
+}
+
+// Change is one thing that happened to a message after its acceptance.
+type Change struct {
+	Message   gateway.MessageID
+	Batch     *gateway.Batch
+	Recipient *gateway.Recipient
+	Operator  string
+	Answers   []SegmentAnswer
+	Close     bool          // the open intent ends
+	State     gateway.State // new state; StateNone keeps the present one
+	Code      gateway.Code
+	NextAt    time.Time // back into the due index at that time
+	Decision  *gateway.Decision
+	Clear     *gateway.DueRef // the due entry is done with
+}
+
+// Apply writes changes in one commit and calls done after its sync, from the committer: done must not block. What is final
+// stays final; a change that comes too late only closes intents and clears due entries.
+func (s *Store) Apply(changes []Change, done func(error)) {
+	s.enqueue(act{func(t *tx) error {
+		for i := range changes {
+			if err := t.change(&changes[i]); err != nil {
+				return errFatal{err}
+			}
+		}
+		return nil
+	}, done})
+}
+
+// ApplyWait is Apply that waits.
+func (s *Store) ApplyWait(changes []Change) error {
+	ch := make(chan error, 1)
+	s.Apply(changes, func(err error) { ch <- err })
+	return <-ch
+}
+
+func (t *tx) change(c *Change) error {
+	if c.Clear != nil {
+		if err := t.del(dueKey(*c.Clear)); err != nil {
+			return err
+		}
+	}
+	if c.Batch == nil {
+		return nil // only a due entry to clear
+	}
+	p, err := t.progress(c.Message)
+	if err != nil {
+		return err
+	}
+	if c.Close {
+		p.Open = false
+	}
+	if err := t.answers(c, &p); err != nil {
+		return err
+	}
+	if p.State.Final() {
+		return t.save(c.Message, &p, c.Decision)
+	}
+	if !c.NextAt.IsZero() {
+		p.NextAt = c.NextAt
+		ref := gateway.DueRef{Account: c.Message.Account, Batch: c.Message.Batch, First: c.Message.Index, Count: 1,
+			Due: laterOf(c.NextAt.Truncate(time.Millisecond), t.now), Lane: c.Batch.Lane()}
+		if err := t.putDue(ref); err != nil {
+			return err
+		}
+	}
+	if c.State != gateway.StateNone {
+		p.State, p.Code = c.State, c.Code
+	}
+	if p.State == gateway.StateSent {
+		p.Sent = t.now
+		if st, ok := settled(&p); ok { // receipts came before the answer
+			p.State = st
+		}
+	}
+	if p.State.Final() || (p.State == gateway.StateSent && t.s.noReceipts(p.Operator)) {
+		if err := t.finish(c.Message, c.Batch, c.Recipient, &p); err != nil {
+			return err
+		}
+	}
+	return t.save(c.Message, &p, c.Decision)
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// answers notes what the operator said and makes its ids findable; a receipt that came first is applied here.
+func (t *tx) answers(c *Change, p *gateway.Progress) error {
+	for _, a := range c.Answers {
+		if a.Index >= len(p.Segments) {
+			grown := make([]gateway.Segment, a.Index+1)
+			copy(grown, p.Segments)
+			p.Segments = grown
+		}
+		seg := &p.Segments[a.Index]
+		seg.State, seg.OperatorID, seg.Err = a.State, a.OperatorID, a.Err
+		if a.State != gateway.StateSent || a.OperatorID == "" {
+			continue
+		}
+		var e enc
+		e.text(c.Message.String())
+		e.uint(uint64(a.Index))
+		if err := t.set(operatorIDKey(c.Operator, a.OperatorID), e, operatorIDLife); err != nil {
+			return err
+		}
+		if err := t.unpark(c.Operator, a.OperatorID, seg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// operatorIDLife is how long an operator's message id is kept: validity, the wait for a receipt, and a day for late ones.
+const operatorIDLife = gateway.MaxValidity + gateway.UnknownAfter + 24*time.Hour
+
+// settled tells whether every segment has its final receipt, and the worst of them.
+func settled(p *gateway.Progress) (gateway.State, bool) {
+	if len(p.Segments) == 0 {
+		return gateway.StateNone, false
+	}
+	worst := gateway.StateDelivered
+	for i := range p.Segments {
+		if !p.Segments[i].State.Final() {
+			return gateway.StateNone, false
+		}
+		worst = worst.Worse(p.Segments[i].State)
+	}
+	return worst, true
+}
+
+// finish does what belongs to a final state, once: refund, receipt owed to the client, event for the webhook.
+func (t *tx) finish(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) error {
+	acct := t.s.Directory().Accounts[m.Account]
+	refund := acct == nil || !acct.Policy.KeepUndelivered
+	if p.State.Refundable(refund) && !p.Refunded {
+		p.Refunded = true
+		if err := t.move(m.Account, b.Created(), -int64(credits(b, r))); err != nil {
+			return err
+		}
+	}
+	if err := t.oweReceipt(m, b, r, p.State, p.Code, segmentErr(p)); err != nil {
+		return err
+	}
+	t.s.stats.final(b.Class, p.State, p.Code)
+	return t.oweFinalEvent(m, b, r, p)
+}
+
+// credits is what a message costs: one per SMS segment, nothing for a recipient dropped at the door.
+func credits(b *gateway.Batch, r *gateway.Recipient) int {
+	if b.Channel != gateway.ChannelSMS || r.State == gateway.StateDropped || b.Door == gateway.DoorSystem {
+		return 0
+	}
+	return int(r.Segments)
+}
+
+// Credits is what a recipient of the batch is charged.
+func Credits(b *gateway.Batch, r *gateway.Recipient) int { return credits(b, r) }
+
+func segmentErr(p *gateway.Progress) string {
+	for i := range p.Segments {
+		if p.Segments[i].Err != "" && p.Segments[i].State != gateway.StateDelivered {
+			return p.Segments[i].Err
+		}
+	}
+	return ""
+}
+
+// OperatorReceipt is a delivery receipt of an operator.
+type OperatorReceipt struct {
+	Operator string
+	ID       string // normalised
+	State    gateway.State
+	Err      string
+}
+
+// parkLife is how long a receipt whose message id is not known yet is kept.
+const parkLife = time.Hour
+
+// Receipt applies a receipt and calls done after the sync (from the committer; must not block). A receipt whose id is not
+// known yet is parked and applied when the submit response arrives; matched tells which.
+func (s *Store) Receipt(r OperatorReceipt, done func(matched bool, err error)) {
+	var matched bool
+	s.enqueue(act{func(t *tx) error {
+		var err error
+		if matched, err = t.receipt(&r); err != nil {
+			return errFatal{err}
+		}
+		return nil
+	}, func(err error) { done(matched, err) }})
+}
+
+func (t *tx) receipt(r *OperatorReceipt) (bool, error) {
+	v, err := t.get(operatorIDKey(r.Operator, r.ID))
+	if err != nil {
+		return false, err
+	}
+	if v == nil {
+		var e enc
+		e.u8(byte(r.State))
+		e.text(r.Err)
+		t.s.parked.Add(1)
+		return false, t.set(parkedKey(r.Operator, r.ID), e, parkLife)
+	}
+	d := dec{b: v}
+	id, err := gateway.ParseMessageID(d.text())
+	index := int(d.uint())
+	if err := errors.Join(err, d.err("operator id")); err != nil {
+		return false, err
+	}
+	p, err := t.progress(id)
+	if err != nil {
+		return false, err
+	}
+	if index >= len(p.Segments) {
+		return false, fmt.Errorf("%w: receipt for segment %d of %s", errCorrupt, index, id)
+	}
+	seg := &p.Segments[index]
+	if seg.State.Final() && seg.State != gateway.StateUnknown {
+		return true, nil // a repeat
+	}
+	seg.State, seg.Err = r.State, r.Err
+	if !p.Open && (!p.State.Final() || p.State == gateway.StateUnknown) {
+		if worst, ok := settled(&p); ok {
+			p.State, p.Code = worst, codeOfReceipt(worst)
+			b, rcpt, err := t.message(id)
+			if err != nil {
+				return false, err
+			}
+			if err := t.finish(id, b, rcpt, &p); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, t.save(id, &p, nil)
+}
+
+func codeOfReceipt(s gateway.State) gateway.Code {
+	switch s {
+	case gateway.StateRejected:
+		return gateway.CodeOperatorRejected
+	case gateway.StateExpired:
+		return gateway.CodeExpired
+	}
+	return ""
+}
+
+// unpark applies a receipt that came before the id it names.
+func (t *tx) unpark(operator, id string, seg *gateway.Segment) error {
+	if t.s.parked.Load() == 0 {
+		return nil
+	}
+	k := parkedKey(operator, id)
+	v, err := t.get(k)
+	if err != nil || v == nil {
+		return err
+	}
+	d := dec{b: v}
+	seg.State, seg.Err = gateway.State(d.u8()), d.text()
+	if err := d.err("parked receipt"); err != nil {
+		return err
+	}
+	return t.del(k)
+}
+
+// message reads batch and recipient of a message.
+func (t *tx) message(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, error) {
+	b, rs, _, err := readBlock(t.txn, id.Ref(), id.Index/gateway.BlockSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	i := int(id.Index % gateway.BlockSize)
+	if b == nil || i >= len(rs) {
+		return nil, nil, fmt.Errorf("%w: message %s has no batch", errCorrupt, id)
+	}
+	return b, &rs[i], nil
+}

@@ -1,0 +1,282 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+)
+
+// Bounds of one synced transaction. Badger refuses more than about 15 % of a memtable; these stay well below, and keep a
+// lone OTP from waiting long behind a bulk submission.
+const (
+	maxTxBytes = 3 << 20
+	maxTxKeys  = 24_000
+)
+
+// ErrClosed is returned for acts that arrive after Close.
+var ErrClosed = errors.New("store: closed")
+
+// errFatal marks an error that leaves the transaction half written: everything gathered in it fails.
+type errFatal struct{ err error }
+
+func (e errFatal) Error() string { return e.err.Error() }
+func (e errFatal) Unwrap() error { return e.err }
+
+// act is one atomic change. apply runs in the committer; if it refuses (returns an error) it must not have written anything.
+// done is called once after the sync, from the committer: it must not block.
+type act struct {
+	apply func(*tx) error
+	done  func(error)
+}
+
+// committer gathers acts.
+type committer struct {
+	mu      sync.Mutex
+	pending []act // guarded by mu
+	closed  bool  // guarded by mu
+	wake    chan struct{}
+	done    chan struct{}
+}
+
+// enqueue hands an act to the committer.
+func (s *Store) enqueue(a act) {
+	s.com.mu.Lock()
+	if s.com.closed {
+		s.com.mu.Unlock()
+		a.done(ErrClosed)
+		return
+	}
+	s.com.pending = append(s.com.pending, a)
+	first := len(s.com.pending) == 1
+	s.com.mu.Unlock()
+	if first {
+		select {
+		case s.com.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// do runs apply in the committer and returns after its sync. It does not give up when a caller's context ends: what was
+// handed over is either done or refused, and the caller must hear which.
+func (s *Store) do(apply func(*tx) error) error {
+	ch := make(chan error, 1)
+	s.enqueue(act{apply, func(err error) { ch <- err }})
+	return <-ch
+}
+
+// commitLoop owns every write of the store until Close.
+func (s *Store) commitLoop() {
+	defer close(s.com.done)
+	busy := false
+	for {
+		if busy && s.opt.Gather > 0 {
+			// Under load a short pause gathers more acts into each sync; a lone act never comes here.
+			time.Sleep(s.opt.Gather)
+		}
+		acts, open := s.takeActs()
+		if len(acts) == 0 {
+			if !open {
+				return
+			}
+			busy = false
+			<-s.com.wake
+			continue
+		}
+		busy = len(acts) > 4
+		for len(acts) > 0 {
+			acts = acts[s.commitSome(acts):]
+		}
+	}
+}
+
+func (s *Store) takeActs() ([]act, bool) {
+	s.com.mu.Lock()
+	defer s.com.mu.Unlock()
+	acts := s.com.pending
+	s.com.pending = nil
+	return acts, !s.com.closed
+}
+
+// commitSome runs as many of the acts as fit one transaction, syncs it, answers them, and returns how many it took.
+func (s *Store) commitSome(acts []act) int {
+	t := s.begin()
+	results := make([]error, 0, len(acts))
+	var fatal error
+	for _, a := range acts {
+		if t.keys > maxTxKeys || t.bytes > maxTxBytes {
+			break
+		}
+		err := a.apply(t)
+		results = append(results, err)
+		if f := (errFatal{}); errors.As(err, &f) {
+			fatal = f
+			break
+		}
+	}
+	if fatal == nil {
+		fatal = t.commit()
+	}
+	s.setFloor(maxFloor)
+	if fatal != nil {
+		t.txn.Discard()
+		s.log.Error("commit failed", "acts", len(results), "err", fatal)
+	} else {
+		t.publish()
+	}
+	for i, err := range results {
+		if fatal != nil {
+			err = fmt.Errorf("store: commit: %w", fatal)
+		}
+		acts[i].done(err)
+	}
+	s.stats.note(len(results), t)
+	return len(results)
+}
+
+// tx is one transaction under way. Its in-memory changes reach the store only after the sync.
+type tx struct {
+	s   *Store
+	txn *badger.Txn
+	now time.Time // one instant for the whole transaction, to the millisecond, never before an earlier one
+
+	keys, bytes int
+	chains      map[gateway.AccountID]*chain
+	ledgers     map[gateway.AccountID]*ledger
+	wakes       map[laneAccount]time.Time
+	dir         *gateway.Directory // changed in this transaction
+	hooks       []func()
+}
+
+type laneAccount struct {
+	lane    gateway.Lane
+	account gateway.AccountID
+}
+
+// begin opens a transaction. The due floor is set first: Due never passes the clock of a transaction that is still open, so
+// no entry is ever committed behind a feeder's cursor.
+func (s *Store) begin() *tx {
+	s.floorMu.Lock()
+	now := s.opt.Now().Truncate(time.Millisecond)
+	if now.Before(s.lastNow) {
+		now = s.lastNow
+	}
+	s.lastNow = now
+	s.floor = now
+	s.floorMu.Unlock()
+	return &tx{s: s, txn: s.db.NewTransaction(true), now: now}
+}
+
+var maxFloor = time.UnixMilli(1 << 60)
+
+func (s *Store) setFloor(t time.Time) {
+	s.floorMu.Lock()
+	s.floor = t
+	s.floorMu.Unlock()
+}
+
+// set writes a record that lives until retention ends (0: for ever). Key and value belong to the transaction afterwards.
+func (t *tx) set(k key, v []byte, ttl time.Duration) error {
+	e := badger.NewEntry(k, v)
+	if ttl > 0 {
+		e.ExpiresAt = uint64(t.now.Add(ttl).Unix())
+	}
+	t.keys++
+	t.bytes += len(k) + len(v) + 32
+	if err := t.txn.SetEntry(e); err != nil {
+		return errFatal{fmt.Errorf("write %q: %w", k[0], err)}
+	}
+	return nil
+}
+
+func (t *tx) del(k key) error {
+	t.keys++
+	t.bytes += len(k) + 32
+	if err := t.txn.Delete(k); err != nil {
+		return errFatal{fmt.Errorf("delete %q: %w", k[0], err)}
+	}
+	return nil
+}
+
+// get reads a record, with this transaction's own writes; nil when there is none.
+func (t *tx) get(k key) ([]byte, error) {
+	v, err := getValue(t.txn, k)
+	if err != nil {
+		return nil, errFatal{err}
+	}
+	return v, nil
+}
+
+func getValue(txn *badger.Txn, k key) ([]byte, error) {
+	item, err := txn.Get(k)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: read %q: %w", k[0], err)
+	}
+	v, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("store: read %q: %w", k[0], err)
+	}
+	if v == nil {
+		v = []byte{}
+	}
+	return v, nil
+}
+
+// wake notes that the account's lane got an entry due at the given time.
+func (t *tx) wake(l gateway.Lane, a gateway.AccountID, due time.Time) {
+	if t.wakes == nil {
+		t.wakes = map[laneAccount]time.Time{}
+	}
+	k := laneAccount{l, a}
+	if old, ok := t.wakes[k]; !ok || due.Before(old) {
+		t.wakes[k] = due
+	}
+}
+
+// after runs f once the transaction is synced.
+func (t *tx) after(f func()) { t.hooks = append(t.hooks, f) }
+
+func (t *tx) commit() error {
+	for a, c := range t.chains {
+		if err := t.flushChain(a, c); err != nil {
+			return err
+		}
+	}
+	for a, l := range t.ledgers {
+		if err := t.flushLedger(a, l); err != nil {
+			return err
+		}
+	}
+	return t.txn.Commit()
+}
+
+// publish carries the synced changes into memory and tells whoever waits for them.
+func (t *tx) publish() {
+	for a, c := range t.chains {
+		t.s.chains[a] = c.head()
+	}
+	for a, l := range t.ledgers {
+		t.s.ledgers[a] = l
+	}
+	if t.dir != nil {
+		t.s.dir.Store(t.dir)
+	}
+	for _, f := range t.hooks {
+		f()
+	}
+	wake := t.s.wakeFn.Load()
+	if wake == nil {
+		return
+	}
+	for k, due := range t.wakes {
+		(*wake)(k.lane, k.account, due)
+	}
+}

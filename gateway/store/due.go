@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+)
+
+// Watch names the function told of new due entries after each commit, by lane and account with the earliest due time. It
+// must not block.
+func (s *Store) Watch(f func(gateway.Lane, gateway.AccountID, time.Time)) { s.wakeFn.Store(&f) }
+
+// DueAccounts lists the accounts that have waiting entries in the lane, whatever their due time.
+func (s *Store) DueAccounts(_ context.Context, lane gateway.Lane) ([]gateway.AccountID, error) {
+	var out []gateway.AccountID
+	prefix := newKey(kDue, 1).u8(byte(lane))
+	err := s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Seek(prefix); it.ValidForPrefix(prefix); {
+			a := gateway.AccountID(binary.BigEndian.Uint32(it.Item().Key()[2:]))
+			out = append(out, a)
+			if a == ^gateway.AccountID(0) {
+				break
+			}
+			it.Seek(duePrefix(lane, a+1))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Due returns up to limit entries after the cursor (nil: from the start) that are due, in the order of their keys, and when
+// the first one after those becomes due (zero: none). No entry is ever committed behind a key that was passed: an immediate
+// entry gets the clock of its transaction, and Due stops short of the clock of a transaction still open.
+func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, after *gateway.DueRef, limit int) (refs []gateway.DueRef,
+	next time.Time, err error) {
+	s.floorMu.Lock()
+	bound := s.opt.Now()
+	if bound.Before(s.lastNow) {
+		bound = s.lastNow
+	}
+	if s.floor.Before(bound) {
+		bound = s.floor
+	}
+	s.floorMu.Unlock()
+	prefix := duePrefix(lane, a)
+	start := prefix
+	if after != nil {
+		start = append(dueKey(*after), 0)
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		opt := badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: min(limit, 100)}
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
+			item := it.Item()
+			var count uint64
+			if err := item.Value(func(v []byte) error { count, _ = binary.Uvarint(v); return nil }); err != nil {
+				return err
+			}
+			ref := parseDue(item.Key(), uint32(count))
+			if !ref.Due.Before(bound) || len(refs) == limit {
+				next = ref.Due.Add(time.Millisecond)
+				return nil
+			}
+			refs = append(refs, ref)
+		}
+		return nil
+	})
+	return refs, next, err
+}
+
+// Load reads what hand-off needs of the messages of the refs. A ref whose batch is gone (retention) is left out.
+func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, error) {
+	out := make([]gateway.Work, 0, len(refs))
+	err := s.db.View(func(txn *badger.Txn) error {
+		for _, ref := range refs {
+			w, err := loadWork(txn, ref)
+			if err != nil {
+				return err
+			}
+			out = append(out, w)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func loadWork(txn *badger.Txn, ref gateway.DueRef) (gateway.Work, error) {
+	w := gateway.Work{Ref: ref}
+	batch := gateway.BatchRef{Account: ref.Account, Batch: ref.Batch}
+	b, rs, _, err := readBlock(txn, batch, ref.First/gateway.BlockSize)
+	if err != nil || b == nil {
+		return w, err
+	}
+	first := ref.First % gateway.BlockSize
+	if int(first) > len(rs) {
+		return w, nil
+	}
+	w.Batch = b
+	w.Recipients = rs[first:min(int(first+ref.Count), len(rs))]
+	w.Progress = make([]gateway.Progress, len(w.Recipients))
+	if len(w.Recipients) == 1 {
+		v, err := getValue(txn, progressKey(batch.Message(ref.First)))
+		if err == nil && v != nil {
+			w.Progress[0], err = decodeProgress(v)
+		}
+		return w, err
+	}
+	return w, readProgress(txn, batch, ref.First, w.Progress)
+}
+
+// readProgress fills the progress of the messages from first on.
+func readProgress(txn *badger.Txn, b gateway.BatchRef, first uint32, into []gateway.Progress) error {
+	prefix := newKey(kProgress, 12).batch(b)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+	defer it.Close()
+	for it.Seek(progressKey(b.Message(first))); it.ValidForPrefix(prefix); it.Next() {
+		item := it.Item()
+		i := int64(binary.BigEndian.Uint32(item.Key()[13:])) - int64(first)
+		if i >= int64(len(into)) {
+			return nil
+		}
+		err := item.Value(func(v []byte) (err error) {
+			into[i], err = decodeProgress(v)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readBlock reads a batch and one block of its recipients; a nil batch means there is none.
+func readBlock(txn *badger.Txn, ref gateway.BatchRef, block uint32) (*gateway.Batch, []gateway.Recipient, gateway.DecisionRef, error) {
+	var at gateway.DecisionRef
+	v, err := getValue(txn, batchKey(ref))
+	if err != nil || v == nil {
+		return nil, nil, at, err
+	}
+	b, inline, err := decodeHeader(v, ref)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	if b.Count > gateway.BlockSize {
+		if inline, err = getValue(txn, blockKey(ref, block)); err != nil || inline == nil {
+			return nil, nil, at, err
+		}
+	}
+	rs, at, err := decodeBlock(inline)
+	return b, rs, at, err
+}
+
+func decodeHeader(v []byte, ref gateway.BatchRef) (*gateway.Batch, []byte, error) {
+	d := dec{b: v}
+	d.u8() // encoding version
+	b := decodeBatch(&d, ref)
+	inline := d.raw()
+	return b, inline, d.err("batch")
+}

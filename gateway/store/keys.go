@@ -1,0 +1,213 @@
+package store
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"time"
+
+	"izinli/gateway"
+)
+
+// version of the key layout and value encodings. A store written by a newer version is refused.
+const version = 1
+
+// Key layout. Integers are big endian, so that keys sort by them; times are Unix milliseconds. The first octet is the kind:
+//
+//	v                                        store header: version, instance id
+//	b account4 batch8                        batch, with its recipients when they fit one block
+//	r account4 batch8 block4                 recipients [block*100, block*100+100) of a larger batch
+//	t account4 batch8                        staging mark: blocks written, batch not yet accepted
+//	f account4 batch8                        flags of a batch: paused, cancelled
+//	s account4 batch8 index4                 progress of a message
+//	a account4 hash8 batch8 index4           address index
+//	d lane1 account4 due8 batch8 first4      due index; value: count of recipients from first
+//	z due8 account4 batch8                   batches whose open ends are settled at due (validity other than the default)
+//	c account4 day4 seq4                     decision chain record
+//	o operator 00 id                         operator's message id → message, segment
+//	p operator 00 id                         receipt that came before its message id was known
+//	P account4 set16 seq1                    part of a long message that is not complete yet
+//	q id                                     further ids of a message (parts of a long SMPP message) → message
+//	g account4                               balance
+//	l account4 day4                          ledger of the batches of a day: charged, refunded
+//	G account4 seq8                          credits added by hand
+//	i account4 key                           idempotency record
+//	w system 00 seq8                         receipt or MO owed to an SMPP client
+//	e account4 next8 seq8                    event owed to a webhook
+//	n account4 seq8                          inbound message
+//	M account4 brand 00 channel1 type1 addr  consent
+//	H account4 brand 00 channel1 addr 00 seq8   history of an address
+//	B account4 brand 00 channel1 addr        block
+//	L account4 addr                          blacklist
+//	x seq8                                   İYS outbox entry
+//	X brand 00 channel1 type1 addr 00 seq8   outbox entries of an address that are not finished
+//	u name                                   small named values: pull cursors, tokens, sweep positions
+//	D kind 00 id                             directory record
+//	j account4 id8                           consent import job
+//	J account4 id8 row4                      refused row of an import
+const (
+	kHeader      = 'v'
+	kBatch       = 'b'
+	kBlock       = 'r'
+	kStaging     = 't'
+	kFlags       = 'f'
+	kProgress    = 's'
+	kAddress     = 'a'
+	kDue         = 'd'
+	kSettle      = 'z'
+	kChain       = 'c'
+	kOperatorID  = 'o'
+	kParked      = 'p'
+	kPart        = 'P'
+	kPartID      = 'q'
+	kBalance     = 'g'
+	kLedgerDay   = 'l'
+	kCredit      = 'G'
+	kIdempotency = 'i'
+	kOwed        = 'w'
+	kEvent       = 'e'
+	kInbound     = 'n'
+	kConsent     = 'M'
+	kHistory     = 'H'
+	kBlockMark   = 'B'
+	kBlacklist   = 'L'
+	kOutbox      = 'x'
+	kOutboxOpen  = 'X'
+	kNamed       = 'u'
+	kDirectory   = 'D'
+	kImport      = 'j'
+	kImportRow   = 'J'
+)
+
+// key builds a key front to back.
+type key []byte
+
+func newKey(kind byte, room int) key { return append(make(key, 0, 1+room), kind) }
+
+func (k key) u8(v byte) key                   { return append(k, v) }
+func (k key) u32(v uint32) key                { return binary.BigEndian.AppendUint32(k, v) }
+func (k key) u64(v uint64) key                { return binary.BigEndian.AppendUint64(k, v) }
+func (k key) account(a gateway.AccountID) key { return k.u32(uint32(a)) }
+func (k key) text(s string) key               { return append(k, s...) }
+func (k key) textZ(s string) key              { return append(append(k, s...), 0) }
+func (k key) at(t time.Time) key              { return k.u64(uint64(max(0, t.UnixMilli()))) }
+func (k key) batch(b gateway.BatchRef) key    { return k.account(b.Account).u64(uint64(b.Batch)) }
+
+func batchKey(b gateway.BatchRef) key   { return newKey(kBatch, 12).batch(b) }
+func stagingKey(b gateway.BatchRef) key { return newKey(kStaging, 12).batch(b) }
+func flagsKey(b gateway.BatchRef) key   { return newKey(kFlags, 12).batch(b) }
+
+func blockKey(b gateway.BatchRef, block uint32) key {
+	return newKey(kBlock, 16).batch(b).u32(block)
+}
+
+func progressKey(m gateway.MessageID) key {
+	return newKey(kProgress, 16).batch(m.Ref()).u32(m.Index)
+}
+
+func addressKey(a gateway.AccountID, hash uint64, b gateway.BatchID, index uint32) key {
+	return newKey(kAddress, 24).account(a).u64(hash).u64(uint64(b)).u32(index)
+}
+
+func dueKey(r gateway.DueRef) key {
+	return newKey(kDue, 25).u8(byte(r.Lane)).account(r.Account).at(r.Due).u64(uint64(r.Batch)).u32(r.First)
+}
+
+func duePrefix(l gateway.Lane, a gateway.AccountID) key {
+	return newKey(kDue, 25).u8(byte(l)).account(a)
+}
+
+// parseDue reads a due key and its value back.
+func parseDue(k []byte, count uint32) gateway.DueRef {
+	return gateway.DueRef{
+		Lane:    gateway.Lane(k[1]),
+		Account: gateway.AccountID(binary.BigEndian.Uint32(k[2:])),
+		Due:     time.UnixMilli(int64(binary.BigEndian.Uint64(k[6:]))),
+		Batch:   gateway.BatchID(binary.BigEndian.Uint64(k[14:])),
+		First:   binary.BigEndian.Uint32(k[22:]),
+		Count:   count,
+	}
+}
+
+func settleKey(due time.Time, b gateway.BatchRef) key {
+	return newKey(kSettle, 20).at(due).batch(b)
+}
+
+func chainKey(a gateway.AccountID, day, seq uint32) key {
+	return newKey(kChain, 12).account(a).u32(day).u32(seq)
+}
+
+func operatorIDKey(operator, id string) key {
+	return newKey(kOperatorID, len(operator)+1+len(id)).textZ(operator).text(id)
+}
+
+func parkedKey(operator, id string) key {
+	return newKey(kParked, len(operator)+1+len(id)).textZ(operator).text(id)
+}
+
+func partIDKey(id string) key { return newKey(kPartID, len(id)).text(id) }
+
+func balanceKey(a gateway.AccountID) key { return newKey(kBalance, 4).account(a) }
+
+func ledgerDayKey(a gateway.AccountID, day uint32) key {
+	return newKey(kLedgerDay, 8).account(a).u32(day)
+}
+
+func creditKey(a gateway.AccountID, seq uint64) key {
+	return newKey(kCredit, 12).account(a).u64(seq)
+}
+
+func idempotencyKey(a gateway.AccountID, k string) key {
+	return newKey(kIdempotency, 4+len(k)).account(a).text(k)
+}
+
+func owedKey(system string, seq uint64) key {
+	return newKey(kOwed, len(system)+9).textZ(system).u64(seq)
+}
+
+func eventKey(a gateway.AccountID, next time.Time, seq uint64) key {
+	return newKey(kEvent, 20).account(a).at(next).u64(seq)
+}
+
+func inboundKey(a gateway.AccountID, seq uint64) key {
+	return newKey(kInbound, 12).account(a).u64(seq)
+}
+
+func consentKey(a gateway.AccountID, brand string, channel, rtype byte, addr string) key {
+	return newKey(kConsent, 8+len(brand)+len(addr)).account(a).textZ(brand).u8(channel).u8(rtype).text(addr)
+}
+
+func historyPrefix(a gateway.AccountID, brand string, channel byte, addr string) key {
+	return newKey(kHistory, 16+len(brand)+len(addr)).account(a).textZ(brand).u8(channel).textZ(addr)
+}
+
+func blockMarkKey(a gateway.AccountID, brand string, channel byte, addr string) key {
+	return newKey(kBlockMark, 8+len(brand)+len(addr)).account(a).textZ(brand).u8(channel).text(addr)
+}
+
+func blacklistKey(a gateway.AccountID, addr string) key {
+	return newKey(kBlacklist, 4+len(addr)).account(a).text(addr)
+}
+
+func namedKey(name string) key { return newKey(kNamed, len(name)).text(name) }
+
+func directoryKey(kind, id string) key {
+	return newKey(kDirectory, len(kind)+1+len(id)).textZ(kind).text(id)
+}
+
+// istanbul is fixed at UTC+3: Türkiye has not changed its clocks since 2016 (iys-api.md §19.8).
+var istanbul = time.FixedZone("Europe/Istanbul", 3*3600)
+
+// dayOf numbers the Istanbul day of t, from 1970-01-01.
+func dayOf(t time.Time) uint32 { return uint32((t.Unix() + 3*3600) / 86400) }
+
+// dayText writes a day number as YYYY-MM-DD.
+func dayText(day uint32) string {
+	return time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly)
+}
+
+// addressHash spreads addresses over the address index. The store is encrypted as a whole; the hash only bounds key length.
+func addressHash(addr string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(addr))
+	return h.Sum64()
+}

@@ -1,0 +1,328 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+)
+
+// What is owed to customers: receipts and MO for SMPP clients, events for webhooks, inbound messages to be fetched. Each is
+// written in the commit of what it tells about, so that nothing is told that is not true and nothing true is lost.
+
+// oweReceipt writes a receipt for the SMPP client that submitted the message, if it asked for one; a message of several
+// client parts owes one per part, all with the overall state.
+func (t *tx) oweReceipt(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, st gateway.State, code gateway.Code, errText string) error {
+	if b.Door != gateway.DoorSMPP {
+		return nil
+	}
+	want := gateway.ReceiptFailure
+	if st == gateway.StateDelivered || st == gateway.StateSent {
+		want = gateway.ReceiptSuccess
+	}
+	if b.Receipt&want == 0 {
+		return nil
+	}
+	if w := code.Wire().Receipt; w != "" && code != "" && code != gateway.CodeOperatorRejected {
+		errText = w
+	}
+	due := gateway.ReceiptDue{
+		Account: m.Account, Message: m, System: b.Credential, State: st, Code: code, Err: errText, From: b.From, To: r.Address,
+		Submitted: b.Created(), Done: t.now,
+		SourceTON: b.SourceTON, SourceNPI: b.SourceNPI, DestTON: b.DestTON, DestNPI: b.DestNPI,
+	}
+	if err := t.owe(&due); err != nil {
+		return err
+	}
+	if b.Raw != nil {
+		for _, part := range b.Raw.Parts {
+			if part.ID != "" {
+				due.Part = part.ID
+				if err := t.owe(&due); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tx) owe(r *gateway.ReceiptDue) error {
+	r.Seq = t.s.nextSeq()
+	var e enc
+	e.uint(uint64(r.Account))
+	e.flag(!r.Message.IsZero())
+	if !r.Message.IsZero() {
+		e.text(r.Message.String())
+	}
+	e.text(r.Part)
+	e.u8(byte(r.State))
+	e.text(string(r.Code))
+	e.text(r.Err)
+	e.text(r.From)
+	e.text(r.To)
+	e.time(r.Submitted)
+	e.time(r.Done)
+	e.u8(r.SourceTON)
+	e.u8(r.SourceNPI)
+	e.u8(r.DestTON)
+	e.u8(r.DestNPI)
+	e.flag(r.MO != nil)
+	if r.MO != nil {
+		j, err := json.Marshal(r.MO)
+		if err != nil {
+			return err
+		}
+		e.bytes(j)
+	}
+	system := r.System
+	t.after(func() {
+		if f := t.s.owedFn.Load(); f != nil {
+			(*f)(system)
+		}
+	})
+	return t.set(owedKey(system, r.Seq), e, gateway.MaxValidity)
+}
+
+func decodeOwed(k, v []byte) (gateway.ReceiptDue, error) {
+	d := dec{b: v}
+	var r gateway.ReceiptDue
+	r.Seq = binary.BigEndian.Uint64(k[len(k)-8:])
+	r.System = string(k[1 : len(k)-9])
+	r.Account = gateway.AccountID(d.uint())
+	if d.flag() {
+		id, err := gateway.ParseMessageID(d.text())
+		if err != nil {
+			return r, err
+		}
+		r.Message = id
+	}
+	r.Part = d.text()
+	r.State = gateway.State(d.u8())
+	r.Code = gateway.Code(d.text())
+	r.Err, r.From, r.To = d.text(), d.text(), d.text()
+	r.Submitted, r.Done = d.time(), d.time()
+	r.SourceTON, r.SourceNPI, r.DestTON, r.DestNPI = d.u8(), d.u8(), d.u8(), d.u8()
+	if d.flag() {
+		r.MO = &gateway.Inbound{}
+		if err := json.Unmarshal(d.raw(), r.MO); err != nil {
+			return r, err
+		}
+	}
+	return r, d.err("owed receipt")
+}
+
+// WatchOwed names the function told, after each commit, of the system_ids that are owed something new. It must not block and
+// may be called several times for one.
+func (s *Store) WatchOwed(f func(system string)) { s.owedFn.Store(&f) }
+
+// Owed returns up to limit receipts and MO owed to the system_id with a sequence number above after, oldest first.
+func (s *Store) Owed(_ context.Context, system string, after uint64, limit int) (out []gateway.ReceiptDue, err error) {
+	prefix := newKey(kOwed, len(system)+1).textZ(system)
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: min(limit, 100)})
+		defer it.Close()
+		for it.Seek(owedKey(system, after+1)); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
+			k := it.Item().KeyCopy(nil)
+			if len(k) != len(prefix)+8 {
+				continue
+			}
+			if err := it.Item().Value(func(v []byte) error {
+				r, err := decodeOwed(k, v)
+				out = append(out, r)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// OwedDone forgets what the client has acknowledged. done is called after the sync, from the committer.
+func (s *Store) OwedDone(system string, seqs []uint64, done func(error)) {
+	s.enqueue(act{func(t *tx) error {
+		for _, q := range seqs {
+			if err := t.del(owedKey(system, q)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, done})
+}
+
+// oweFinalEvent writes a message.final event if the account's webhook wants it.
+func (t *tx) oweFinalEvent(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) error {
+	if !t.wantsEvent(m.Account, "message.final") {
+		return nil
+	}
+	return t.oweEvent(m.Account, "message.final", map[string]any{
+		"id": m, "batch": m.Ref(), "ref": r.Ref, "to": r.Address, "state": p.State, "code": p.Code, "at": t.now.UTC(),
+		"error": segmentErr(p), "segments": max(len(p.Segments), int(r.Segments)),
+	})
+}
+
+func (t *tx) wantsEvent(a gateway.AccountID, kind string) bool {
+	w := t.s.Directory().Webhooks[a]
+	if w == nil || w.URL == "" {
+		return false
+	}
+	if len(w.Events) == 0 {
+		return true
+	}
+	for _, e := range w.Events {
+		if e == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// storedEvent is the JSON form of an event record.
+type storedEvent struct {
+	Type    string          `json:"type"`
+	At      time.Time       `json:"at"`
+	Tries   int             `json:"tries"`
+	LastErr string          `json:"lastError,omitempty"`
+	Seq     uint64          `json:"seq"`
+	Data    json.RawMessage `json:"data"`
+}
+
+func (t *tx) oweEvent(a gateway.AccountID, kind string, data any) error {
+	j, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	v, err := json.Marshal(storedEvent{Type: kind, At: t.now, Data: j})
+	if err != nil {
+		return err
+	}
+	t.after(t.s.eventsReady)
+	return t.set(eventKey(a, t.now, t.s.nextSeq()), v, 80*time.Hour)
+}
+
+// OweEvent queues an event for the account's webhook; without one it does nothing.
+func (s *Store) OweEvent(_ context.Context, a gateway.AccountID, kind string, data any) error {
+	return s.do(func(t *tx) error {
+		if !t.wantsEvent(a, kind) {
+			return nil
+		}
+		return t.oweEvent(a, kind, data)
+	})
+}
+
+// WatchEvents names the function told after a commit that queued events. It must not block.
+func (s *Store) WatchEvents(f func()) { s.eventFn.Store(&f) }
+
+func (s *Store) eventsReady() {
+	if f := s.eventFn.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// DueEvents returns events that are due, at most limit per account, oldest first within an account, so that one account's
+// backlog never hides another's.
+func (s *Store) DueEvents(_ context.Context, now time.Time, limit int) (out []gateway.Event, err error) {
+	prefix := newKey(kEvent, 4)
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 50})
+		defer it.Close()
+		n, last := 0, gateway.AccountID(0)
+		for it.Seek(prefix); it.ValidForPrefix(prefix); {
+			k := it.Item().KeyCopy(nil)
+			a := gateway.AccountID(beUint32(k[1:]))
+			if a != last {
+				n, last = 0, a
+			}
+			due := time.UnixMilli(int64(binary.BigEndian.Uint64(k[5:])))
+			if due.After(now) || n == limit {
+				it.Seek(newKey(kEvent, 4).account(a + 1))
+				continue
+			}
+			ev, err := readEvent(it.Item(), k)
+			if err != nil {
+				return err
+			}
+			out = append(out, ev)
+			n++
+			it.Next()
+		}
+		return nil
+	})
+	return out, err
+}
+
+func readEvent(item *badger.Item, k []byte) (gateway.Event, error) {
+	var ev gateway.Event
+	err := item.Value(func(v []byte) error {
+		var st storedEvent
+		if err := json.Unmarshal(v, &st); err != nil {
+			return err
+		}
+		ev = gateway.Event{Account: gateway.AccountID(beUint32(k[1:])), Type: st.Type, At: st.At, Tries: st.Tries, LastErr: st.LastErr,
+			NextAt: time.UnixMilli(int64(binary.BigEndian.Uint64(k[5:]))), Body: st.Data}
+		// The id keeps the sequence number through retries and tells where the record is now.
+		seq := binary.BigEndian.Uint64(k[13:])
+		ev.ID = strconv.FormatUint(seq, 36)
+		return nil
+	})
+	return ev, err
+}
+
+// EventDone forgets a delivered event.
+func (s *Store) EventDone(_ context.Context, ev gateway.Event) error {
+	seq, err := strconv.ParseUint(ev.ID, 36, 64)
+	if err != nil {
+		return err
+	}
+	return s.do(func(t *tx) error { return t.del(eventKey(ev.Account, ev.NextAt, seq)) })
+}
+
+// EventRetry puts an event back, due at retryAt, with the count of tries and the last error of ev. ev.NextAt is where it was.
+func (s *Store) EventRetry(_ context.Context, ev gateway.Event, retryAt time.Time) error {
+	seq, err := strconv.ParseUint(ev.ID, 36, 64)
+	if err != nil {
+		return err
+	}
+	v, err := json.Marshal(storedEvent{Type: ev.Type, At: ev.At, Tries: ev.Tries, LastErr: ev.LastErr, Data: ev.Body})
+	if err != nil {
+		return err
+	}
+	return s.do(func(t *tx) error {
+		if err := t.del(eventKey(ev.Account, ev.NextAt, seq)); err != nil {
+			return err
+		}
+		return t.set(eventKey(ev.Account, retryAt, seq), v, 80*time.Hour)
+	})
+}
+
+// Receive stores an inbound message with what follows from it (events, an MO owed to an SMPP client) and returns after the
+// sync; only then may the operator's deliver_sm be answered.
+func (s *Store) Receive(_ context.Context, in *gateway.Inbound, system string) error {
+	return s.do(func(t *tx) error {
+		seq := t.s.nextSeq()
+		in.ID = strconv.FormatUint(seq, 36)
+		v, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		if err := t.set(inboundKey(in.Account, seq), v, t.s.opt.Retention); err != nil {
+			return errFatal{err}
+		}
+		if t.wantsEvent(in.Account, "inbound") {
+			if err := t.oweEvent(in.Account, "inbound", in); err != nil {
+				return errFatal{err}
+			}
+		}
+		if system == "" {
+			return nil
+		}
+		return t.owe(&gateway.ReceiptDue{Account: in.Account, System: system, From: in.From, To: in.To, Done: in.At, MO: in})
+	})
+}

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"izinli/gateway"
+)
+
+// flags of a batch.
+const (
+	flagPaused = 1 << iota
+	flagCancelled
+)
+
+// batchFlags is the in-memory copy that hand-off asks; only paused and cancelled batches are in it.
+func (s *Store) setFlags(ref gateway.BatchRef, f byte) {
+	s.flagsMu.Lock()
+	defer s.flagsMu.Unlock()
+	if f == 0 {
+		delete(s.flags, ref)
+	} else {
+		s.flags[ref] = f
+	}
+}
+
+// Stopped tells, from memory, whether a batch is paused or cancelled.
+func (s *Store) Stopped(ref gateway.BatchRef) (paused, cancelled bool) {
+	s.flagsMu.RLock()
+	f := s.flags[ref]
+	s.flagsMu.RUnlock()
+	return f&flagPaused != 0, f&flagCancelled != 0
+}
+
+func (t *tx) flag(ref gateway.BatchRef, set, clear byte) (changed bool, err error) {
+	v, err := t.get(batchKey(ref))
+	if err != nil {
+		return false, err
+	}
+	if v == nil {
+		return false, gateway.Refuse(gateway.CodeNotFound, "batch", "batch %s does not exist", ref)
+	}
+	old, err := t.get(flagsKey(ref))
+	if err != nil {
+		return false, err
+	}
+	var f byte
+	if len(old) > 0 {
+		f = old[0]
+	}
+	if f&flagCancelled != 0 && set != flagCancelled {
+		return false, gateway.Refuse(gateway.CodeConflict, "batch", "batch %s is cancelled", ref)
+	}
+	n := f&^clear | set
+	if n == f {
+		return false, nil
+	}
+	t.after(func() { t.s.setFlags(ref, n) })
+	if n == 0 {
+		return true, t.del(flagsKey(ref))
+	}
+	return true, t.set(flagsKey(ref), []byte{n}, t.s.opt.Retention)
+}
+
+// PauseBatch stops what has not left until ResumeBatch or the end of validity.
+func (s *Store) PauseBatch(_ context.Context, a gateway.AccountID, ref gateway.BatchRef) error {
+	if ref.Account != a {
+		return gateway.Refuse(gateway.CodeNotFound, "batch", "")
+	}
+	return s.do(func(t *tx) error { _, err := t.flag(ref, flagPaused, 0); return err })
+}
+
+// ResumeBatch lets a paused batch go on; its waiting messages become due at once or at their sendAt.
+func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gateway.BatchRef) error {
+	if ref.Account != a {
+		return gateway.Refuse(gateway.CodeNotFound, "batch", "")
+	}
+	changed := false
+	if err := s.do(func(t *tx) (err error) { changed, err = t.flag(ref, 0, flagPaused); return err }); err != nil || !changed {
+		return err
+	}
+	// Messages that were held while paused stand in the due index at the end of their validity: bring them forward.
+	return s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, _ *gateway.Recipient, p *gateway.Progress) error {
+		if p.State != gateway.StateHeld || p.Code != gateway.CodePaused || p.Open {
+			return nil
+		}
+		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
+		if err := t.del(dueKey(old)); err != nil {
+			return err
+		}
+		p.NextAt = laterOf(b.SendAt.Truncate(time.Millisecond), t.now)
+		next := old
+		next.Due = p.NextAt
+		if err := t.putDue(next); err != nil {
+			return err
+		}
+		p.State, p.Code = gateway.StateQueued, ""
+		return t.save(id, p, nil)
+	})
+}
+
+// CancelBatch stops everything of the batch that has not left and refunds it; it returns how many messages it stopped.
+func (s *Store) CancelBatch(_ context.Context, a gateway.AccountID, ref gateway.BatchRef) (int, error) {
+	if ref.Account != a {
+		return 0, gateway.Refuse(gateway.CodeNotFound, "batch", "")
+	}
+	if err := s.do(func(t *tx) error { _, err := t.flag(ref, flagCancelled, flagPaused); return err }); err != nil {
+		return 0, err
+	}
+	n := 0
+	err := s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, r *gateway.Recipient, p *gateway.Progress) error {
+		ok, err := t.cancel(id, b, r, p)
+		if ok {
+			n++
+		}
+		return err
+	})
+	return n, err
+}
+
+// cancel ends a message that has not left; false when it is too late.
+func (t *tx) cancel(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) (bool, error) {
+	if r.State == gateway.StateDropped || p.Open || p.State.Final() || p.State == gateway.StateSent {
+		return false, nil
+	}
+	p.State, p.Code = gateway.StateCancelled, gateway.CodeCancelled
+	if !p.NextAt.IsZero() {
+		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
+		if err := t.del(dueKey(old)); err != nil {
+			return false, err
+		}
+		p.NextAt = time.Time{}
+	}
+	if err := t.finish(id, b, r, p); err != nil {
+		return false, err
+	}
+	return true, t.save(id, p, &gateway.Decision{Kind: gateway.DecisionDrop, Verdict: "drop", Rule: string(gateway.CodeCancelled)})
+}
+
+// CancelMessage stops one message: CodeNotFound, or CodeTooLate when it has left or is final.
+func (s *Store) CancelMessage(_ context.Context, a gateway.AccountID, id gateway.MessageID) error {
+	if id.Account != a {
+		return gateway.Refuse(gateway.CodeNotFound, "id", "")
+	}
+	return s.do(func(t *tx) error {
+		b, r, err := t.message(id)
+		if errors.Is(err, errCorrupt) {
+			return gateway.Refuse(gateway.CodeNotFound, "id", "")
+		}
+		if err != nil {
+			return err
+		}
+		p, err := t.progress(id)
+		if err != nil {
+			return err
+		}
+		ok, err := t.cancel(id, b, r, &p)
+		if err == nil && !ok {
+			err = gateway.Refuse(gateway.CodeTooLate, "id", "message %s has left or is final", id)
+		}
+		return err
+	})
+}
+
+// eachMessage runs f over every stored message of the batch, a block per act, so that others are served in between.
+func (s *Store) eachMessage(ref gateway.BatchRef, f func(*tx, *gateway.Batch, gateway.MessageID, *gateway.Recipient, *gateway.Progress) error) error {
+	for block := uint32(0); ; block++ {
+		more := false
+		err := s.do(func(t *tx) error {
+			b, rs, _, err := readBlock(t.txn, ref, block)
+			if err != nil || b == nil {
+				return err
+			}
+			more = int(block+1)*gateway.BlockSize < b.Count
+			for i := range rs {
+				id := ref.Message(block*gateway.BlockSize + uint32(i))
+				p, err := t.progress(id)
+				if err != nil {
+					return errFatal{err}
+				}
+				if err := f(t, b, id, &rs[i], &p); err != nil {
+					return errFatal{err}
+				}
+			}
+			return nil
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// Replace gives a single waiting message a new text, due time and validity in one commit; the caller has judged them. The
+// difference in segments is charged or given back. CodeTooLate when it has left.
+func (s *Store) Replace(_ context.Context, id gateway.MessageID, change func(b *gateway.Batch, r *gateway.Recipient) error, d *gateway.Decision) error {
+	return s.do(func(t *tx) error {
+		b, r, err := t.message(id)
+		if errors.Is(err, errCorrupt) {
+			return gateway.Refuse(gateway.CodeNotFound, "id", "")
+		}
+		if err != nil {
+			return err
+		}
+		if b.Count != 1 {
+			return gateway.Refuse(gateway.CodeConflict, "id", "message %s belongs to a batch; only single messages can be replaced", id)
+		}
+		p, err := t.progress(id)
+		if err != nil {
+			return err
+		}
+		if p.Open || p.State.Final() || p.State == gateway.StateSent || r.State == gateway.StateDropped {
+			return gateway.Refuse(gateway.CodeTooLate, "id", "message %s has left or is final", id)
+		}
+		before := credits(b, r)
+		if err := change(b, r); err != nil {
+			return err
+		}
+		extra := int64(credits(b, r) - before)
+		if l, err := t.ledger(id.Account); err != nil || l.credits < extra {
+			if err == nil {
+				err = gateway.Refuse(gateway.CodeNoCredit, "", "")
+			}
+			return err
+		}
+		return fatal(t.rewrite(id, b, r, &p, extra, d))
+	})
+}
+
+func fatal(err error) error {
+	if err != nil {
+		return errFatal{err}
+	}
+	return nil
+}
+
+// rewrite stores the changed single message and makes it due at its new time; the old due entry finds it changed and is
+// cleared by hand-off.
+func (t *tx) rewrite(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, extra int64, d *gateway.Decision) error {
+	old, err := t.get(batchKey(id.Ref()))
+	if err != nil {
+		return err
+	}
+	_, inline, err := decodeHeader(old, id.Ref())
+	if err != nil {
+		return err
+	}
+	at := append(enc(nil), inline[:decisionRefLen]...)
+	encodeRecipients(&at, []gateway.Recipient{*r})
+	var v enc
+	v.u8(1)
+	encodeBatch(&v, b)
+	v.bytes(at)
+	if err := t.set(batchKey(id.Ref()), v, t.s.opt.Retention); err != nil {
+		return err
+	}
+	if err := t.move(id.Account, b.Created(), extra); err != nil {
+		return err
+	}
+	p.State, p.NextAt = gateway.StateScheduled, laterOf(b.SendAt.Truncate(time.Millisecond), t.now)
+	ref := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
+	if err := t.putDue(ref); err != nil {
+		return err
+	}
+	if !defaultSettle(b) {
+		if err := t.set(settleKey(b.ValidUntil.Add(gateway.UnknownAfter), id.Ref()), nil, 0); err != nil {
+			return err
+		}
+	}
+	return t.save(id, p, d)
+}

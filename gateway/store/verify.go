@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+)
+
+// Report is what Verify found.
+type Report struct {
+	Batches, Messages, Decisions, Chains int
+	States                               map[string]int
+	Waiting                              int // not final and not sent
+	Problems                             []string
+}
+
+func (r *Report) problem(format string, args ...any) {
+	if len(r.Problems) < 1000 {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify proves the invariants of the store from its records alone: each account's balance is the sum of its ledger, each
+// day's ledger the sum of its messages; every recipient has its acceptance decision; every link of every decision chain
+// holds; every waiting message is in the due index, or will be looked at again. It changes nothing.
+func (s *Store) Verify(ctx context.Context) (*Report, error) {
+	r := &Report{States: map[string]int{}}
+	err := s.db.View(func(txn *badger.Txn) error {
+		for id := range s.Directory().Accounts {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := verifyChain(txn, id, r); err != nil {
+				return err
+			}
+			if err := s.verifyAccount(txn, id, r); err != nil {
+				return err
+			}
+		}
+		if n := countPrefix(txn, kStaging, 10); n > 0 {
+			r.problem("%d staged submissions were neither accepted nor removed", n)
+		}
+		return nil
+	})
+	return r, err
+}
+
+// verifyChain walks an account's chain and names the first broken link.
+func verifyChain(txn *badger.Txn, a gateway.AccountID, r *Report) error {
+	prefix := newKey(kChain, 4).account(a)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+	defer it.Close()
+	var prev *chainRecord
+	var day, seq uint32
+	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+		k := it.Item().KeyCopy(nil)
+		v, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		d, q := chainPlace(k)
+		rec, err := decodeChain(a, k, v)
+		if err != nil {
+			r.problem("account %d: decision record %s/%d cannot be read: %v", a, dayText(d), q, err)
+			return nil
+		}
+		switch {
+		case prev == nil: // the first kept record; what it links to may have expired
+		case d == day && q != seq+1, d != day && q != 0:
+			r.problem("account %d: decision chain breaks at %s/%d: the record before it is missing", a, dayText(d), q)
+			return nil
+		case rec.prev != prev.hash:
+			r.problem("account %d: decision chain breaks at %s/%d: the record before it was changed", a, dayText(d), q)
+			return nil
+		}
+		r.Chains++
+		r.Decisions += len(rec.decisions)
+		prev, day, seq = &rec, d, q
+	}
+	return nil
+}
+
+type daySum map[uint32]ledgerDay
+
+// verifyAccount sums the account's messages and holds them against the ledger.
+func (s *Store) verifyAccount(txn *badger.Txn, a gateway.AccountID, r *Report) error {
+	due, err := dueSet(txn, a)
+	if err != nil {
+		return err
+	}
+	sums := daySum{}
+	prefix := newKey(kBatch, 4).account(a)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+		ref := batchOfKey(it.Item().Key())
+		r.Batches++
+		day := dayOf(ref.Batch.Time())
+		sum := sums[day]
+		if err := eachStored(txn, ref, func(m *stored) bool {
+			verifyMessage(txn, m, due, r)
+			c := int64(credits(m.batch, m.recipient))
+			sum.charged += c
+			if m.progress.Refunded {
+				sum.refunded += c
+			}
+			return true
+		}); err != nil {
+			r.problem("batch %s cannot be read: %v", ref, err)
+		}
+		sums[day] = sum
+	}
+	return verifyLedger(txn, a, sums, r)
+}
+
+// dueSet collects the account's waiting entries by batch.
+func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway.DueRef, error) {
+	out := map[gateway.BatchID][]gateway.DueRef{}
+	for lane := gateway.Lane(0); lane < gateway.Lanes; lane++ {
+		prefix := duePrefix(lane, a)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+		for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+			var d dec
+			if err := it.Item().Value(func(v []byte) error { d.b = v; return nil }); err != nil {
+				it.Close()
+				return nil, err
+			}
+			ref := parseDue(it.Item().Key(), uint32(d.uint()))
+			out[ref.Batch] = append(out[ref.Batch], ref)
+		}
+		it.Close()
+	}
+	return out, nil
+}
+
+func verifyMessage(txn *badger.Txn, m *stored, due map[gateway.BatchID][]gateway.DueRef, r *Report) {
+	r.Messages++
+	st, _ := m.state(m.batch.SendAt)
+	r.States[st.String()]++
+	if m.accept.Day == 0 {
+		r.problem("message %s has no acceptance decision", m.id)
+	}
+	p := &m.progress
+	if p.Refunded && !p.State.Refundable(true) {
+		r.problem("message %s is refunded in state %s", m.id, p.State)
+	}
+	if p.State.Final() || p.State == gateway.StateSent || st == gateway.StateDropped {
+		if p.Open && p.State != gateway.StateSent {
+			r.problem("message %s is final with an open intent", m.id)
+		}
+		return
+	}
+	r.Waiting++
+	for _, ref := range due[m.id.Batch] {
+		if m.id.Index >= ref.First && m.id.Index < ref.First+ref.Count {
+			return
+		}
+	}
+	r.problem("message %s waits in state %s, but nothing will look at it", m.id, st)
+}
+
+func verifyLedger(txn *badger.Txn, a gateway.AccountID, sums daySum, r *Report) error {
+	v, err := getValue(txn, balanceKey(a))
+	if err != nil {
+		return err
+	}
+	var l ledger
+	if err := l.decode(v); err != nil {
+		r.problem("account %d: %v", a, err)
+		return nil
+	}
+	if l.credits != l.added-l.charged+l.refunded {
+		r.problem("account %d: balance %d is not added %d - charged %d + refunded %d", a, l.credits, l.added, l.charged, l.refunded)
+	}
+	var total ledgerDay
+	prefix := newKey(kLedgerDay, 4).account(a)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+	defer it.Close()
+	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+		day := beUint32(it.Item().Key()[5:])
+		var d dec
+		if err := it.Item().Value(func(v []byte) error { d.b = v; return nil }); err != nil {
+			return err
+		}
+		have := ledgerDay{charged: d.int(), refunded: d.int()}
+		total.charged += have.charged
+		total.refunded += have.refunded
+		if sum, ok := sums[day]; ok && sum != have {
+			r.problem("account %d: ledger of %s says charged %d, refunded %d; its messages say %d, %d", a, dayText(day), have.charged,
+				have.refunded, sum.charged, sum.refunded)
+		}
+		delete(sums, day)
+	}
+	for day, sum := range sums {
+		if sum != (ledgerDay{}) {
+			r.problem("account %d: messages of %s were charged %d without a ledger entry", a, dayText(day), sum.charged)
+		}
+	}
+	if total.charged != l.charged || total.refunded != l.refunded {
+		r.problem("account %d: the days sum to charged %d, refunded %d; the balance says %d, %d", a, total.charged, total.refunded, l.charged,
+			l.refunded)
+	}
+	return nil
+}
