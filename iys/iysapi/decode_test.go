@@ -1,0 +1,115 @@
+package iysapi
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseErrorShapes(t *testing.T) {
+	tests := []struct {
+		name   string
+		status int
+		body   string
+		code   string
+		retry  Retry
+	}{
+		{"array", 400, `{"errors":[{"code":"H174","message":"x"}]}`, "H174", RetryFinal},
+		{"colon key", 403, `{"errors":[{"code:":"H353","message":"x"}]}`, "H353", RetryOperator},
+		{"object", 400, `{"errors":{"code":"H1000","message":"x"}}`, "H1000", RetryFinal},
+		{"top level", 400, `{"code":"H123","message":"x"}`, "H123", RetryAgain},
+		{"oauth", 400, `{"error":"invalid_grant","error_description":"x"}`, "invalid_grant", RetryFinal},
+		{"number as code", 500, `{"errors":[{"code":15}]}`, "15", RetryAgain},
+		{"html", 502, `<html>`, "", RetryAgain},
+		{"nothing", 503, ``, "", RetryAgain},
+		{"empty list", 404, `{"errors":[]}`, "", RetryOperator},
+		{"unknown 429", 429, `{}`, "", RetryAgain},
+		{"redirect", 302, ``, "", RetryOperator},
+		{"unauthorised", 401, ``, "", RetryNewToken},
+	}
+	for _, tt := range tests {
+		e := parseError(tt.status, []byte(tt.body))
+		if e.Code != tt.code || e.Retry != tt.retry || len(e.Details) == 0 || e.Error() == "" {
+			t.Errorf("%s: got %+v, want %q %v", tt.name, e, tt.code, tt.retry)
+		}
+	}
+	e := parseError(422, []byte(`{"errors":[{"index":3,"location":["retailerAccess",0],"value":"+905321234567","code":"H180","message":"alıcı +905321234567 veya a@b.cc"}]}`))
+	if e.Index != 3 || e.Location != "retailerAccess[0]" || strings.Contains(e.Error(), "1234") || strings.Contains(e.Error(), "@") {
+		t.Errorf("got %+v: %s", e, e)
+	}
+}
+
+func TestDoubtfulAnswersAreErrors(t *testing.T) {
+	for _, body := range []string{`{}`, `null`, ``, `{"list":null}`, `{"after":"1_a"}`, `[]`} {
+		if p, err := decodeChanges([]byte(body), Brand{"1", "1"}, "", 10); !errors.Is(err, ErrAnswer) {
+			t.Errorf("changes %q: got %+v %v, want ErrAnswer", body, p, err)
+		}
+	}
+	full := `{"list":[{"recipient":"+905321234567","type":"MESAJ","status":"RET","recipientType":"BIREYSEL"}]}`
+	if _, err := decodeChanges([]byte(full), Brand{"1", "1"}, "x", 1); !errors.Is(err, ErrAnswer) {
+		t.Errorf("full page without cursor: got %v, want ErrAnswer", err)
+	}
+	if p, err := decodeChanges([]byte(full), Brand{"1", "1"}, "x", 2); err != nil || !p.End || p.After != "x" || len(p.Changes) != 1 {
+		t.Errorf("short page without cursor: got %+v %v", p, err)
+	}
+	for _, body := range []string{`{}`, `null`, `{"list":null}`, `{"list":"x"}`, `{"list":[1]}`, `{"list":[null]}`, `{"list":[""]}`} {
+		if got, ok := stringList([]byte(body), "list"); ok {
+			t.Errorf("ahs %q: got %v, want no list", body, got)
+		}
+	}
+	for _, body := range []string{`[]`, `{"list":[]}`, `["+90"]`} {
+		if _, ok := stringList([]byte(body), "list"); !ok {
+			t.Errorf("ahs %q: got no list", body)
+		}
+	}
+}
+
+func TestDecodePush(t *testing.T) {
+	// iys-api.md §8.2, İYS's test data.
+	body := `{ "list": [ { "iysCode": 121212, "brandCode": 121212, "consentDate": "2015-05-01 15:00:00",
+  "creationDate": "2015-05-01 15:00:00", "source": "IYS_MOBIL", "recipient": "pushtest@iys.org.tr",
+  "recipientType": "BIREYSEL", "status": "ONAY", "type": "EPOSTA",
+  "transactionId": "e52ee30512adfcd2a41fb3b4682f5bd61eee5b1c92bda665fc0b7e56644d429d" } ] }`
+	got, err := DecodePush([]byte(body))
+	if err != nil || len(got) != 1 || got[0].Brand != "121212" || got[0].Status != "ONAY" || got[0].ConsentDate.IsZero() {
+		t.Errorf("got %+v %v", got, err)
+	}
+	for _, bad := range []string{``, `{}`, `[]`, `{"list":[{}]}`, `{"list":[{"brandCode":"x","recipient":"a@bb.cc","status":"RET"}]}`} {
+		if _, err := DecodePush([]byte(bad)); !errors.Is(err, ErrAnswer) {
+			t.Errorf("%q: got %v, want ErrAnswer", bad, err)
+		}
+	}
+}
+
+func TestEncodeLeavesEmptyFieldsOut(t *testing.T) {
+	w := consentRequest{Recipient: "+905321234567", Type: "MESAJ", Status: "ONAY", RecipientType: "TACIR"}
+	b, err := json.Marshal(w)
+	if err != nil || strings.Contains(string(b), `""`) || strings.Contains(string(b), "null") || strings.Contains(string(b), "source") {
+		t.Errorf("got %s %v", b, err)
+	}
+}
+
+func FuzzAnswers(f *testing.F) {
+	for _, s := range []string{
+		`{"errors":[{"code":"H174","location":["a",0,{}],"index":"x"}]}`, `{"errors":{"code":{}}}`, `{"after":5,"list":[{"consentDate":7}]}`,
+		`{"list":[{"brandCode":1,"stats":[[]]}]}`, `[{"index":"1","subrequestId":5,"error":"x"}]`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if e := parseError(400, body); len(e.Details) == 0 {
+			t.Error("an error without details")
+		}
+		if p, err := decodeChanges(body, Brand{"1", "1"}, "", 1000); err == nil && p.End && len(p.Changes) > 0 && p.After != "" {
+			t.Error("an end with a new cursor")
+		}
+		DecodePush(body)
+		stats(body)
+		stringList(body, "list")
+		var w partnerWire
+		if json.Unmarshal(body, &w) == nil && len(w.brands()) == 0 {
+			t.Error("a partner entry without brands")
+		}
+	})
+}

@@ -1,0 +1,212 @@
+package iysapi
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Priority orders calls that wait for a slot: a refusal before an approval
+// before a question (the three-day clock of a RET is the law's).
+type Priority uint8
+
+// The priorities, most urgent first.
+const (
+	PriorityRejection Priority = iota
+	PriorityApproval
+	PriorityQuery
+	priorities
+)
+
+type priorityKey struct{}
+
+// WithPriority gives calls under ctx another place in the line than their kind
+// would, for example the question that prepares a RET.
+func WithPriority(ctx context.Context, p Priority) context.Context {
+	return context.WithValue(ctx, priorityKey{}, min(p, PriorityQuery))
+}
+
+func priorityOf(ctx context.Context, standard Priority) Priority {
+	if p, ok := ctx.Value(priorityKey{}).(Priority); ok {
+		return p
+	}
+	return standard
+}
+
+// Limits are İYS's limits per IP (iys-api.md §18). Zero fields take the
+// documented value.
+type Limits struct {
+	PerSecond      int // 10
+	TokensPerHour  int // 100
+	StatusPerHour  int // 1000
+	HistoryPerHour int // 100
+}
+
+func (l Limits) filled() Limits {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&l.PerSecond, 10)
+	def(&l.TokensPerHour, 100)
+	def(&l.StatusPerHour, 1000)
+	def(&l.HistoryPerHour, 100)
+	return l
+}
+
+// window counts events in a sliding span: at most len(at) within span. A
+// sliding window is right whether İYS counts in fixed or sliding hours.
+type window struct {
+	at   []time.Time // ring of the last admissions
+	next int         // oldest entry
+	span time.Duration
+}
+
+func newWindow(n int, span time.Duration) *window {
+	return &window{at: make([]time.Time, n), span: span}
+}
+
+// free returns when the next event may be; a time not after now means at once.
+func (w *window) free() time.Time {
+	if w.at[w.next].IsZero() {
+		return time.Time{}
+	}
+	return w.at[w.next].Add(w.span)
+}
+
+func (w *window) take(now time.Time) {
+	w.at[w.next] = now
+	w.next = (w.next + 1) % len(w.at)
+}
+
+// limiter admits calls at İYS's rate, most urgent first.
+type limiter struct {
+	mu     sync.Mutex
+	second *window
+	paused time.Time // after a 429
+	queue  [priorities][]*ticket
+	timer  *time.Timer
+}
+
+type ticket struct {
+	go_  chan struct{}
+	left bool // gave up; guarded by limiter.mu
+}
+
+// secondSpan is a little more than a second, because the network can press two
+// calls closer together than they left.
+const secondSpan = 1050 * time.Millisecond
+
+func newLimiter(perSecond int) *limiter {
+	return &limiter{second: newWindow(perSecond, secondSpan)}
+}
+
+// wait returns when the call may leave, or ctx ends.
+func (l *limiter) wait(ctx context.Context, p Priority) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := &ticket{go_: make(chan struct{})}
+	l.mu.Lock()
+	l.queue[p] = append(l.queue[p], t)
+	l.admitLocked(time.Now())
+	l.mu.Unlock()
+	select {
+	case <-t.go_:
+		return nil
+	case <-ctx.Done():
+		l.mu.Lock()
+		t.left = true
+		l.mu.Unlock()
+		return ctx.Err()
+	}
+}
+
+// pause stops admissions until t, after İYS said that we are too fast.
+func (l *limiter) pause(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.After(l.paused) {
+		l.paused = t
+	}
+}
+
+// admitLocked lets out whoever may go at now and arms the timer for the next.
+func (l *limiter) admitLocked(now time.Time) {
+	for {
+		t, p := l.headLocked()
+		if t == nil {
+			return
+		}
+		at := l.second.free()
+		if l.paused.After(at) {
+			at = l.paused
+		}
+		if at.After(now) {
+			l.armLocked(at.Sub(now))
+			return
+		}
+		l.second.take(now)
+		l.queue[p] = l.queue[p][1:]
+		close(t.go_)
+	}
+}
+
+func (l *limiter) headLocked() (*ticket, Priority) {
+	for p := range l.queue {
+		for len(l.queue[p]) > 0 && l.queue[p][0].left {
+			l.queue[p] = l.queue[p][1:]
+		}
+		if len(l.queue[p]) > 0 {
+			return l.queue[p][0], Priority(p)
+		}
+		l.queue[p] = nil
+	}
+	return nil, 0
+}
+
+func (l *limiter) armLocked(d time.Duration) {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.timer = time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.admitLocked(time.Now())
+	})
+}
+
+// budget is an hourly allowance. Unlike the limiter it never waits: an hour is
+// the caller's to plan.
+type budget struct {
+	mu     sync.Mutex
+	hour   *window
+	silent time.Time // İYS said no; nothing before this
+}
+
+func newBudget(n int) *budget { return &budget{hour: newWindow(n, time.Hour)} }
+
+// take spends one, or returns until when nothing may be spent.
+func (b *budget) take(now time.Time) (until time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	until = b.hour.free()
+	if b.silent.After(until) {
+		until = b.silent
+	}
+	if until.After(now) {
+		return until, false
+	}
+	b.hour.take(now)
+	return time.Time{}, true
+}
+
+// silence forbids spending until t.
+func (b *budget) silence(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t.After(b.silent) {
+		b.silent = t
+	}
+}
