@@ -206,8 +206,8 @@ func TestTransliterate(t *testing.T) {
 func TestNothingIsCut(t *testing.T) {
 	family := "👨\u200d👩\u200d👧\u200d👦"
 	for _, piece := range []string{"[", "€", "ş", "🎉", family, "🇹🇷", "👍🏽", "1\ufe0f\u20e3", "e\u0302\u0301"} {
-		for shift := range 80 {
-			text := strings.Repeat("a", shift) + strings.Repeat(piece, 200)
+		for shift := range 24 { // longer than the longest piece
+			text := strings.Repeat("a", shift) + strings.Repeat(piece, 120)
 			for _, e := range []Encoding{GSM7, TRSingle, TRLocking, UCS2} {
 				for _, ref := range []RefWidth{Ref8, Ref16, RefSAR} {
 					p := forced(e)
