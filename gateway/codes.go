@@ -182,3 +182,23 @@ func Refuse(code Code, field, format string, args ...any) *Error {
 	}
 	return &Error{Code: code, Field: field, Text: fmt.Sprintf(format, args...)}
 }
+
+// CodeOfRule names the code under which a consent rule (package iys, Rule) reaches a sender. An unknown rule reads as a
+// missing consent: it stopped a message, and that is the safe thing to say.
+func CodeOfRule(rule string) Code {
+	switch rule {
+	case "blocked":
+		return CodeBlocked
+	case "blacklisted":
+		return CodeBlacklisted
+	case "brand_unknown", "brand_inactive", "invalid_mode":
+		return CodeBrand
+	case "declaration_missing":
+		return CodeDeclaration
+	case "exempt_missing", "exempt_expired":
+		return CodeExemptExpired
+	case "consent_absent", "consent_stale", "consent_unavailable":
+		return CodeConsentUnavailable
+	}
+	return CodeNoConsent
+}

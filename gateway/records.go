@@ -246,3 +246,44 @@ type ReceiptDue struct {
 	// MO
 	MO *Inbound
 }
+
+// Intent says that a message is about to leave over an operator.
+type Intent struct {
+	Message  MessageID
+	Operator string
+	Segments int
+	Again    bool // an intent that is open already is taken over (in doubt, handed off again)
+	Decision Decision
+}
+
+// SegmentAnswer is what an operator said about one segment.
+type SegmentAnswer struct {
+	Index      int
+	State      State  // StateSent or StateRejected
+	OperatorID string // normalised
+	Err        string
+}
+
+// Change is one thing that happened to a message after its acceptance.
+type Change struct {
+	Message   MessageID
+	Batch     *Batch
+	Recipient *Recipient
+	Operator  string
+	Answers   []SegmentAnswer
+	Close     bool  // the open intent ends
+	State     State // new state; StateNone keeps the present one
+	Code      Code
+	NextAt    time.Time // back into the due index at that time
+	Decision  *Decision
+	Clear     *DueRef   // the due entry is done with
+	Move      time.Time // with Clear: the whole entry comes back then, its messages untouched
+}
+
+// OperatorReceipt is a delivery receipt of an operator.
+type OperatorReceipt struct {
+	Operator string
+	ID       string // normalised
+	State    State
+	Err      string
+}

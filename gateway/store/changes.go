@@ -9,18 +9,9 @@ import (
 	"izinli/gateway"
 )
 
-// Intent says that a message is about to leave over an operator.
-type Intent struct {
-	Message  gateway.MessageID
-	Operator string
-	Segments int
-	Again    bool // an intent that is open already is taken over (in doubt, handed off again)
-	Decision gateway.Decision
-}
-
 // OpenIntents writes the intents and returns after their sync; only then may the messages leave. ok[i] is false for a message
 // that was stopped meanwhile (cancelled, final) and must not leave.
-func (s *Store) OpenIntents(_ context.Context, intents []Intent) (ok []bool, err error) {
+func (s *Store) OpenIntents(_ context.Context, intents []gateway.Intent) (ok []bool, err error) {
 	ok = make([]bool, len(intents))
 	err = s.do(func(t *tx) error {
 		for i := range intents {
@@ -33,7 +24,7 @@ func (s *Store) OpenIntents(_ context.Context, intents []Intent) (ok []bool, err
 	return ok, err
 }
 
-func (t *tx) openIntent(in *Intent) (bool, error) {
+func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 	p, err := t.progress(in.Message)
 	if err != nil {
 		return false, err
@@ -77,32 +68,9 @@ func (t *tx) save(m gateway.MessageID, p *gateway.Progress, d *gateway.Decision)
 	return t.set(progressKey(m), e, t.s.opt.Retention)
 }
 
-// SegmentAnswer is what an operator said about one segment.
-type SegmentAnswer struct {
-	Index      int
-	State      gateway.State // StateSent or StateRejected
-	OperatorID string        // normalised
-	Err        string
-}
-
-// Change is one thing that happened to a message after its acceptance.
-type Change struct {
-	Message   gateway.MessageID
-	Batch     *gateway.Batch
-	Recipient *gateway.Recipient
-	Operator  string
-	Answers   []SegmentAnswer
-	Close     bool          // the open intent ends
-	State     gateway.State // new state; StateNone keeps the present one
-	Code      gateway.Code
-	NextAt    time.Time // back into the due index at that time
-	Decision  *gateway.Decision
-	Clear     *gateway.DueRef // the due entry is done with
-}
-
 // Apply writes changes in one commit and calls done after its sync, from the committer: done must not block. What is final
 // stays final; a change that comes too late only closes intents and clears due entries.
-func (s *Store) Apply(changes []Change, done func(error)) {
+func (s *Store) Apply(changes []gateway.Change, done func(error)) {
 	s.enqueue(act{func(t *tx) error {
 		for i := range changes {
 			if err := t.change(&changes[i]); err != nil {
@@ -114,20 +82,25 @@ func (s *Store) Apply(changes []Change, done func(error)) {
 }
 
 // ApplyWait is Apply that waits.
-func (s *Store) ApplyWait(changes []Change) error {
+func (s *Store) ApplyWait(changes []gateway.Change) error {
 	ch := make(chan error, 1)
 	s.Apply(changes, func(err error) { ch <- err })
 	return <-ch
 }
 
-func (t *tx) change(c *Change) error {
+func (t *tx) change(c *gateway.Change) error {
 	if c.Clear != nil {
 		if err := t.del(dueKey(*c.Clear)); err != nil {
 			return err
 		}
 	}
-	if c.Batch == nil {
-		return nil // only a due entry to clear
+	if c.Batch == nil { // only a due entry to clear or to move
+		if c.Clear == nil || c.Move.IsZero() {
+			return nil
+		}
+		later := *c.Clear
+		later.Due = laterOf(c.Move.Truncate(time.Millisecond), t.now)
+		return t.putDue(later)
 	}
 	p, err := t.progress(c.Message)
 	if err != nil {
@@ -175,7 +148,7 @@ func laterOf(a, b time.Time) time.Time {
 }
 
 // answers notes what the operator said and makes its ids findable; a receipt that came first is applied here.
-func (t *tx) answers(c *Change, p *gateway.Progress) error {
+func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 	for _, a := range c.Answers {
 		if a.Index >= len(p.Segments) {
 			grown := make([]gateway.Segment, a.Index+1)
@@ -255,20 +228,12 @@ func segmentErr(p *gateway.Progress) string {
 	return ""
 }
 
-// OperatorReceipt is a delivery receipt of an operator.
-type OperatorReceipt struct {
-	Operator string
-	ID       string // normalised
-	State    gateway.State
-	Err      string
-}
-
 // parkLife is how long a receipt whose message id is not known yet is kept.
 const parkLife = time.Hour
 
 // Receipt applies a receipt and calls done after the sync (from the committer; must not block). A receipt whose id is not
 // known yet is parked and applied when the submit response arrives; matched tells which.
-func (s *Store) Receipt(r OperatorReceipt, done func(matched bool, err error)) {
+func (s *Store) Receipt(r gateway.OperatorReceipt, done func(matched bool, err error)) {
 	var matched bool
 	s.enqueue(act{func(t *tx) error {
 		var err error
@@ -279,7 +244,7 @@ func (s *Store) Receipt(r OperatorReceipt, done func(matched bool, err error)) {
 	}, func(err error) { done(matched, err) }})
 }
 
-func (t *tx) receipt(r *OperatorReceipt) (bool, error) {
+func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 	v, err := t.get(operatorIDKey(r.Operator, r.ID))
 	if err != nil {
 		return false, err

@@ -1,0 +1,262 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"izinli/gateway"
+)
+
+// carrier is a Carrier with its two gates: permits for open intents, at most twice the window, and slots in the window.
+type carrier struct {
+	c     Carrier
+	open  [gateway.Lanes]atomic.Int64 // segments under open intents, by lane
+	total atomic.Int64
+	// permits bound the open intents: with them, what a crash or a lost link can repeat.
+	permits gate[int]
+	slots   gate[Slot]
+
+	timerMu sync.Mutex
+	timer   *time.Timer // guarded by timerMu; set while a timed pump is due
+}
+
+// commercialShare is the part of permits commercial traffic may hold, in percent, so that an OTP never waits behind it.
+const commercialShare = 80
+
+func newCarrier(c Carrier) *carrier {
+	k := &carrier{c: c}
+	k.permits.try = k.tryPermit
+	k.slots.try = c.TryReserve
+	c.OnReady(k.pump)
+	return k
+}
+
+func (k *carrier) tryPermit(n int, lane gateway.Lane) (int, bool) {
+	limit := int64(2 * k.c.Window())
+	n64 := int64(n)
+	if k.total.Load()+n64 > limit && k.total.Load() > 0 {
+		return 0, false
+	}
+	if limit == 0 {
+		return 0, false
+	}
+	if lane == gateway.LaneCommercial && k.open[lane].Load() > 0 &&
+		k.open[lane].Load()+n64 > limit*commercialShare/100 {
+		return 0, false
+	}
+	k.open[lane].Add(n64)
+	k.total.Add(n64)
+	return n, true
+}
+
+// release gives permits back once the outcome is synced.
+func (k *carrier) release(n int, lane gateway.Lane) {
+	k.open[lane].Add(int64(-n))
+	k.total.Add(int64(-n))
+	k.permits.pump()
+}
+
+// up reports whether a bind is up.
+func (k *carrier) up() bool { return k.c.Window() > 0 }
+
+// load is how busy the carrier is, for choosing among equals: segments under way and waiting per slot.
+func (k *carrier) load() float64 {
+	w := k.c.Window()
+	if w == 0 {
+		return 1e9
+	}
+	return float64(k.total.Load()+int64(k.permits.waiting.Load())) / float64(w)
+}
+
+// pump serves the waiters after slots became free, a bind came or went, or time has passed.
+func (k *carrier) pump() {
+	if k.slots.waiting.Load() == 0 && k.permits.waiting.Load() == 0 {
+		return
+	}
+	if !k.up() {
+		k.slots.fail(errDown)
+		k.permits.fail(errDown)
+		return
+	}
+	k.slots.pump()
+	k.permits.pump()
+	if k.slots.waiting.Load() > 0 {
+		k.pumpLater()
+	}
+}
+
+// pumpLater comes back when rate tokens will have grown.
+func (k *carrier) pumpLater() {
+	at := k.c.NextTry()
+	if at.IsZero() {
+		return
+	}
+	k.timerMu.Lock()
+	defer k.timerMu.Unlock()
+	if k.timer != nil {
+		return
+	}
+	k.timer = time.AfterFunc(max(time.Until(at), 200*time.Microsecond), func() {
+		k.timerMu.Lock()
+		k.timer = nil
+		k.timerMu.Unlock()
+		k.pump()
+	})
+}
+
+// SetCarrier adds a carrier, or puts it in the place of the one of the same name.
+func (d *Dispatcher) SetCarrier(c Carrier) {
+	k := newCarrier(c)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.carriers[c.Name()] = k
+}
+
+// RemoveCarrier forgets a carrier; who waits for it is routed anew.
+func (d *Dispatcher) RemoveCarrier(name string) {
+	d.mu.Lock()
+	k := d.carriers[name]
+	delete(d.carriers, name)
+	d.mu.Unlock()
+	if k != nil {
+		k.slots.fail(errDown)
+		k.permits.fail(errDown)
+	}
+}
+
+// CarrierState is what a panel shows of a carrier.
+type CarrierState struct {
+	Name    string
+	Up      bool
+	Window  int
+	Open    [gateway.Lanes]int // segments under open intents
+	Waiting [gateway.Lanes]int // messages waiting for a permit or slot
+}
+
+// Carriers tells how the carriers are doing.
+func (d *Dispatcher) Carriers() []CarrierState {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := make([]CarrierState, 0, len(d.carriers))
+	for _, k := range d.carriers {
+		st := CarrierState{Name: k.c.Name(), Up: k.up(), Window: k.c.Window(), Waiting: k.permits.depth()}
+		for i, n := range k.slots.depth() {
+			st.Waiting[i] += n
+			st.Open[i] = int(k.open[i].Load())
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+// watchInterval is how soon waiters notice that their carrier went down without a word.
+const watchInterval = 200 * time.Millisecond
+
+// Run watches the carriers until ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.mu.RLock()
+			for _, k := range d.carriers {
+				k.pump()
+			}
+			d.mu.RUnlock()
+		}
+	}
+}
+
+// routeAll chooses a carrier for every job.
+func (c *chunk) routeAll() {
+	c.d.mu.RLock()
+	keep := c.jobs[:0]
+	var down []*job
+	var noRoute []*job
+	for _, j := range c.jobs {
+		route := c.dir.RouteFor(j.batch.Account, j.batch.Class, j.rcpt.Address)
+		if route == nil {
+			noRoute = append(noRoute, j)
+			continue
+		}
+		if j.carrier = c.d.choose(route, j); j.carrier == nil {
+			down = append(down, j)
+			continue
+		}
+		keep = append(keep, j)
+	}
+	c.d.mu.RUnlock()
+	c.jobs = keep
+	for _, j := range noRoute {
+		c.end(j, rule(gateway.DecisionDrop, gateway.StateFailed, gateway.CodeNoRoute, time.Time{}, c.now))
+	}
+	c.waitForCarrier(down)
+}
+
+// choose takes the least busy carrier that is up, of the lowest rank that has one; at a later attempt another than the last,
+// if there is one. Called with d.mu held.
+func (d *Dispatcher) choose(r *gateway.Route, j *job) *carrier {
+	var best, same *carrier
+	bestRank, bestLoad := 0, 0.0
+	for _, st := range r.Operators {
+		k := d.carriers[st.Operator]
+		if k == nil || !k.up() {
+			continue
+		}
+		if j.progress.Attempts > 0 && st.Operator == j.progress.Operator {
+			same = k
+			continue
+		}
+		load := k.load() / float64(max(1, st.Weight))
+		if best == nil || st.Rank < bestRank || st.Rank == bestRank && load < bestLoad {
+			best, bestRank, bestLoad = k, st.Rank, load
+		}
+	}
+	if best == nil {
+		return same
+	}
+	return best
+}
+
+// waitForCarrier puts messages back whose operators are all down. Where a whole due entry waits, the entry moves as it is.
+func (c *chunk) waitForCarrier(down []*job) {
+	if len(down) == 0 {
+		return
+	}
+	if len(c.jobs) == 0 {
+		c.pause = c.d.cfg.Pause
+	}
+	next := c.now.Add(c.d.cfg.Pause)
+	perRef := map[*refState]int{}
+	for _, j := range down {
+		perRef[j.ref]++
+	}
+	for _, j := range down {
+		if n := perRef[j.ref]; n == j.ref.left && n > 1 {
+			c.changes = append(c.changes, gateway.Change{Clear: &j.ref.ref, Move: next})
+			j.ref.left = -1 // moved as a whole
+		}
+		if j.ref.left < 0 {
+			continue
+		}
+		c.end(j, c.d.carrierDown(j, c.now))
+	}
+}
+
+// carrierDown holds a message for a moment. No decision is recorded: nothing was decided about the recipient.
+func (d *Dispatcher) carrierDown(j *job, now time.Time) gateway.Change {
+	return gateway.Change{State: gateway.StateHeld, Code: gateway.CodeOperatorDown,
+		NextAt: earlier(now.Add(d.cfg.Pause), laterOf(j.batch.ValidUntil, now))}
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,255 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/iys"
+)
+
+// Store is where messages come from and outcomes go to.
+type Store interface {
+	Load(ctx context.Context, refs []gateway.DueRef) ([]gateway.Work, error)
+	// OpenIntents returns after the sync; ok[i] false forbids the message to leave.
+	OpenIntents(ctx context.Context, intents []gateway.Intent) (ok []bool, err error)
+	// Apply calls done after the sync; done must not block.
+	Apply(changes []gateway.Change, done func(error))
+	Directory() *gateway.Directory
+	// Stopped tells from memory whether a batch is paused or cancelled.
+	Stopped(ref gateway.BatchRef) (paused, cancelled bool)
+}
+
+// Judge decides about consent, from memory.
+type Judge interface {
+	Decide(b *gateway.Batch, address string, now time.Time) iys.Verdict
+	// Ask asks İYS live about addresses whose verdict was "ask"; afterwards Decide knows the answer or that there is none.
+	Ask(ctx context.Context, b *gateway.Batch, addresses []string)
+	// Lock takes the lock of the address; opt-outs take the same.
+	Lock(address string) *sync.Mutex
+}
+
+// Carrier is one way out: an operator with its binds.
+type Carrier interface {
+	Name() string
+	// Window is how many segments may be in flight over all binds that are up; 0: down.
+	Window() int
+	// MaxSegments is how many segments one message may have here (the window of one bind).
+	MaxSegments() int
+	// Profile says how texts are encoded for it.
+	Profile() Profile
+	// TryReserve sets slots and rate tokens aside for all segments of a message.
+	TryReserve(segments int, lane gateway.Lane) (Slot, bool)
+	// NextTry is when a refused TryReserve may succeed although nothing is answered meanwhile (rate tokens); zero: not by time.
+	NextTry() time.Time
+	// OnReady names the function called when slots may have become free. It only signals.
+	OnReady(func())
+}
+
+// Slot is room for one message on one bind.
+type Slot interface {
+	// Send appends all segments to the bind's write buffer, at once and without blocking: the hand-off. answered is called
+	// exactly once per segment, never blocking, perhaps before Send returns.
+	Send(m *Outgoing, answered func(segment int, a Answer))
+	Cancel()
+}
+
+// Answer is how one segment ended at the carrier.
+type Answer struct {
+	Verdict AnswerVerdict
+	ID      string // normalised message id
+	Err     string // refusal, as text
+}
+
+// AnswerVerdict sorts answers by what happens next.
+type AnswerVerdict uint8
+
+// The verdicts.
+const (
+	Taken    AnswerVerdict = iota + 1
+	Refused                // never again
+	TryLater               // throttled, queue full: again after a pause
+	Doubt                  // no answer, link lost: it may have left
+)
+
+// Config tunes the dispatcher. Zero fields take the default.
+type Config struct {
+	QuietHours bool          // honour quiet hours (the demo turns them off)
+	Pause      time.Duration // how long an account's lane rests when no carrier is up; default 2 s
+	HoldFor    time.Duration // first hold when consent cannot be confirmed; doubles up to 10 min; default 30 s
+	Now        func() time.Time
+	Log        *slog.Logger
+	Journal    Journal
+}
+
+// Journal is told of the moments of a message's way out.
+type Journal interface {
+	HandedOff(id gateway.MessageID, address, carrier string, segments, attempt int)
+	Ended(id gateway.MessageID, address string, st gateway.State, code gateway.Code)
+}
+
+// Dispatcher hands messages off. Create it with New, run Run beside the queue, give Process to the queue.
+type Dispatcher struct {
+	cfg   Config
+	store Store
+	judge Judge
+
+	mu       sync.RWMutex
+	carriers map[string]*carrier // guarded by mu
+	flights  sync.WaitGroup
+}
+
+// New returns a dispatcher without carriers.
+func New(cfg Config, st Store, j Judge) *Dispatcher {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Pause == 0 {
+		cfg.Pause = 2 * time.Second
+	}
+	if cfg.HoldFor == 0 {
+		cfg.HoldFor = 30 * time.Second
+	}
+	if cfg.Journal == nil {
+		cfg.Journal = quietJournal{}
+	}
+	return &Dispatcher{cfg: cfg, store: st, judge: j, carriers: map[string]*carrier{}}
+}
+
+type quietJournal struct{}
+
+func (quietJournal) HandedOff(gateway.MessageID, string, string, int, int)        {}
+func (quietJournal) Ended(gateway.MessageID, string, gateway.State, gateway.Code) {}
+
+// Process brings the messages of the refs on their way. It returns when each has been handed off, has got another time, or
+// is final; the answers of the carriers come later. pause > 0 asks the queue to leave the account's lane alone that long,
+// because no carrier is up. An error means the store failed: the refs have to come again.
+func (d *Dispatcher) Process(ctx context.Context, refs []gateway.DueRef) (pause time.Duration, err error) {
+	works, err := d.store.Load(ctx, refs)
+	if err != nil {
+		return 0, err
+	}
+	c := d.newChunk(works)
+	c.judgeAll(ctx)
+	c.routeAll()
+	c.encodeAll()
+	if err := c.handOffAll(ctx); err != nil {
+		return 0, err
+	}
+	return c.pause, c.settle(ctx)
+}
+
+// job is one message on its way through a chunk.
+type job struct {
+	id       gateway.MessageID
+	batch    *gateway.Batch
+	rcpt     *gateway.Recipient
+	progress *gateway.Progress
+	ref      *refState
+	verdict  iys.Verdict
+	carrier  *carrier
+	out      *Outgoing
+	sending  []int // segments that have to leave; the others were taken at an earlier attempt
+}
+
+// refState counts the messages of one due entry that are still under way; the last one clears the entry.
+type refState struct {
+	ref  gateway.DueRef
+	mu   sync.Mutex
+	left int // guarded by mu
+}
+
+// done takes one message off and returns the entry to clear when it was the last.
+func (r *refState) done() *gateway.DueRef {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left--; r.left == 0 {
+		return &r.ref
+	}
+	return nil
+}
+
+// chunk is one Process at work. It belongs to one goroutine.
+type chunk struct {
+	d       *Dispatcher
+	dir     *gateway.Directory
+	now     time.Time
+	jobs    []*job
+	changes []gateway.Change // decided without a carrier
+	pause   time.Duration
+}
+
+func (d *Dispatcher) newChunk(works []gateway.Work) *chunk {
+	c := &chunk{d: d, dir: d.store.Directory(), now: d.cfg.Now()}
+	for i := range works {
+		w := &works[i]
+		rs := &refState{ref: w.Ref}
+		if w.Batch != nil {
+			for j := range w.Recipients {
+				if jb := c.job(w, j, rs); jb != nil {
+					c.jobs = append(c.jobs, jb)
+					rs.left++
+				}
+			}
+		}
+		if rs.left == 0 {
+			c.changes = append(c.changes, gateway.Change{Clear: &rs.ref})
+		}
+	}
+	return c
+}
+
+// job makes a job of the j-th recipient, nil when there is nothing to do for it in this entry.
+func (c *chunk) job(w *gateway.Work, j int, rs *refState) *job {
+	r, p := &w.Recipients[j], &w.Progress[j]
+	if r.State == gateway.StateDropped || p.State.Final() || p.State == gateway.StateSent {
+		return nil
+	}
+	own := w.Ref.Count == 1 && p.NextAt.Equal(w.Ref.Due)
+	if !p.NextAt.IsZero() && !own && !p.Open {
+		return nil // waits under an entry of its own
+	}
+	return &job{id: w.Batch.Ref().Message(w.Ref.First + uint32(j)), batch: w.Batch, rcpt: r, progress: p, ref: rs}
+}
+
+// end records what became of a job that does not leave now.
+func (c *chunk) end(j *job, ch gateway.Change) {
+	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
+	ch.Clear = j.ref.done()
+	if ch.State.Final() {
+		c.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
+	}
+	c.changes = append(c.changes, ch)
+}
+
+// settle writes the changes that needed no carrier.
+func (c *chunk) settle(ctx context.Context) error {
+	if len(c.changes) == 0 {
+		return nil
+	}
+	ch := make(chan error, 1)
+	c.d.store.Apply(c.changes, func(err error) { ch <- err })
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return nil // the store answers it all the same
+	}
+}
+
+// Wait returns when every answer of the carriers has been written, or ctx ends.
+func (d *Dispatcher) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { d.flights.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

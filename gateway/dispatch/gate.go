@@ -1,0 +1,138 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"izinli/gateway"
+)
+
+// errDown ends the waiting at a carrier none of whose binds is up.
+var errDown = errors.New("dispatch: carrier is down")
+
+// gate hands out something scarce (open intents, window slots) to waiters by lane: one-time passwords first, then
+// transactional and commercial messages 8 : 2, first come first served within a lane. A lane that cannot be served does not
+// hold up the others.
+type gate[T any] struct {
+	try func(n int, lane gateway.Lane) (T, bool) // called with mu held; must not come back to the gate
+
+	waiting atomic.Int32
+	mu      sync.Mutex
+	queues  [gateway.Lanes][]*waiter[T] // guarded by mu
+	turn    int                         // guarded by mu
+}
+
+type waiter[T any] struct {
+	n       int
+	granted chan T
+	failed  chan error
+}
+
+// tryNow takes n for the lane if nobody is waiting for it and it is there.
+func (g *gate[T]) tryNow(n int, lane gateway.Lane) (v T, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queues[lane]) > 0 {
+		return v, false
+	}
+	return g.try(n, lane)
+}
+
+// acquire waits for n. The error is ctx's or errDown.
+func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, error) {
+	g.mu.Lock()
+	if len(g.queues[lane]) == 0 {
+		if v, ok := g.try(n, lane); ok {
+			g.mu.Unlock()
+			return v, nil
+		}
+	}
+	w := &waiter[T]{n: n, granted: make(chan T, 1), failed: make(chan error, 1)}
+	g.queues[lane] = append(g.queues[lane], w)
+	g.waiting.Add(1)
+	g.mu.Unlock()
+	var zero T
+	select {
+	case v := <-w.granted:
+		return v, nil
+	case err := <-w.failed:
+		return zero, err
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, x := range g.queues[lane] {
+		if x == w {
+			g.queues[lane] = append(g.queues[lane][:i], g.queues[lane][i+1:]...)
+			g.waiting.Add(-1)
+			return zero, ctx.Err()
+		}
+	}
+	select { // granted or failed in between
+	case v := <-w.granted:
+		return v, nil
+	case err := <-w.failed:
+		return zero, err
+	}
+}
+
+// pump serves whoever can be served.
+func (g *gate[T]) pump() {
+	if g.waiting.Load() == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.serveLocked() {
+	}
+}
+
+func (g *gate[T]) serveLocked() bool {
+	order := [...]gateway.Lane{gateway.LaneOTP, gateway.LaneTransactional, gateway.LaneCommercial}
+	if g.turn%10 >= 8 {
+		order[1], order[2] = order[2], order[1]
+	}
+	for _, lane := range order {
+		q := g.queues[lane]
+		if len(q) == 0 {
+			continue
+		}
+		v, ok := g.try(q[0].n, lane)
+		if !ok {
+			continue
+		}
+		if lane != gateway.LaneOTP {
+			g.turn++
+		}
+		g.queues[lane] = q[1:]
+		g.waiting.Add(-1)
+		q[0].granted <- v
+		return true
+	}
+	return false
+}
+
+// fail ends every waiting with err.
+func (g *gate[T]) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for lane, q := range g.queues {
+		for _, w := range q {
+			w.failed <- err
+		}
+		g.waiting.Add(int32(-len(q)))
+		g.queues[lane] = nil
+	}
+}
+
+// depth is how many wait in each lane.
+func (g *gate[T]) depth() (out [gateway.Lanes]int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, q := range g.queues {
+		out[i] = len(q)
+	}
+	return out
+}

@@ -1,0 +1,240 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/consent"
+	"izinli/iys"
+)
+
+// groupLimit is how many messages share one intent commit.
+const groupLimit = 100
+
+// handOffAll takes the jobs group by group through permits, the intent commit and the hand-off.
+func (c *chunk) handOffAll(ctx context.Context) error {
+	for len(c.jobs) > 0 {
+		group, err := c.permit(ctx)
+		if err != nil {
+			return err
+		}
+		if len(group) == 0 {
+			continue
+		}
+		ok, err := c.openIntents(ctx, group)
+		if err != nil {
+			for _, j := range group {
+				j.carrier.release(len(j.sending), j.batch.Lane())
+			}
+			return err
+		}
+		for i, j := range group {
+			if !ok[i] { // stopped meanwhile
+				j.carrier.release(len(j.sending), j.batch.Lane())
+				if clear := j.ref.done(); clear != nil {
+					c.changes = append(c.changes, gateway.Change{Clear: clear})
+				}
+				continue
+			}
+			c.d.handOff(ctx, j)
+		}
+	}
+	return nil
+}
+
+// permit takes permits for the next jobs of one carrier: it waits for the first and takes along whom it can. Permits bound
+// the open intents of the carrier.
+func (c *chunk) permit(ctx context.Context) ([]*job, error) {
+	first := c.jobs[0]
+	k, lane := first.carrier, first.batch.Lane()
+	if _, err := k.permits.acquire(ctx, len(first.sending), lane); err != nil {
+		if errors.Is(err, errDown) {
+			c.jobs = c.jobs[1:]
+			c.end(first, c.d.carrierDown(first, c.d.cfg.Now()))
+			return nil, nil
+		}
+		return nil, err
+	}
+	n := 1
+	for n < len(c.jobs) && n < groupLimit && c.jobs[n].carrier == k && c.jobs[n].batch.Lane() == lane {
+		if _, ok := k.permits.tryNow(len(c.jobs[n].sending), lane); !ok {
+			break
+		}
+		n++
+	}
+	group := c.jobs[:n]
+	c.jobs = c.jobs[n:]
+	return group, nil
+}
+
+func (c *chunk) openIntents(ctx context.Context, group []*job) ([]bool, error) {
+	intents := make([]gateway.Intent, len(group))
+	for i, j := range group {
+		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Segments: len(j.out.Segments), Again: j.progress.Open,
+			Decision: consent.Record(gateway.DecisionIntent, j.verdict, c.now)}
+	}
+	return c.d.store.OpenIntents(ctx, intents)
+}
+
+// handOff waits for room on a bind, decides once more under the address lock, and lets the message go. From here on the
+// outcome is written by the flight, whatever happens to ctx.
+func (d *Dispatcher) handOff(ctx context.Context, j *job) {
+	lane := j.batch.Lane()
+	slot, err := j.carrier.slots.acquire(ctx, len(j.sending), lane)
+	if err != nil { // the intent is closed: the message has not left
+		ch := d.carrierDown(j, d.cfg.Now())
+		d.closeUnsent(j, ch)
+		return
+	}
+	f := &flight{d: d, j: j, left: len(j.sending), answers: make([]Answer, len(j.sending))}
+	mu := d.judge.Lock(j.rcpt.Address)
+	if ch, stop := d.lastLook(j); stop {
+		mu.Unlock()
+		slot.Cancel()
+		d.closeUnsent(j, ch)
+		return
+	}
+	d.flights.Add(1)
+	slot.Send(j.out, f.answered)
+	mu.Unlock()
+	d.cfg.Journal.HandedOff(j.id, j.rcpt.Address, j.carrier.c.Name(), len(j.sending), int(j.progress.Attempts)+1)
+}
+
+// lastLook decides at the instant of hand-off, under the address lock, from memory.
+func (d *Dispatcher) lastLook(j *job) (gateway.Change, bool) {
+	now := d.cfg.Now()
+	if ch, stop := d.stopped(j, d.store.Directory(), now); stop {
+		return ch, true
+	}
+	switch v := d.judge.Decide(j.batch, j.rcpt.Address, now); v.Outcome {
+	case iys.OutcomeSend:
+		return gateway.Change{}, false
+	case iys.OutcomeHold, iys.OutcomeAsk:
+		// A mirror that grew stale while the message waited for its slot: the next round asks İYS.
+		return d.hold(j, gateway.CodeConsentUnavailable, now, v), true
+	default:
+		return drop(v, now), true
+	}
+}
+
+// closeUnsent ends an intent whose message did not leave.
+func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
+	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
+	ch.Close = true
+	ch.Clear = j.ref.done()
+	if ch.State.Final() {
+		d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
+	}
+	d.flights.Add(1)
+	d.write(j, ch)
+}
+
+// write applies the end of an intent and gives its permits back after the sync. A store that cannot write is asked again:
+// the outcome is in memory only, and losing it would repeat the message.
+func (d *Dispatcher) write(j *job, ch gateway.Change) {
+	d.store.Apply([]gateway.Change{ch}, func(err error) {
+		if err == nil {
+			j.carrier.release(len(j.sending), j.batch.Lane())
+			d.flights.Done()
+			return
+		}
+		d.cfg.Log.Error("outcome not written", "msg_id", j.id.String(), "err", err)
+		if errors.Is(err, ErrStoreClosed) {
+			d.flights.Done()
+			return
+		}
+		time.AfterFunc(time.Second, func() { d.write(j, ch) })
+	})
+}
+
+// ErrStoreClosed is matched by the error of a store that is closed for good.
+var ErrStoreClosed = errors.New("dispatch: store is closed")
+
+// flight gathers the answers for the segments of one message.
+type flight struct {
+	d *Dispatcher
+	j *job
+
+	mu      sync.Mutex
+	left    int      // guarded by mu
+	answers []Answer // by place in j.sending; guarded by mu
+}
+
+// answered notes one segment's answer. It is called by the carrier and does not block.
+func (f *flight) answered(segment int, a Answer) {
+	f.mu.Lock()
+	for i, s := range f.j.sending {
+		if s == segment {
+			f.answers[i] = a
+		}
+	}
+	f.left--
+	last := f.left == 0
+	f.mu.Unlock()
+	if last {
+		f.d.write(f.j, f.outcome())
+	}
+}
+
+// outcome turns the answers into what becomes of the message.
+func (f *flight) outcome() gateway.Change {
+	j := f.j
+	ch := gateway.Change{Message: j.id, Batch: j.batch, Recipient: j.rcpt, Operator: j.carrier.c.Name(), Close: true, State: gateway.StateSent,
+		Answers: make([]gateway.SegmentAnswer, 0, len(f.answers)), Clear: j.ref.done()}
+	var refused, later, doubt bool
+	for i, a := range f.answers {
+		sa := gateway.SegmentAnswer{Index: j.sending[i], OperatorID: a.ID, Err: a.Err}
+		switch a.Verdict {
+		case Taken:
+			sa.State = gateway.StateSent
+		case Refused:
+			refused = true
+			sa.State = gateway.StateRejected
+		case TryLater:
+			later = true
+			continue
+		default:
+			doubt = true
+			continue
+		}
+		ch.Answers = append(ch.Answers, sa)
+	}
+	now := f.d.cfg.Now()
+	switch {
+	case refused:
+		ch.State, ch.Code = gateway.StateRejected, gateway.CodeOperatorRejected
+	case doubt:
+		f.doubt(&ch, now)
+	case later:
+		ch.State, ch.Code = gateway.StateQueued, gateway.CodeThrottled
+		ch.NextAt = earlier(now.Add(backOff(j.progress.Attempts)), laterOf(j.batch.ValidUntil, now))
+	}
+	if ch.State.Final() {
+		f.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
+	}
+	return ch
+}
+
+// doubt decides about a message whose fate cannot be known: handed off again after a new decision, or final by policy.
+func (f *flight) doubt(ch *gateway.Change, now time.Time) {
+	ch.Code = gateway.CodeDoubt
+	acct := f.d.store.Directory().Accounts[f.j.batch.Account]
+	if acct != nil && acct.Policy.OnDoubt == "report" || !now.Before(f.j.batch.ValidUntil) {
+		ch.State = gateway.StateUnknown
+		return
+	}
+	ch.State = gateway.StateQueued
+	wait := time.Duration(0)
+	if f.j.progress.Attempts > 0 {
+		wait = backOff(f.j.progress.Attempts)
+	}
+	ch.NextAt = earlier(now.Add(wait), f.j.batch.ValidUntil)
+}
+
+// backOff is the pause before another attempt: 1 s, doubling, at most a minute.
+func backOff(attempts uint16) time.Duration {
+	return min(time.Second<<min(attempts, 6), time.Minute)
+}
