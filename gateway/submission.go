@@ -76,6 +76,11 @@ type IdempotencyKey struct {
 	Hash [32]byte
 }
 
+// Replay is the error of an acceptance whose idempotency key was used before with the same request.
+type Replay struct{ Answer []byte } // what was stored with it
+
+func (*Replay) Error() string { return "gateway: request was answered before" }
+
 // Submission is one request to send, as a door hands it in. Strings hold wire values; empty means "the credential's default".
 type Submission struct {
 	Principal *Principal // who submits; required

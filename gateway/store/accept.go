@@ -12,14 +12,9 @@ import (
 // stageSize is how many recipients one commit of a staged acceptance carries.
 const stageSize = 1000
 
-// ErrReplay is returned by Accept when the idempotency key was used before with the same request; Answer is what was stored.
-type ErrReplay struct{ Answer []byte }
-
-func (ErrReplay) Error() string { return "store: request was answered before" }
-
 // Accept writes a submission so that it survives anything, and returns after the sync. Up to stageSize recipients go into one
 // commit; larger submissions are staged under a mark that nobody reads, and the last commit makes them accepted together
-// with the charge and the idempotency record. An error means nothing was accepted: *gateway.Error, or ErrReplay.
+// with the charge and the idempotency record. An error means nothing was accepted: *gateway.Error, or *gateway.Replay.
 func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 	if s.full.Load() {
 		return gateway.Refuse(gateway.CodeStorageFull, "", "")
@@ -106,7 +101,7 @@ func (p *pendingBatch) check(t *tx) error {
 			if len(v) < 32 || [32]byte(v[:32]) != p.Idempotency.Hash {
 				return gateway.Refuse(gateway.CodeIdempotencyMismatch, "Idempotency-Key", "")
 			}
-			return ErrReplay{Answer: v[32:]}
+			return &gateway.Replay{Answer: v[32:]}
 		}
 	}
 	if p.Credits == 0 {

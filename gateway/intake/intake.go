@@ -1,0 +1,182 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/iys"
+)
+
+// listLimit is the size up to which an answer names every message; above it, only those not accepted.
+const listLimit = 1000
+
+// Store accepts submissions and knows what administrators edited.
+type Store interface {
+	Accept(ctx context.Context, a *gateway.Acceptance) error
+	Directory() *gateway.Directory
+	// Replace changes a single waiting message in one commit.
+	Replace(ctx context.Context, id gateway.MessageID, change func(*gateway.Batch, *gateway.Recipient) error, d *gateway.Decision) error
+}
+
+// Office judges consent.
+type Office interface {
+	Decide(b *gateway.Batch, address string, now time.Time) iys.Verdict
+	Ask(ctx context.Context, b *gateway.Batch, addresses []string)
+}
+
+// Observer is told of every answered submission, for metrics and journal. It must not block.
+type Observer interface {
+	Accepted(b *gateway.Batch, r *gateway.Result)
+}
+
+// Config of the intake. Zero fields take the default.
+type Config struct {
+	Now      func() time.Time
+	Log      *slog.Logger
+	Observer Observer
+	// LastBatch is the highest batch id ever handed out.
+	LastBatch gateway.BatchID
+	// AskTimeout bounds the question to İYS in Check and dryRun. Default 3 s.
+	AskTimeout time.Duration
+}
+
+// Intake implements gateway.Submitter.
+type Intake struct {
+	cfg    Config
+	store  Store
+	office Office
+	ids    *gateway.BatchIDs
+
+	mu       sync.Mutex
+	inFlight map[flightKey]struct{} // idempotency keys under way; guarded by mu
+}
+
+type flightKey struct {
+	account gateway.AccountID
+	key     string
+}
+
+// New returns an intake.
+func New(cfg Config, st Store, o Office) *Intake {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.AskTimeout == 0 {
+		cfg.AskTimeout = 3 * time.Second
+	}
+	return &Intake{cfg: cfg, store: st, office: o, ids: gateway.NewBatchIDs(cfg.LastBatch), inFlight: map[flightKey]struct{}{}}
+}
+
+// NewID hands out an id before its message exists, for parts that are answered one by one.
+func (in *Intake) NewID(a gateway.AccountID) gateway.MessageID {
+	return gateway.MessageID{Account: a, Batch: in.ids.Next(in.cfg.Now())}
+}
+
+// Submit implements gateway.Submitter.
+func (in *Intake) Submit(ctx context.Context, s *gateway.Submission) (gateway.Result, error) {
+	release, err := in.claim(s)
+	if err != nil {
+		return gateway.Result{}, err
+	}
+	defer release()
+	d, err := in.draft(s)
+	if err != nil {
+		return gateway.Result{}, err
+	}
+	if err := d.judgeAll(ctx, s.DryRun); err != nil {
+		return gateway.Result{}, err
+	}
+	res := d.result()
+	if s.DryRun || res.Accepted+res.Dropped == 0 {
+		res.Batch = gateway.BatchRef{}
+		for i := range res.Messages {
+			res.Messages[i].ID = gateway.MessageID{}
+		}
+		return res, nil
+	}
+	return in.accept(ctx, d, res)
+}
+
+// Check implements gateway.Submitter.
+func (in *Intake) Check(ctx context.Context, s *gateway.Submission) ([]gateway.Verdict, error) {
+	d, err := in.draft(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.judgeAll(ctx, true); err != nil {
+		return nil, err
+	}
+	return d.verdicts, nil
+}
+
+// claim keeps two requests with the same idempotency key from running at once.
+func (in *Intake) claim(s *gateway.Submission) (func(), error) {
+	if s.Idempotency == nil || s.Principal == nil {
+		return func() {}, nil
+	}
+	k := flightKey{s.Principal.Account, s.Idempotency.Key}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if _, busy := in.inFlight[k]; busy {
+		return nil, gateway.Refuse(gateway.CodeInProgress, "Idempotency-Key", "")
+	}
+	in.inFlight[k] = struct{}{}
+	return func() {
+		in.mu.Lock()
+		delete(in.inFlight, k)
+		in.mu.Unlock()
+	}, nil
+}
+
+// accept writes the acceptance. From here on the answer is a promise.
+func (in *Intake) accept(ctx context.Context, d *draft, res gateway.Result) (gateway.Result, error) {
+	a := &gateway.Acceptance{Batch: d.batch, Recipients: d.recipients, Decisions: d.decisions, Credits: int64(res.Credits),
+		Segments: int64(res.Segments), Idempotency: d.sub.Idempotency, Parts: d.sub.Parts}
+	if d.sub.Raw != nil {
+		for _, p := range d.sub.Raw.Parts {
+			if p.ID != "" {
+				a.PartIDs = append(a.PartIDs, p.ID)
+			}
+		}
+	}
+	if a.Idempotency != nil {
+		var err error
+		if a.Answer, err = json.Marshal(res); err != nil {
+			return gateway.Result{}, &gateway.Error{Code: gateway.CodeInternal, Text: gateway.CodeInternal.Wire().Title, Err: err}
+		}
+	}
+	err := in.store.Accept(ctx, a)
+	var replay *gateway.Replay
+	if errors.As(err, &replay) {
+		var old gateway.Result
+		if err := json.Unmarshal(replay.Answer, &old); err != nil {
+			return old, &gateway.Error{Code: gateway.CodeInternal, Text: gateway.CodeInternal.Wire().Title, Err: err}
+		}
+		old.Replayed = true
+		return old, nil
+	}
+	if err != nil {
+		return gateway.Result{}, asRefusal(err)
+	}
+	if in.cfg.Observer != nil {
+		in.cfg.Observer.Accepted(&a.Batch, &res)
+	}
+	return res, nil
+}
+
+// asRefusal turns a store's failure into one fit for the sender.
+func asRefusal(err error) error {
+	var e *gateway.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
+}

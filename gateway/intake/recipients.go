@@ -1,0 +1,173 @@
+package intake
+
+import (
+	"context"
+	"errors"
+
+	"izinli/gateway"
+	"izinli/gateway/address"
+	"izinli/gateway/consent"
+	"izinli/iys"
+)
+
+// maxRef bounds the caller's own reference, in octets.
+const maxRef = 64
+
+// judgeAll brings every recipient to a verdict: refused (not stored), dropped (stored, with its reason) or accepted.
+func (d *draft) judgeAll(ctx context.Context, ask bool) error {
+	n := len(d.sub.To)
+	d.verdicts = make([]gateway.Verdict, n)
+	d.recipients = make([]gateway.Recipient, 0, n)
+	d.decisions = make([]gateway.Decision, 0, n)
+	d.places = make([]int, 0, n)
+	opt := address.Options{DomesticOnly: !d.acct.Policy.AllowForeign}
+	var unknown []int // recipients whose consent only İYS can tell
+	for i := range d.sub.To {
+		if i%1000 == 999 && ctx.Err() != nil {
+			return gateway.Refuse(gateway.CodeUnavailable, "", "the request was given up")
+		}
+		if d.recipient(i, opt) == iys.OutcomeAsk {
+			unknown = append(unknown, len(d.recipients)-1)
+		}
+	}
+	if ask && len(unknown) > 0 {
+		d.askAbout(ctx, unknown)
+	}
+	return nil
+}
+
+// recipient judges the i-th recipient and returns the verdict's outcome for a stored one.
+func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
+	to := &d.sub.To[i]
+	v := &d.verdicts[i]
+	v.Index, v.Ref, v.To = i, to.Ref, to.Address
+	if len(to.Ref) > maxRef {
+		v.Code, v.Text = gateway.CodeInvalid, "ref is longer than 64 characters"
+		return iys.OutcomeRefuse
+	}
+	num, err := address.Parse(to.Address, opt)
+	if err != nil {
+		v.Code = numberCode(err)
+		v.Text = v.Code.Wire().Title
+		return iys.OutcomeRefuse
+	}
+	addr := num.String()
+	v.To = addr
+	plan, words, err := d.planFor(to, d.dir.RouteFor(d.acct.ID, d.batch.Class, addr))
+	if err != nil {
+		v.Code, v.Text = gateway.CodeInternal, err.Error()
+		var e *gateway.Error
+		if errors.As(err, &e) {
+			v.Code, v.Text = e.Code, e.Text
+		}
+		return iys.OutcomeRefuse
+	}
+	v.ID = d.batch.Ref().Message(uint32(len(d.recipients)))
+	v.Segments, v.Encoding, v.Words = plan.Segments, plan.Encoding.String(), words
+	r := gateway.Recipient{Address: addr, Ref: to.Ref, Segments: uint8(plan.Segments), Encoding: uint8(plan.Encoding)}
+	if !d.texts.fixed {
+		r.Vars = to.Vars
+	}
+	var dec gateway.Decision
+	var out iys.Outcome
+	if d.refuseAll != "" {
+		r.State, r.Code = gateway.StateDropped, d.refuseAll
+		dec = gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(d.refuseAll), At: d.now, Policy: iys.PolicyVersion}
+	} else {
+		dec, out = d.consent(&r)
+	}
+	if len(words) > 0 {
+		dec.Words = words
+		if d.acct.Policy.Promotional == "hold" && r.State != gateway.StateDropped {
+			r.State, r.Code = gateway.StateHeld, gateway.CodePromotional
+		}
+	}
+	d.recipients = append(d.recipients, r)
+	d.decisions = append(d.decisions, dec)
+	d.places = append(d.places, i)
+	v.State, v.Code = r.State, r.Code
+	return out
+}
+
+// consent asks the office about one recipient.
+func (d *draft) consent(r *gateway.Recipient) (gateway.Decision, iys.Outcome) {
+	verdict := d.in.office.Decide(&d.batch, r.Address, d.now)
+	d.apply(r, verdict)
+	return consent.Record(gateway.DecisionAccept, verdict, d.now), verdict.Outcome
+}
+
+// apply sets the state a verdict gives a recipient at the door. What İYS has to be asked about is accepted: it is asked
+// before hand-off.
+func (d *draft) apply(r *gateway.Recipient, v iys.Verdict) {
+	r.Code = ""
+	switch v.Outcome {
+	case iys.OutcomeSend, iys.OutcomeAsk, iys.OutcomeHold:
+		r.State = gateway.StateQueued
+		if d.batch.SendAt.After(d.now) {
+			r.State = gateway.StateScheduled
+		}
+		if v.Outcome == iys.OutcomeHold {
+			r.State, r.Code = gateway.StateHeld, gateway.CodeConsentUnavailable
+		}
+	default:
+		r.State, r.Code = gateway.StateDropped, gateway.CodeOfRule(string(v.Rule))
+	}
+}
+
+// askAbout asks İYS live about the recipients at the given places and judges them again.
+func (d *draft) askAbout(ctx context.Context, places []int) {
+	ctx, cancel := context.WithTimeout(ctx, d.in.cfg.AskTimeout)
+	defer cancel()
+	addrs := make([]string, len(places))
+	for i, p := range places {
+		addrs[i] = d.recipients[p].Address
+	}
+	d.in.office.Ask(ctx, &d.batch, addrs)
+	d.now = d.in.cfg.Now()
+	for _, p := range places {
+		r := &d.recipients[p]
+		d.decisions[p], _ = d.consent(r)
+		v := &d.verdicts[d.places[p]]
+		v.State, v.Code = r.State, r.Code
+	}
+}
+
+func numberCode(err error) gateway.Code {
+	switch {
+	case errors.Is(err, address.ErrForeign):
+		return gateway.CodeForeign
+	case errors.Is(err, address.ErrNotMobile):
+		return gateway.CodeNotMobile
+	}
+	return gateway.CodeBadNumber
+}
+
+// result counts the verdicts.
+func (d *draft) result() gateway.Result {
+	d.batch.Count = len(d.recipients)
+	res := gateway.Result{Batch: d.batch.Ref(), Messages: d.verdicts}
+	for i := range d.verdicts {
+		switch v := &d.verdicts[i]; {
+		case v.Refused():
+			res.Refused++
+		case v.State == gateway.StateDropped:
+			res.Dropped++
+		default:
+			res.Accepted++
+			res.Segments += v.Segments
+		}
+	}
+	res.Credits = res.Segments
+	if d.sub.Door == gateway.DoorSystem {
+		res.Credits = 0
+	}
+	if len(d.verdicts) > listLimit {
+		res.Messages = make([]gateway.Verdict, 0, res.Refused+res.Dropped)
+		for i := range d.verdicts {
+			if v := &d.verdicts[i]; v.Refused() || v.State == gateway.StateDropped {
+				res.Messages = append(res.Messages, *v)
+			}
+		}
+	}
+	return res
+}
