@@ -1,0 +1,283 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"izinli/gateway"
+)
+
+const (
+	maxConsents     = 5000     // of one POST /v1/consents
+	maxConsentsBody = 4 << 20  // octets: some 800 a consent
+	maxSmallBody    = 64 << 10 // octets of the other bodies
+	maxEvidence     = 4000     // octets
+	maxRetailer     = 99999999 // a retailer code has eight digits
+	iysTimeLayout   = time.DateTime
+)
+
+// istanbul is the zone in which a time without an offset is read: İYS's own form has none (iys-api.md §5.1).
+var istanbul = time.FixedZone("+03", 3*60*60)
+
+// consentItem is one consent of a request: as read, or why it was not.
+type consentItem struct {
+	consent gateway.Consent
+	refused *gateway.ConsentResult
+}
+
+// consentsAnswer is the answer to POST /v1/consents.
+type consentsAnswer struct {
+	Taken   int                     `json:"taken"`
+	Refused int                     `json:"refused"`
+	Results []gateway.ConsentResult `json:"results"`
+}
+
+// addConsents is POST /v1/consents. What is wrong with one item is said in its result and harms no other; only what is not
+// of the documented form refuses the request.
+func (a *API) addConsents(c *call) error {
+	var items []consentItem
+	err := readBody(c, maxConsentsBody, func(body []byte) error {
+		return readJSON(body, func(r *reader) error {
+			return r.object(func(name string) error {
+				if name != "consents" {
+					return r.unknown(name)
+				}
+				return r.array(func() error {
+					if len(items) >= maxConsents {
+						return gateway.Refuse(gateway.CodeTooManyRecipients, "consents", "One request takes at most %d consents.", maxConsents)
+					}
+					item, err := readConsent(r, len(items), &c.p.Credential)
+					items = append(items, item)
+					return err
+				})
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if len(items) == 0 {
+		return gateway.Refuse(gateway.CodeInvalid, "consents", "The field must list 1 to %d consents.", maxConsents)
+	}
+	out, err := a.addItems(c, items)
+	return answer(c, out, err)
+}
+
+// addItems hands the readable items on and puts the results back in the caller's order.
+func (a *API) addItems(c *call, items []consentItem) (consentsAnswer, error) {
+	good := make([]gateway.Consent, 0, len(items))
+	at := make([]int, 0, len(items)) // good[i] is items[at[i]]
+	out := consentsAnswer{Results: make([]gateway.ConsentResult, len(items))}
+	for i, it := range items {
+		if it.refused != nil {
+			out.Results[i] = *it.refused
+			continue
+		}
+		good, at = append(good, it.consent), append(at, i)
+	}
+	if len(good) > 0 {
+		results, err := a.deps.ConsentDesk.Add(c.Request().Context(), c.p, good)
+		if err != nil {
+			return out, err
+		}
+		for i := range at {
+			res := gateway.ConsentResult{Code: gateway.CodeInternal} // a desk that forgot one has not taken it
+			if i < len(results) {
+				res = results[i]
+			}
+			res.Index = at[i]
+			out.Results[at[i]] = res
+		}
+	}
+	for i := range out.Results {
+		if out.Results[i].Code == "" {
+			out.Taken++
+		} else {
+			out.Refused++
+		}
+	}
+	return out, nil
+}
+
+func readConsent(r *reader, index int, cred *gateway.Credential) (consentItem, error) {
+	it := consentItem{consent: gateway.Consent{Brand: cred.Brand, RecipientType: gateway.RecipientIndividual}}
+	k := &it.consent
+	err := r.object(func(name string) (err error) {
+		switch name {
+		case "brand":
+			err = r.keep(&k.Brand, maxShort)
+		case "channel":
+			if err = r.keep(&k.Channel, maxShort); err == nil {
+				k.Channel = wireChannel(k.Channel)
+			}
+		case "recipient":
+			err = r.keep(&k.Address, maxShort)
+		case "recipientType":
+			err = r.keep(&k.RecipientType, maxShort)
+		case "status":
+			err = r.keep(&k.Status, maxShort)
+		case "source":
+			err = r.keep(&k.Source, maxShort)
+		case "consentDate":
+			var s string
+			if s, err = r.short(maxShort); err == nil && s != "" {
+				var ok bool
+				if k.ConsentDate, ok = consentDate(s); !ok {
+					it.refused = &gateway.ConsentResult{Index: index, Code: gateway.CodeInvalid, IYS: "H158",
+						Text: "consentDate must be a time like 2026-12-01T10:00:00+03:00 or 2026-12-01 10:00:00 (Istanbul)."}
+				}
+			}
+		case "retailerCode":
+			k.RetailerCode, err = r.integer(maxRetailer)
+		case "evidence":
+			err = r.keep(&k.Evidence, maxEvidence)
+		case "overrideBlock":
+			k.OverrideBlock, err = r.boolean()
+		default:
+			err = r.unknown(name)
+		}
+		return err
+	})
+	return it, err
+}
+
+// keep reads a string into dst; null and the empty string leave the default that stands there.
+func (r *reader) keep(dst *string, most int) error {
+	s, err := r.short(most)
+	if s != "" {
+		*dst = s
+	}
+	return err
+}
+
+func consentDate(s string) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, true
+	}
+	t, err := time.ParseInLocation(iysTimeLayout, s, istanbul)
+	return t, err == nil
+}
+
+// wireChannel turns our channel names into those of the consent registry; everything else is left for the desk to judge.
+func wireChannel(s string) string {
+	switch strings.ToLower(s) {
+	case "sms", "mesaj":
+		return "MESAJ"
+	case "email", "eposta":
+		return "EPOSTA"
+	case "call", "arama":
+		return "ARAMA"
+	}
+	return s
+}
+
+func knownChannel(s string) (string, error) {
+	switch w := wireChannel(s); w {
+	case "MESAJ", "EPOSTA", "ARAMA":
+		return w, nil
+	}
+	return "", gateway.Refuse(gateway.CodeInvalid, "channel", "The channel must be sms, email or call (MESAJ, EPOSTA, ARAMA).")
+}
+
+// getConsent is GET /v1/consents/{channel}/{address}.
+func (a *API) getConsent(c *call) error {
+	q, err := query(c, "brand", "recipientType")
+	if err != nil {
+		return err
+	}
+	channel, err := knownChannel(c.Param("channel"))
+	if err != nil {
+		return err
+	}
+	address := pathParam(c, "address")
+	if address == "" || len(address) > maxShort {
+		return gateway.Refuse(gateway.CodeInvalid, "address", "")
+	}
+	brand := first(q["brand"], c.p.Credential.Brand)
+	if brand == "" {
+		return gateway.Refuse(gateway.CodeInvalid, "brand", "Say which brand; a consent given to one is none to another.")
+	}
+	kind := first(q["recipientType"], gateway.RecipientIndividual)
+	if kind != gateway.RecipientIndividual && kind != gateway.RecipientMerchant {
+		return gateway.Refuse(gateway.CodeInvalid, "recipientType", "The parameter must be BIREYSEL or TACIR.")
+	}
+	v, err := a.deps.ConsentDesk.Lookup(c.Request().Context(), c.p, brand, channel, kind, address)
+	return answer(c, v, err)
+}
+
+// pathParam is a parameter of the path with its percent escapes undone; the router leaves them in paths whose escapes are
+// those Go would write itself.
+func pathParam(c echo.Context, name string) string {
+	s := c.Param(name)
+	if c.Request().URL.RawPath != "" {
+		if u, err := url.PathUnescape(s); err == nil {
+			return u
+		}
+	}
+	return s
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// optOut is POST /v1/optouts. It answers when the block is synced.
+func (a *API) optOut(c *call) error {
+	o := gateway.OptOut{Account: c.p.Account, Brand: c.p.Credential.Brand, Route: "api"}
+	err := readBody(c, maxSmallBody, func(body []byte) error {
+		return readJSON(body, func(r *reader) error {
+			return r.object(func(name string) (err error) {
+				switch name {
+				case "brand":
+					err = r.keep(&o.Brand, maxShort)
+				case "channel":
+					err = r.keep(&o.Channel, maxShort)
+				case "address":
+					err = r.keep(&o.Address, maxShort)
+				case "source":
+					err = r.keep(&o.Source, maxShort)
+				case "at":
+					o.At, err = r.instant()
+				default:
+					err = r.unknown(name)
+				}
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if o.Channel, err = knownChannel(o.Channel); err != nil {
+		return err
+	}
+	for _, f := range [...]struct{ name, value string }{{"brand", o.Brand}, {"address", o.Address}} {
+		if f.value == "" {
+			return gateway.Refuse(gateway.CodeInvalid, f.name, "The field is required.")
+		}
+	}
+	if o.At.After(time.Now().Add(5 * time.Minute)) { // the same slack clocks get at every door
+		return gateway.Refuse(gateway.CodeInvalid, "at", "The refusal lies in the future.")
+	}
+	if err := a.deps.ConsentDesk.OptOut(c.Request().Context(), o); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, optedOut{Brand: o.Brand, Channel: o.Channel, Address: o.Address, Blocked: true})
+}
+
+// optedOut is the answer to POST /v1/optouts.
+type optedOut struct {
+	Brand   string `json:"brand"`
+	Channel string `json:"channel"`
+	Address string `json:"address"`
+	Blocked bool   `json:"blocked"`
+}

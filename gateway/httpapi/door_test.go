@@ -1,0 +1,707 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"izinli/gateway"
+)
+
+// says is what a problem document says.
+type says struct {
+	Status    int
+	Code      gateway.Code
+	Field     string
+	Offset    *int
+	Detail    string
+	RequestID string
+}
+
+func problemIn(t *testing.T, rec *httptest.ResponseRecorder) says {
+	t.Helper()
+	var p says
+	if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil {
+		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
+	}
+	return p
+}
+
+// repeat makes n items of a JSON array.
+func repeat(n int, item func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(item(i))
+	}
+	return b.String()
+}
+
+func number5(i int) string { return fmt.Sprintf(`"+9053200%05d"`, i) }
+
+// Bad input: each refusal with its code and field, and nothing handed on. Beside each stands a twin that differs in the one
+// thing and passes.
+func TestBadInput(t *testing.T) {
+	post := func(body string) ask { return ask{method: "POST", path: "/v1/messages", body: body} }
+	with := func(members string) ask { return post(`{"text":"x",` + members + `,"to":["05321234567"]}`) }
+	one := func(dest string) ask { return post(`{"text":"x","to":[` + dest + `]}`) }
+	get := func(path string) ask { return ask{method: "GET", path: path} }
+	cases := []struct {
+		why    string
+		bad    ask
+		status int
+		code   gateway.Code
+		field  string
+		twin   ask
+	}{
+		// Who and from where.
+		{"wrong key", ask{method: "GET", path: "/v1/balance", key: "izk_x_y"}, 401, gateway.CodeUnauthorized, "", get("/v1/balance")},
+		{"another scheme", ask{method: "GET", path: "/v1/balance", key: "-", header: []string{"Authorization", "Basic " + goodKey}}, 401, gateway.CodeUnauthorized, "",
+			ask{method: "GET", path: "/v1/balance", key: "-", header: []string{"Authorization", "bearer " + goodKey}}},
+		{"outside the allow-list", ask{method: "GET", path: "/v1/balance", remote: "203.0.113.66"}, 403, gateway.CodeForbiddenAddress, "",
+			ask{method: "GET", path: "/v1/balance", remote: "203.0.113.67"}},
+		{"missing scope", ask{method: "GET", path: "/v1/webhooks", key: readKey}, 403, gateway.CodeMissingScope, "", get("/v1/webhooks")},
+		{"class not allowed", with(`"class":"otp"`), 403, gateway.CodeClassNotAllowed, "class", with(`"class":"transactional"`)},
+
+		// Bodies that are not what the route takes.
+		{"form instead of JSON", ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/x-www-form-urlencoded"}, 415, gateway.CodeMalformed, "", post(sms)},
+		{"no content type", ask{method: "POST", path: "/v1/messages", body: sms, kind: "-"}, 415, gateway.CodeMalformed, "",
+			ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/json; charset=UTF-8"}},
+		{"another charset", ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/json; charset=iso-8859-9"}, 415, gateway.CodeMalformed, "", post(sms)},
+		{"compressed", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Content-Encoding", "gzip"}}, 415, gateway.CodeMalformed, "",
+			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Content-Encoding", "identity"}}},
+		{"too large", post(`{"text":"` + strings.Repeat("x", 1<<20) + `","to":["05321234567"]}`), 413, gateway.CodeTooLarge, "",
+			post(`{"text":"` + strings.Repeat("x", 1<<19) + `","to":["05321234567"]}`)},
+		{"empty", ask{method: "POST", path: "/v1/messages", kind: "application/json"}, 400, gateway.CodeMalformed, "", post(sms)},
+		{"cut short", post(sms[:len(sms)-1]), 400, gateway.CodeMalformed, "", post(sms)},
+		{"two values", post(sms + "{}"), 400, gateway.CodeMalformed, "", post(sms + " \n")},
+		{"not an object", post(`[]`), 400, gateway.CodeInvalid, "", post(sms)},
+		{"not UTF-8", post("{\"text\":\"\xff\",\"to\":[\"05321234567\"]}"), 400, gateway.CodeMalformed, "text", post(`{"text":"ş","to":["05321234567"]}`)},
+		{"half a surrogate", post(`{"text":"\ud83d","to":["05321234567"]}`), 400, gateway.CodeMalformed, "text", post(`{"text":"\ud83d\ude00","to":["05321234567"]}`)},
+		{"bad escape in a number", one(`"\x"`), 400, gateway.CodeMalformed, "to[0]", one(`"\u002b905321234567"`)},
+
+		// Keys.
+		{"unknown key", with(`"txet":"y"`), 400, gateway.CodeUnknownField, "txet", with(`"from":"y"`)},
+		{"a key in another case", with(`"Class":"commercial"`), 400, gateway.CodeUnknownField, "Class", with(`"class":"commercial"`)},
+		{"unknown key of a recipient", one(`{"address":"1","name":"x"}`), 400, gateway.CodeUnknownField, "to[0].name", one(`{"address":"1","ref":"x"}`)},
+		{"doubled key", with(`"brand":"1","brand":"2"`), 400, gateway.CodeMalformed, "brand", with(`"brand":"1"`)},
+		{"doubled through an escape", with(`"brand":"1","br\u0061nd":"2"`), 400, gateway.CodeMalformed, "brand", with(`"br\u0061nd":"2"`)},
+		{"doubled variable", one(`{"address":"1","vars":{"a":"x","a":"y"}}`), 400, gateway.CodeMalformed, "to[0].vars.a", one(`{"address":"1","vars":{"a":"x","A":"y"}}`)},
+
+		// Types and words.
+		{"number for a string", with(`"brand":675403`), 400, gateway.CodeInvalid, "brand", with(`"brand":"675403"`)},
+		{"string for a boolean", with(`"dryRun":"true"`), 400, gateway.CodeInvalid, "dryRun", with(`"dryRun":true`)},
+		{"object for a list", post(`{"text":"x","to":{}}`), 400, gateway.CodeInvalid, "to", one(`"1"`)},
+		{"null among recipients", one(`"1",null`), 400, gateway.CodeInvalid, "to[1]", one(`"1","2"`)},
+		{"null as a variable", one(`{"address":"1","vars":{"a":null}}`), 400, gateway.CodeInvalid, "to[0].vars.a", one(`{"address":"1","vars":{"a":12.50}}`)},
+		{"foreign channel", with(`"channel":"fax"`), 400, gateway.CodeInvalid, "channel", with(`"channel":"sms"`)},
+		{"foreign class", with(`"class":"spam"`), 400, gateway.CodeInvalid, "class", with(`"class":null`)},
+		{"foreign recipient type", with(`"recipientType":"bireysel"`), 400, gateway.CodeInvalid, "recipientType", with(`"recipientType":"TACIR"`)},
+		{"foreign reason", with(`"reason":"fun"`), 422, gateway.CodeReason, "reason", with(`"reason":"order"`)},
+		{"foreign encoding", with(`"encoding":"ebcdic"`), 400, gateway.CodeInvalid, "encoding", with(`"encoding":"tr-single"`)},
+
+		// Recipients.
+		{"nobody", post(`{"text":"x","to":[]}`), 400, gateway.CodeInvalid, "to", one(`"1"`)},
+		{"no list", post(`{"text":"x"}`), 400, gateway.CodeInvalid, "to", one(`"1"`)},
+		{"no address", one(`{"ref":"x"}`), 400, gateway.CodeInvalid, "to[0]", one(`{"address":"1"}`)},
+		{"10 001 recipients", one(repeat(10_001, number5)), 422, gateway.CodeTooManyRecipients, "to", one(repeat(10_000, number5))},
+		{"a long reference", one(`{"address":"1","ref":"` + strings.Repeat("ş", 65) + `"}`), 400, gateway.CodeInvalid, "to[0].ref",
+			one(`{"address":"1","ref":"` + strings.Repeat("ş", 64) + `"}`)},
+		{"too many variables", one(`{"address":"1","vars":{` + repeat(51, func(i int) string { return fmt.Sprintf(`"v%d":"x"`, i) }) + `}}`), 400, gateway.CodeInvalid, "to[0].vars.v50",
+			one(`{"address":"1","vars":{` + repeat(50, func(i int) string { return fmt.Sprintf(`"v%d":"x"`, i) }) + `}}`)},
+
+		// Times.
+		{"sendAt without an offset", with(`"sendAt":"2026-12-01T10:00:00"`), 400, gateway.CodeInvalid, "sendAt", with(`"sendAt":"2026-12-01T10:00:00+03:00"`)},
+		{"sendAt as a number", with(`"sendAt":1796112000`), 400, gateway.CodeInvalid, "sendAt", with(`"sendAt":"2026-12-01T07:00:00Z"`)},
+		{"sendAt on no day", with(`"sendAt":"2026-02-30T10:00:00Z"`), 400, gateway.CodeInvalid, "sendAt", with(`"sendAt":"2026-02-28T10:00:00Z"`)},
+		{"validFor without a unit", with(`"validFor":"24"`), 400, gateway.CodeInvalid, "validFor", with(`"validFor":"24h"`)},
+		{"validFor negative", with(`"validFor":"-24h"`), 400, gateway.CodeInvalid, "validFor", with(`"validFor":"1d12h"`)},
+		{"validFor zero", with(`"validFor":"0s"`), 400, gateway.CodeInvalid, "validFor", with(`"validFor":"30s"`)},
+
+		// Mail.
+		{"mail field in an SMS", with(`"subject":"x"`), 400, gateway.CodeInvalid, "subject", with(`"channel":"email","subject":"x"`)},
+		{"SMS field in a mail", with(`"channel":"email","encoding":"ucs2"`), 400, gateway.CodeInvalid, "encoding", with(`"encoding":"ucs2"`)},
+		{"header forgery by a line break", with(`"channel":"email","headers":{"X-A":"x\r\nBcc: y"}`), 400, gateway.CodeInvalid, "headers.X-A",
+			with(`"channel":"email","headers":{"X-A":"x"}`)},
+		{"a header of ours", with(`"channel":"email","headers":{"list-unsubscribe":"x"}`), 400, gateway.CodeInvalid, "headers.list-unsubscribe",
+			with(`"channel":"email","headers":{"List-Id":"x"}`)},
+		{"steering by header", with(`"channel":"email","headers":{"X-IYS-Brand-Code":"1"}`), 400, gateway.CodeInvalid, "headers.X-IYS-Brand-Code",
+			with(`"channel":"email","headers":{"X-Campaign":"1"}`)},
+		{"a header name with a colon", with(`"channel":"email","headers":{"X:A":"x"}`), 400, gateway.CodeInvalid, "headers.X:A",
+			with(`"channel":"email","headers":{"X-A":"x"}`)},
+		{"one header in two spellings", with(`"channel":"email","headers":{"X-A":"x","x-a":"y"}`), 400, gateway.CodeInvalid, "headers.x-a",
+			with(`"channel":"email","headers":{"X-A":"x","X-B":"y"}`)},
+
+		// Idempotency keys.
+		{"empty idempotency key", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", ""}}, 400, gateway.CodeInvalid, "Idempotency-Key",
+			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", "a"}}},
+		{"long idempotency key", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", strings.Repeat("k", 129)}}, 400, gateway.CodeInvalid, "Idempotency-Key",
+			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", strings.Repeat("k", 128)}}},
+		{"idempotency key with a blank", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", "a b"}}, 400, gateway.CodeInvalid, "Idempotency-Key",
+			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", `"a-b"`}}},
+		{"two idempotency keys", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}}, 400, gateway.CodeInvalid, "Idempotency-Key",
+			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", "a"}}},
+
+		// Lists.
+		{"unknown parameter", get("/v1/messages?status=sent"), 400, gateway.CodeUnknownField, "status", get("/v1/messages?state=sent")},
+		{"doubled parameter", get("/v1/messages?state=sent&state=held"), 400, gateway.CodeInvalid, "state", get("/v1/messages?state=held")},
+		{"unknown state", get("/v1/messages?state=none"), 400, gateway.CodeInvalid, "state", get("/v1/messages?state=failed")},
+		{"bad since", get("/v1/messages?since=yesterday"), 400, gateway.CodeInvalid, "since", get("/v1/messages?since=2026-11-21T00:00:00Z")},
+		{"limit 0", get("/v1/messages?limit=0"), 400, gateway.CodeInvalid, "limit", get("/v1/messages?limit=1")},
+		{"limit 501", get("/v1/inbound?limit=501"), 400, gateway.CodeInvalid, "limit", get("/v1/inbound?limit=500")},
+		{"huge cursor", get("/v1/inbound?cursor=" + strings.Repeat("a", 513)), 400, gateway.CodeInvalid, "cursor", get("/v1/inbound?cursor=" + strings.Repeat("a", 512))},
+		{"not a batch", get("/v1/messages?batch=x"), 404, gateway.CodeNotFound, "", get("/v1/messages?batch=" + mineBatch.String())},
+
+		// Paths.
+		{"no such path", get("/v2/messages"), 404, gateway.CodeNotFound, "", get("/v1/messages")},
+		{"no such method", ask{method: "PATCH", path: "/v1/balance"}, 405, gateway.CodeInvalid, "", get("/v1/balance")},
+		{"not an id", get("/v1/messages/1"), 404, gateway.CodeNotFound, "", get("/v1/messages/" + mineMsg.String())},
+		{"not an import", get("/v1/imports/a.b"), 404, gateway.CodeNotFound, "", get("/v1/imports/imp-1")},
+
+		// Consents.
+		{"nothing to add", ask{method: "POST", path: "/v1/consents", body: `{"consents":[]}`}, 400, gateway.CodeInvalid, "consents", ask{method: "POST", path: "/v1/consents", body: consents}},
+		{"5001 consents", ask{method: "POST", path: "/v1/consents", body: `{"consents":[` + repeat(5001, func(int) string { return `{}` }) + `]}`}, 422, gateway.CodeTooManyRecipients, "consents",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[` + repeat(5000, func(int) string { return `{}` }) + `]}`}},
+		{"unknown key of a consent", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"creationDate":"x"}]}`}, 400, gateway.CodeUnknownField, "consents[0].creationDate",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"consentDate":"x"}]}`}},
+		{"retailer out of range", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"retailerCode":123456789}]}`}, 400, gateway.CodeInvalid, "consents[0].retailerCode",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"retailerCode":12345678}]}`}},
+		{"foreign consent channel", get("/v1/consents/fax/1?brand=675403"), 400, gateway.CodeInvalid, "channel", get("/v1/consents/ARAMA/1?brand=675403")},
+		{"no brand", get("/v1/consents/sms/1"), 400, gateway.CodeInvalid, "brand", get("/v1/consents/sms/1?brand=675403")},
+		{"another's brand", get("/v1/consents/sms/1?brand=1"), 422, gateway.CodeBrand, "brand", get("/v1/consents/sms/1?brand=675403")},
+		{"opt-out of nobody", ask{method: "POST", path: "/v1/optouts", body: `{"brand":"675403","channel":"sms"}`}, 400, gateway.CodeInvalid, "address", ask{method: "POST", path: "/v1/optouts", body: optout}},
+		{"opt-out tomorrow", ask{method: "POST", path: "/v1/optouts", body: strings.Replace(optout, `{`, `{"at":"2999-01-01T00:00:00Z",`, 1)}, 400, gateway.CodeInvalid, "at",
+			ask{method: "POST", path: "/v1/optouts", body: strings.Replace(optout, `{`, `{"at":"2026-01-01T00:00:00Z",`, 1)}},
+		{"import without a mode", ask{method: "POST", path: strings.Replace(imports, "&mode=verify", "", 1), body: "x", kind: "text/csv"}, 400, gateway.CodeInvalid, "mode",
+			ask{method: "POST", path: imports, body: "x", kind: "text/csv"}},
+		{"import as JSON", ask{method: "POST", path: imports, body: "{}"}, 415, gateway.CodeMalformed, "", ask{method: "POST", path: imports, body: "x", kind: "text/csv; charset=windows-1254"}},
+		{"import too large", ask{method: "POST", path: imports, body: strings.Repeat("x", 1<<20+1), kind: "text/csv"}, 413, gateway.CodeTooLarge, "",
+			ask{method: "POST", path: imports, body: strings.Repeat("x", 1<<20), kind: "text/csv"}},
+
+		// Webhooks.
+		{"webhook without TLS", ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"http://example.com/"}`}, 400, gateway.CodeInvalid, "url",
+			ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"https://example.com/"}`}},
+		{"webhook without a host", ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"https:///x"}`}, 400, gateway.CodeInvalid, "url",
+			ask{method: "PUT", path: "/v1/webhooks", body: hook}},
+		{"unknown event", ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"https://example.com/","events":["all"]}`}, 400, gateway.CodeInvalid, "events[0]",
+			ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"https://example.com/","events":["credit.low"]}`}},
+		{"setting the secret", ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"https://example.com/","secret":"x"}`}, 400, gateway.CodeUnknownField, "secret",
+			ask{method: "PUT", path: "/v1/webhooks", body: hook}},
+	}
+	for _, c := range cases {
+		w := &world{}
+		api := newAPI(w, Config{MaxBody: 1 << 20, MaxImport: 1 << 20})
+		rec := do(t, api, c.bad)
+		p := problemIn(t, rec)
+		if rec.Code != c.status || p.Code != c.code || p.Field != c.field {
+			t.Errorf("%s: %d %s %q (%s), want %d %s %q", c.why, rec.Code, p.Code, p.Field, p.Detail, c.status, c.code, c.field)
+		}
+		if len(w.got) > 0 || w.consents != nil || w.optouts != nil && c.code != gateway.CodeBrand || w.webhook.URL != "" {
+			t.Errorf("%s: something was handed on", c.why)
+		}
+		if rec := do(t, newAPI(&world{}, Config{MaxBody: 1 << 20, MaxImport: 1 << 20}), c.twin); rec.Code >= 300 {
+			t.Errorf("%s: the good twin got %d %.300s", c.why, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestMalformedNamesItsOffset(t *testing.T) {
+	for body, want := range map[string]int{
+		`{"text":"x" "to":[]}`: 12,
+		`{"text":}`:            8,
+		`{"text":"x",}`:        11,
+		`nul`:                  3,
+		`{"to":["1",]}`:        10,
+		sms + `x`:              len(sms),
+		``:                     0,
+		`{`:                    1,
+	} {
+		rec := do(t, newAPI(&world{}, Config{}), ask{method: "POST", path: "/v1/messages", body: body, kind: "application/json"})
+		p := problemIn(t, rec)
+		if p.Code != gateway.CodeMalformed || p.Offset == nil || *p.Offset != want {
+			t.Errorf("%q: %s, want malformed at %d", body, rec.Body, want)
+		}
+	}
+}
+
+// A body of unknown length is cut off at the limit, too.
+func TestTooLargeWithoutLength(t *testing.T) {
+	r := ask{method: "POST", path: "/v1/messages", body: sms}.request()
+	r.Body, r.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(`{"text":"`), strings.NewReader(strings.Repeat("x", 100_000)))), -1
+	rec := httptest.NewRecorder()
+	newAPI(&world{}, Config{MaxBody: 50_000}).Handler().ServeHTTP(rec, r)
+	if rec.Code != 413 {
+		t.Errorf("%d %s, want 413", rec.Code, rec.Body)
+	}
+}
+
+func TestErrorsOfServices(t *testing.T) {
+	for _, c := range []struct {
+		code  gateway.Code
+		want  int
+		retry bool
+	}{
+		{gateway.CodeNoCredit, 402, false}, {gateway.CodeIdempotencyMismatch, 422, false}, {gateway.CodeInProgress, 409, false},
+		{gateway.CodeStorageFull, 503, true}, {gateway.CodeThrottled, 429, true}, {gateway.CodeUnavailable, 503, true},
+		{gateway.Code("news to us"), 500, false},
+	} {
+		w := &world{submit: func(*gateway.Submission) (gateway.Result, error) {
+			return gateway.Result{}, fmt.Errorf("intake: charge: %w", gateway.Refuse(c.code, "text", ""))
+		}}
+		rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/messages", body: sms})
+		if p := problemIn(t, rec); rec.Code != c.want || p.Status != c.want {
+			t.Errorf("%s: %d %s, want %d", c.code, rec.Code, rec.Body, c.want)
+		}
+		if got := rec.Header().Get("Retry-After") != ""; got != c.retry {
+			t.Errorf("%s: Retry-After %q", c.code, rec.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestTenantsAreApart(t *testing.T) {
+	paths := []string{"GET /v1/messages/%s", "DELETE /v1/messages/%s", "GET /v1/messages/%s/decision", "GET /v1/batches/%s", "DELETE /v1/batches/%s",
+		"POST /v1/batches/%s/pause", "POST /v1/batches/%s/resume", "GET /v1/messages?batch=%s"}
+	for _, p := range paths {
+		method, path, _ := strings.Cut(p, " ")
+		w := &world{}
+		api := newAPI(w, Config{})
+		own, others := mineBatch.String(), itsBatch.String()
+		if strings.Contains(path, "messages/") {
+			own, others = mineMsg.String(), itsMsg.String()
+		}
+		if rec := do(t, api, ask{method: method, path: fmt.Sprintf(path, own)}); rec.Code != 200 {
+			t.Errorf("%s: own id: %d %s", p, rec.Code, rec.Body)
+		}
+		w.calls = 0
+		rec := do(t, api, ask{method: method, path: fmt.Sprintf(path, others)})
+		if got := problemIn(t, rec); rec.Code != 404 || got.Code != gateway.CodeNotFound || w.calls != 0 {
+			t.Errorf("%s: another's id: %d %s, %d calls behind the door; want 404 and none", p, rec.Code, rec.Body, w.calls)
+		}
+		// An id that exists nowhere gives the same answer, so nobody can tell what others have.
+		ghost := gateway.BatchRef{Account: mine, Batch: 999}.String()
+		if strings.Contains(path, "messages/") {
+			ghost = gateway.BatchRef{Account: mine, Batch: 999}.Message(0).String()
+		}
+		if strings.Contains(path, "?") {
+			continue
+		}
+		if got := do(t, api, ask{method: method, path: fmt.Sprintf(path, ghost), header: []string{"X-Request-Id", "r"}}); got.Code != 404 {
+			t.Errorf("%s: unknown id: %d", p, got.Code)
+		}
+	}
+	// What the other tenant asks goes out under its own account.
+	w := &world{}
+	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/messages", body: sms, key: theirID})
+	if rec.Code != 202 || w.last(t).Principal.Account != theirs {
+		t.Errorf("submitted for %v, want %v", w.last(t).Principal.Account, theirs)
+	}
+	do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/optouts", body: optout, key: theirID})
+	if got := w.optouts[len(w.optouts)-1].Account; got != theirs {
+		t.Errorf("opt-out for account %v, want %v", got, theirs)
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	w := &world{}
+	api := newAPI(w, Config{})
+	post := func(path, body, key string) *gateway.IdempotencyKey {
+		t.Helper()
+		if rec := do(t, api, ask{method: "POST", path: path, body: body, header: []string{"Idempotency-Key", key}}); rec.Code != 202 {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		return w.last(t).Idempotency
+	}
+	first, again := post("/v1/messages", sms, "k1"), post("/v1/messages", sms, "k1")
+	if first == nil || first.Key != "k1" || *first != *again {
+		t.Errorf("the same request gave %v and %v", first, again)
+	}
+	if other := post("/v1/messages", strings.Replace(sms, "Merhaba", "merhaba", 1), "k1"); other.Hash == first.Hash {
+		t.Error("another body has the same hash")
+	}
+	if do(t, api, ask{method: "POST", path: "/v1/messages", body: sms}); w.last(t).Idempotency != nil {
+		t.Error("a key without a header")
+	}
+	if k := post("/v1/messages", strings.Replace(sms, "{", `{"dryRun":true,`, 1), "k1"); k != nil {
+		t.Error("a dry run carries a key")
+	}
+	w.submit = func(*gateway.Submission) (gateway.Result, error) {
+		return gateway.Result{Batch: mineBatch, Accepted: 1, Replayed: true}, nil
+	}
+	rec := do(t, api, ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Idempotency-Key", "k1"}})
+	if rec.Code != 202 || rec.Header().Get("Idempotent-Replayed") != "true" {
+		t.Errorf("replayed: %d, header %q", rec.Code, rec.Header().Get("Idempotent-Replayed"))
+	}
+	w.submit = nil
+	if rec := do(t, api, ask{method: "POST", path: "/v1/messages", body: sms}); rec.Header().Get("Idempotent-Replayed") != "" {
+		t.Error("a first answer claims to be a repeat")
+	}
+}
+
+func TestRateLimits(t *testing.T) {
+	w := &world{wait: 1500 * time.Millisecond}
+	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/messages", body: `{"text":"x","to":["1","2","3"]}`})
+	if rec.Code != 429 || rec.Header().Get("Retry-After") != "2" || len(w.got) != 0 || w.asked != 3 {
+		t.Errorf("%d, Retry-After %q, %d submitted, asked for %d; want 429, 2, 0, 3", rec.Code, rec.Header().Get("Retry-After"), len(w.got), w.asked)
+	}
+	w = &world{}
+	api := newAPI(w, Config{ReadsPerSecond: 1})
+	var codes []int
+	for range 3 {
+		codes = append(codes, do(t, api, ask{method: "GET", path: "/v1/balance"}).Code)
+	}
+	if fmt.Sprint(codes) != "[200 200 429]" {
+		t.Errorf("three reads at one a second, bursts of two: %v", codes)
+	}
+	if rec := do(t, api, ask{method: "GET", path: "/v1/balance", key: readKey}); rec.Code != 200 {
+		t.Errorf("another credential pays for it: %d", rec.Code)
+	}
+	if rec := do(t, api, ask{method: "POST", path: "/v1/messages", body: sms}); rec.Code != 202 {
+		t.Errorf("sending pays for reading: %d", rec.Code)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	api := newAPI(&world{}, Config{})
+	for in, keep := range map[string]bool{"abc-1.2_3": true, strings.Repeat("a", 64): true, "": false, strings.Repeat("a", 65): false, "a b": false,
+		"<script>": false, "a\nb": false, "ş": false} {
+		r := ask{method: "GET", path: "/v1/none"}.request()
+		r.Header["X-Request-Id"] = []string{in}
+		rec := httptest.NewRecorder()
+		api.Handler().ServeHTTP(rec, r)
+		got := rec.Header().Get("X-Request-Id")
+		if (got == in) != keep || got == "" {
+			t.Errorf("X-Request-Id %q: answered %q, kept should be %v", in, got, keep)
+		}
+		if p := problemIn(t, rec); p.RequestID != got {
+			t.Errorf("problem says %q, header %q", p.RequestID, got)
+		}
+	}
+	w := &world{}
+	do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"X-Request-Id", "trace-me"}})
+	if got := w.last(t).TraceID; got != "trace-me" {
+		t.Errorf("trace id %q", got)
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for _, c := range []struct {
+		why     string
+		trusted []netip.Prefix
+		peer    string
+		forward string
+		want    string
+	}{
+		{"direct", nil, "192.0.2.1", "", "192.0.2.1"},
+		{"a forged header is ignored", nil, "192.0.2.1", "198.51.100.1", "192.0.2.1"},
+		{"even from loopback", nil, "127.0.0.1", "198.51.100.1", "127.0.0.1"},
+		{"believed from a proxy of ours", proxies, "10.0.0.1", "198.51.100.1", "198.51.100.1"},
+		{"only what the proxy itself added", proxies, "10.0.0.1", "203.0.113.9, 198.51.100.1", "198.51.100.1"},
+		{"through two proxies", proxies, "10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"},
+		{"not from a stranger", proxies, "192.0.2.1", "198.51.100.1", "192.0.2.1"},
+		{"nor from another private network", proxies, "192.168.0.1", "198.51.100.1", "192.168.0.1"},
+	} {
+		w := &world{}
+		a := ask{method: "POST", path: "/v1/messages", body: sms, remote: c.peer}
+		if c.forward != "" {
+			a.header = []string{"X-Forwarded-For", c.forward}
+		}
+		do(t, newAPI(w, Config{TrustedProxies: c.trusted}), a)
+		if got := w.last(t).RemoteIP.String(); got != c.want {
+			t.Errorf("%s: %s, want %s", c.why, got, c.want)
+		}
+	}
+}
+
+func TestPanicIsAnsweredAndLogged(t *testing.T) {
+	var log bytes.Buffer
+	w := &world{submit: func(*gateway.Submission) (gateway.Result, error) { panic("secret detail") }}
+	api := New(Config{}, Deps{Submitter: w, Authenticator: w, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	rec := do(t, api, ask{method: "POST", path: "/v1/messages", body: sms})
+	if rec.Code != 500 || strings.Contains(rec.Body.String(), "secret") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if n := strings.Count(log.String(), "secret detail"); n != 1 || !strings.Contains(log.String(), "door_test.go") {
+		t.Errorf("the panic is logged %d times:\n%s", n, log.String())
+	}
+}
+
+func TestAccessLogAndMetricsKnowNoAddress(t *testing.T) {
+	var log bytes.Buffer
+	reg := prometheus.NewRegistry()
+	w := &world{}
+	api := New(Config{}, Deps{Submitter: w, ConsentDesk: w, Reader: w, Authenticator: w, Metrics: reg, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	do(t, api, ask{method: "GET", path: "/v1/consents/sms/+905321234567?brand=675403"})
+	do(t, api, ask{method: "GET", path: "/v1/messages?to=%2B905321234567"})
+	do(t, api, ask{method: "POST", path: "/v1/messages", body: sms})
+	do(t, api, ask{method: "GET", path: "/wp-admin/05321234567"})
+	if strings.Contains(log.String(), "5321234567") || strings.Contains(log.String(), goodKey) {
+		t.Errorf("the log has an address or a key:\n%s", log.String())
+	}
+	if !strings.Contains(log.String(), `"route":"/v1/consents/:channel/:address"`) || !strings.Contains(log.String(), `"account":7`) {
+		t.Errorf("the log lacks route or account:\n%s", log.String())
+	}
+	families, err := reg.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%v, %v", families, err)
+	}
+	text := fmt.Sprint(families[0])
+	for _, want := range []string{"/v1/consents/:channel/:address", "unmatched", `"202"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+	if strings.Contains(text, "5321234567") || strings.Contains(text, "wp-admin") {
+		t.Error("a path became a label")
+	}
+}
+
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	api := newAPI(&world{}, Config{})
+	for _, path := range []string{"/v1/balance", "/nothing"} {
+		h := do(t, api, ask{method: "GET", path: path}).Header()
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s: %s %q, want %q", path, name, got, want)
+			}
+		}
+	}
+	if got := do(t, api, ask{method: "DELETE", path: "/v1/balance"}).Header().Get("Allow"); !strings.Contains(got, "GET") {
+		t.Errorf("405 with Allow %q, want GET in it", got)
+	}
+}
+
+func TestReady(t *testing.T) {
+	w := &world{ready: fmt.Errorf("queue: redis is away")}
+	rec := do(t, newAPI(w, Config{}), ask{method: "GET", path: "/readyz", key: "-"})
+	if p := problemIn(t, rec); rec.Code != 503 || p.Detail != "queue: redis is away" || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if rec := do(t, newAPI(w, Config{}), ask{method: "GET", path: "/healthz", key: "-"}); rec.Code != 200 {
+		t.Errorf("healthz %d while not ready", rec.Code)
+	}
+}
+
+func TestPathAddresses(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/consents/sms/+905321234567?brand=675403":             "[675403 MESAJ BIREYSEL +905321234567]",
+		"/v1/consents/sms/%2B905321234567?brand=675403":           "[675403 MESAJ BIREYSEL +905321234567]",
+		"/v1/consents/email/a%2Fb%40ornek.com?brand=675403":       "[675403 EPOSTA BIREYSEL a/b@ornek.com]",
+		"/v1/consents/ARAMA/1?brand=675403&recipientType=TACIR":   "[675403 ARAMA TACIR 1]",
+		"/v1/consents/email/ay%C5%9Fe@ornek.com.tr?brand=675403":  "[675403 EPOSTA BIREYSEL ayşe@ornek.com.tr]",
+		"/v1/consents/email/100%25%40ornek.com.tr?brand=675403":   "[675403 EPOSTA BIREYSEL 100%@ornek.com.tr]",
+		"/v1/consents/email/100%2541%40ornek.com.tr?brand=675403": "[675403 EPOSTA BIREYSEL 100%41@ornek.com.tr]",
+	} {
+		w := &world{}
+		if rec := do(t, newAPI(w, Config{}), ask{method: "GET", path: path}); rec.Code != 200 {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+		if got := fmt.Sprint(w.lookup); got != want {
+			t.Errorf("%s: looked up %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestConsentResultsKeepTheirPlaces(t *testing.T) {
+	w := &world{}
+	body := `{"consents":[{"consentDate":"bad"},{"channel":"email","recipient":"a@b","source":"IYS_WEB"},{"channel":"sms","recipient":"2","consentDate":"2026-11-21 10:00:00","retailerCode":null},{"consentDate":"2026-11-21"},{"recipient":"4","recipientType":null}]}`
+	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/consents", body: body})
+	var got consentsAnswer
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	var short []string
+	for _, r := range got.Results {
+		short = append(short, strconv.Itoa(r.Index)+r.IYS+r.Sync)
+	}
+	if s := strings.Join(short, " "); s != "0H158 1H119 2pending 3H158 4pending" || got.Taken != 2 || got.Refused != 3 {
+		t.Errorf("%s, %d taken, %d refused", s, got.Taken, got.Refused)
+	}
+	if len(w.consents) != 3 || w.consents[0].Channel != "EPOSTA" || w.consents[1].Address != "2" {
+		t.Errorf("handed on: %+v", w.consents)
+	}
+	if got, want := w.consents[1].ConsentDate, time.Date(2026, 11, 21, 7, 0, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("a date without offset is read as %v, want Istanbul time, %v", got, want)
+	}
+	if w.consents[2].RecipientType != "BIREYSEL" {
+		t.Errorf("recipient type %q, want the default", w.consents[2].RecipientType)
+	}
+}
+
+func TestImportForm(t *testing.T) {
+	form := func(fields ...string) ask {
+		var b bytes.Buffer
+		m := multipart.NewWriter(&b)
+		for i := 0; i+1 < len(fields); i += 2 {
+			if fields[i] == "file" {
+				p, _ := m.CreateFormFile("file", "izinler.csv")
+				_, _ = io.WriteString(p, fields[i+1])
+				continue
+			}
+			_ = m.WriteField(fields[i], fields[i+1])
+		}
+		_ = m.Close()
+		return ask{method: "POST", path: "/v1/consents/import", body: b.String(), kind: m.FormDataContentType()}
+	}
+	w := &world{}
+	rec := do(t, newAPI(w, Config{}), form("brand", "675403", "channel", "email", "mode", "register", "recipientType", "TACIR", "file", "alici\na@b.c\n"))
+	if rec.Code != 202 || rec.Header().Get("Location") != "/v1/imports/imp-1" || w.imported != "alici\na@b.c\n" {
+		t.Fatalf("%d %s, file %q", rec.Code, rec.Body, w.imported)
+	}
+	if r := w.request; r.Brand != "675403" || r.Channel != "EPOSTA" || r.Mode != "register" || r.RecipientType != "TACIR" || r.Name != "izinler.csv" {
+		t.Errorf("request %+v", r)
+	}
+	for why, c := range map[string]struct {
+		a     ask
+		field string
+	}{
+		"no file":             {form("brand", "675403", "channel", "email", "mode", "register"), "file"},
+		"settings after file": {form("brand", "675403", "channel", "email", "file", "x", "mode", "register"), "mode"},
+		"unknown field":       {form("colour", "red", "file", "x"), "colour"},
+		"doubled field":       {form("brand", "1", "brand", "2", "file", "x"), "brand"},
+		"huge field":          {form("brand", strings.Repeat("1", 5000), "file", "x"), "brand"},
+	} {
+		rec := do(t, newAPI(&world{}, Config{}), c.a)
+		if p := problemIn(t, rec); rec.Code != 400 || p.Field != c.field {
+			t.Errorf("%s: %d %s, want 400 for %s", why, rec.Code, rec.Body, c.field)
+		}
+	}
+	cut := form("brand", "675403", "channel", "email", "mode", "register", "file", "alici\n")
+	cut.body = cut.body[:len(cut.body)-30]
+	if rec := do(t, newAPI(&world{}, Config{}), cut); rec.Code < 400 {
+		t.Errorf("a torn form was taken: %d", rec.Code)
+	}
+}
+
+func TestWebhookSecretIsShownOnce(t *testing.T) {
+	api := newAPI(&world{}, Config{})
+	if rec := do(t, api, ask{method: "PUT", path: "/v1/webhooks", body: hook}); !strings.Contains(rec.Body.String(), "whsec_new") {
+		t.Errorf("PUT does not show it: %s", rec.Body)
+	}
+	if rec := do(t, api, ask{method: "GET", path: "/v1/webhooks"}); strings.Contains(rec.Body.String(), "secret") {
+		t.Errorf("GET shows it: %s", rec.Body)
+	}
+}
+
+// serve runs the API on a real socket until the test's end or stop.
+func serve(t *testing.T, api *API) (url string, stop func() error) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- api.Serve(ctx, ln) }()
+	stop = func() error { cancel(); return <-done }
+	t.Cleanup(cancel)
+	return "http://" + ln.Addr().String(), stop
+}
+
+func TestServeFinishesWhatRuns(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	w := &world{submit: func(*gateway.Submission) (gateway.Result, error) {
+		close(entered)
+		<-release
+		return gateway.Result{Batch: mineBatch, Accepted: 1}, nil
+	}}
+	url, stop := serve(t, newAPI(w, Config{}))
+	answered := make(chan int, 1)
+	go func() {
+		r, _ := http.NewRequest("POST", url+"/v1/messages", strings.NewReader(sms))
+		r.Header.Set("Authorization", "Bearer "+goodKey)
+		r.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	// The door closes at once …
+	for {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	select {
+	case err := <-stopped:
+		t.Fatalf("Serve returned %v while a request runs", err)
+	default:
+	}
+	close(release) // … and the request that runs is answered.
+	if got := <-answered; got != 202 {
+		t.Errorf("the running request got %d, want 202", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestServeGivesUpOnWhatNeverEnds(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	w := &world{submit: func(*gateway.Submission) (gateway.Result, error) {
+		close(entered)
+		<-release
+		return gateway.Result{}, nil
+	}}
+	url, stop := serve(t, newAPI(w, Config{StopTimeout: time.Millisecond}))
+	go func() {
+		r, _ := http.NewRequest("POST", url+"/v1/messages", strings.NewReader(sms))
+		r.Header.Set("Authorization", "Bearer "+goodKey)
+		r.Header.Set("Content-Type", "application/json")
+		if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-entered
+	if err := stop(); err == nil {
+		t.Error("Serve says all is well while a request was cut off")
+	}
+}
+
+// A stream that breaks half way must not look like a whole file.
+func TestTornErrorsFileBreaksTheConnection(t *testing.T) {
+	url, _ := serve(t, newAPI(&world{}, Config{}))
+	get := func(id string) error {
+		r, _ := http.NewRequest("GET", url+"/v1/imports/"+id+"/errors", nil)
+		r.Header.Set("Authorization", "Bearer "+goodKey)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.ReadAll(resp.Body)
+		return err
+	}
+	if err := get("torn"); err == nil {
+		t.Error("a torn file was read without an error")
+	}
+	if err := get("imp-1"); err != nil {
+		t.Errorf("a whole one: %v", err)
+	}
+}

@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"time"
+
+	"izinli/gateway"
+)
+
+// importTime is how long a consent file may take to come in or go out: 64 MiB at some 110 kB/s.
+const importTime = 10 * time.Minute
+
+// startImport is POST /v1/consents/import: the file as text/csv with its settings in the query, or multipart/form-data with
+// the settings as fields before the file, which is passed on as it arrives.
+func (a *API) startImport(c *call) error {
+	q, err := query(c, "brand", "channel", "recipientType", "mode", "name")
+	if err != nil {
+		return err
+	}
+	rc := http.NewResponseController(c.Response())
+	// Not every writer has deadlines (tests); then the server's own stand.
+	if err := errors.Join(rc.SetReadDeadline(time.Now().Add(importTime)), rc.SetWriteDeadline(time.Now().Add(importTime))); err != nil &&
+		!errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	req := c.Request()
+	if req.ContentLength > a.cfg.MaxImport {
+		return &http.MaxBytesError{Limit: a.cfg.MaxImport}
+	}
+	body := http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport)
+	kind, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	switch {
+	case err == nil && kind == "text/csv":
+		return a.importFile(c, q, body)
+	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
+		return a.importForm(c, q, multipart.NewReader(body, params["boundary"]))
+	}
+	return unsupported("text/csv or multipart/form-data")
+}
+
+// importForm reads fields until the file comes.
+func (a *API) importForm(c *call, q map[string]string, form *multipart.Reader) error {
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			return gateway.Refuse(gateway.CodeInvalid, "file", "The form has no file.")
+		}
+		if err != nil {
+			return formError(err)
+		}
+		name := part.FormName()
+		if name == "file" {
+			if q["name"] == "" {
+				q["name"] = limitRunes(part.FileName(), 200)
+			}
+			return a.importFile(c, q, part)
+		}
+		switch name {
+		case "brand", "channel", "recipientType", "mode", "name":
+		default:
+			return gateway.Refuse(gateway.CodeUnknownField, limitRunes(name, 64), "There is no such field.")
+		}
+		if q[name] != "" {
+			return gateway.Refuse(gateway.CodeInvalid, name, "The field is given twice.")
+		}
+		v, err := io.ReadAll(io.LimitReader(part, maxShort+1))
+		if err != nil {
+			return formError(err)
+		}
+		if len(v) > maxShort {
+			return gateway.Refuse(gateway.CodeInvalid, name, "The field takes at most %d octets.", maxShort)
+		}
+		q[name] = string(v)
+	}
+}
+
+func formError(err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return err
+	}
+	return &gateway.Error{Code: gateway.CodeMalformed, Text: "The form could not be read.", Err: err}
+}
+
+func (a *API) importFile(c *call, q map[string]string, file io.Reader) error {
+	r := gateway.ImportRequest{Brand: first(q["brand"], c.p.Credential.Brand), RecipientType: first(q["recipientType"], gateway.RecipientIndividual),
+		Mode: q["mode"], Name: q["name"], File: file}
+	if r.Brand == "" {
+		return gateway.Refuse(gateway.CodeInvalid, "brand", "The field is required.")
+	}
+	if r.Mode != "verify" && r.Mode != "register" {
+		return gateway.Refuse(gateway.CodeInvalid, "mode", "The field must be verify (already at İYS) or register (to be written there).")
+	}
+	if r.RecipientType != gateway.RecipientIndividual && r.RecipientType != gateway.RecipientMerchant {
+		return gateway.Refuse(gateway.CodeInvalid, "recipientType", "The field must be BIREYSEL or TACIR.")
+	}
+	var err error
+	if r.Channel, err = knownChannel(q["channel"]); err != nil {
+		return err
+	}
+	v, err := a.deps.Imports.StartImport(c.Request().Context(), c.p, r)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Location", "/v1/imports/"+v.ID)
+	return c.JSON(http.StatusAccepted, v)
+}
+
+// importID refuses what no import is called, so that services get harmless names only.
+func importID(c *call) (string, error) {
+	id := c.Param("id")
+	if id == "" || len(id) > 64 {
+		return "", notFound()
+	}
+	for i := range len(id) {
+		if b := id[i]; !isAlnum(b) && b != '-' && b != '_' {
+			return "", notFound()
+		}
+	}
+	return id, nil
+}
+
+func (a *API) getImport(c *call) error {
+	id, err := importID(c)
+	if err != nil {
+		return err
+	}
+	v, err := a.deps.Imports.Import(c.Request().Context(), c.p.Account, id)
+	return answer(c, v, err)
+}
+
+// getImportErrors streams the refused rows. The headers go out with the first octet, so an early refusal is still a problem
+// document.
+func (a *API) getImportErrors(c *call) error {
+	id, err := importID(c)
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="import-`+id+`-errors.csv"`)
+	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, c.Response()); err != nil {
+		if c.Response().Committed {
+			// Half a file must not look whole: drop the connection (the log has the line below).
+			a.log.Warn("import errors cut short", "request_id", c.Get(keyRequestID), "err", err)
+			panic(http.ErrAbortHandler)
+		}
+		return err
+	}
+	if !c.Response().Committed {
+		c.Response().WriteHeader(http.StatusOK)
+	}
+	return nil
+}
