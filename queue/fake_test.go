@@ -66,7 +66,11 @@ func (s *memSource) remove(refs []gateway.DueRef) {
 	defer s.mu.Unlock()
 	for _, r := range refs {
 		k := laneAccount{r.Lane, r.Account}
-		if i, ok := slices.BinarySearchFunc(s.refs[k], r, compareRefs); ok {
+		switch i, ok := slices.BinarySearchFunc(s.refs[k], r, compareRefs); {
+		case ok && i < 200: // close up from the front: an index of thousands is not moved for each
+			copy(s.refs[k][1:i+1], s.refs[k][:i])
+			s.refs[k] = s.refs[k][1:]
+		case ok:
 			s.refs[k] = slices.Delete(s.refs[k], i, i+1)
 		}
 	}

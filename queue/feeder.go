@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"context"
 	"time"
+
+	"izinli/gateway"
 )
 
 // Times of the feeder.
@@ -50,7 +52,7 @@ func (l *lane) sweep(ctx context.Context, src Source, now time.Time) time.Durati
 	ids, err := src.DueAccounts(ctx, l.id)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.log.Error("cannot list accounts with due messages", "lane", l.id.String(), "err", err)
+			l.complain("cannot list accounts with due messages", 0, err, now)
 		}
 		return sweepRetry
 	}
@@ -154,7 +156,7 @@ func (l *lane) readLocked(ctx context.Context, src Source, a *account) {
 	now := time.Now()
 	if err != nil {
 		if ctx.Err() == nil {
-			l.log.Error("cannot read due messages", "lane", l.id.String(), "account", uint32(a.id), "err", err)
+			l.complain("cannot read due messages", a.id, err, now)
 		}
 		a.dirty = true
 		a.next = earlier(a.next, hadNext)
@@ -179,6 +181,13 @@ func (l *lane) readLocked(ctx context.Context, src Source, a *account) {
 	a.buf = append(a.buf, refs...)
 	a.bufMsgs += count(refs)
 	l.buffered += len(refs)
+}
+
+// complain logs a failure of the store or of the hand-off, not too often.
+func (l *lane) complain(what string, a gateway.AccountID, err error, now time.Time) {
+	if n, ok := l.failures.allow(now); ok {
+		l.log.Error(what, "lane", l.id.String(), "account", uint32(a), "err", err, "suppressed", n)
+	}
 }
 
 // earlier is the earlier of two times of which zero means never.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"izinli/gateway"
 )
 
 // idlePoll is how often an idle gate lets one dequeue through all the same: it clears tasks of earlier processes and heals any
@@ -24,6 +26,9 @@ type gate struct {
 	signal chan struct{} // capacity 1: something may be drawable
 	closed chan struct{}
 	once   sync.Once
+
+	// Owned by the server's one goroutine that draws.
+	idleAt [gateway.Lanes]time.Time // when a draw that nothing asked for is let through; zero: at once
 }
 
 func newGate(up func() bool, lanes ...*lane) *gate {
@@ -44,39 +49,65 @@ func (g *gate) ring() {
 
 func (g *gate) close() { g.once.Do(func() { close(g.closed) }) }
 
-// enter waits until one of the lanes can be drawn from and reports whether it is l. After idlePoll it says yes without a reason.
-func (g *gate) enter(l *lane) bool {
-	var timeout <-chan time.Time
+// enter waits until one of the lanes can be drawn from and reports whether it is l. A lane not drawn from for idlePoll has its turn
+// without a reason, which idle tells.
+func (g *gate) enter(l *lane) (ok, idle bool) {
 	for {
 		select {
 		case <-g.closed:
 			<-time.After(closedPoll) // asynq asks until it is shut down
-			return false
+			return false, false
 		default:
 		}
+		now := time.Now()
+		until := now.Add(idlePoll)
 		if g.up() {
-			if l.canDraw() {
-				return true
+			switch g.turn(now, l) {
+			case nil:
+			case l:
+				at := g.idleAt[l.id]
+				g.idleAt[l.id] = until
+				idle = !l.canDraw()
+				if idle && !at.IsZero() {
+					l.forgetDrawn()
+				}
+				return true, idle
+			default:
+				return false, false // asynq tries the other one next, or at its next draw
 			}
 			for _, o := range g.lanes {
-				if o != l && o.canDraw() {
-					return false // asynq tries it next, or first at its next draw
+				if at := g.idleAt[o.id]; at.After(now) && at.Before(until) {
+					until = at
 				}
 			}
 		}
-		if timeout == nil {
-			t := time.NewTimer(idlePoll)
-			defer t.Stop()
-			timeout = t.C
-		}
+		t := time.NewTimer(until.Sub(now))
 		select {
 		case <-g.signal:
-		case <-timeout:
-			l.forgetDrawn()
-			return g.up() && !l.full()
+		case <-t.C:
 		case <-g.closed:
 		}
+		t.Stop()
 	}
+}
+
+// turn is the lane that should be drawn from, nil when there is none. With several that can be drawn from it is up to asynq's
+// weights, so the lane asked for wins.
+func (g *gate) turn(now time.Time, asked *lane) *lane {
+	if asked.canDraw() {
+		return asked
+	}
+	for _, o := range g.lanes {
+		if o.canDraw() {
+			return o
+		}
+	}
+	for _, o := range g.lanes {
+		if !g.idleAt[o.id].After(now) && !o.full() {
+			return o
+		}
+	}
+	return nil
 }
 
 // gateHook routes dequeue commands of the known queues through the gate.
@@ -125,13 +156,17 @@ func (h *gateHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if l == nil {
 			return next(ctx, cmd)
 		}
-		if !h.gate.enter(l) {
+		ok, idle := h.gate.enter(l)
+		if !ok {
 			cmd.SetErr(redis.Nil)
 			return redis.Nil
 		}
 		err := next(ctx, cmd)
 		if err == nil {
 			l.drew()
+			if idle {
+				h.gate.idleAt[l.id] = time.Time{} // where one was left there may be more
+			}
 		}
 		return err
 	}

@@ -61,9 +61,9 @@ type account struct {
 	readAfter   time.Time // the source failed
 	readErrors  int
 
-	inReady, inPartial bool
-	timer              time.Time // when to look again; zero: no timer
-	timerIndex         int       // in the heap; -1: not there
+	inReady, inPartial, inCapped bool
+	timer                        time.Time // when to look again; zero: no timer
+	timerIndex                   int       // in the heap; -1: not there
 }
 
 // maxBuffered bounds the entries a lane holds beyond the chunks it has cut (56 octets each); more are read again when needed.
@@ -87,6 +87,7 @@ type lane struct {
 	accounts map[gateway.AccountID]*account
 	ready    fifo              // accounts to serve, in turn
 	partial  fifo              // accounts with less than a chunk while many tasks are outstanding
+	capped   fifo              // accounts that have their share in flight
 	timers   timerHeap         // accounts to look at later
 	chunks   map[uint64]*chunk // enqueued or running
 	closed   bool
@@ -98,7 +99,8 @@ type lane struct {
 	visible  int // enqueued chunks with a task known to be in asynq
 	drawn    int // tasks drawn from asynq whose handler has not looked for its chunk yet
 
-	stats counters
+	stats    counters
+	failures throttle // of the log
 }
 
 func newLane(id gateway.Lane, p policy, firstChunk uint64, log *slog.Logger) *lane {
@@ -151,13 +153,15 @@ func (l *lane) accountLocked(id gateway.AccountID) *account {
 	return a
 }
 
-// shareLocked is how many tasks the account may have in flight now: its share if one more account came, never none.
+// shareLocked is how many tasks the account may have in flight now: an equal share if one more account came, and at most half of
+// what the others leave free, so that accounts whose operators are stuck never add up to all workers; but always one.
 func (l *lane) shareLocked(a *account) int {
 	n := l.active
 	if a.inflight == 0 {
 		n++
 	}
-	return max(1, min(l.policy.accountTasks, l.policy.workers/(n+1)))
+	others := len(l.chunks) - a.inflight
+	return max(1, min(l.policy.accountTasks, l.policy.workers/(n+1), (l.policy.workers-others)/2))
 }
 
 // settleLocked puts the account where it will be seen again: among the ready ones, among those with too little to send, behind a
@@ -178,6 +182,7 @@ func (l *lane) settleLocked(a *account, now time.Time) {
 		at = a.pausedUntil
 	case a.inflight >= l.shareLocked(a):
 		at = time.Time{} // finish looks again
+		l.capped.push(a, &a.inCapped)
 	case len(a.backlog) > 0, a.bufMsgs >= l.policy.limit:
 		l.ready.push(a, &a.inReady)
 	case readable && a.readAfter.After(now):
@@ -359,6 +364,12 @@ func (l *lane) finish(c *chunk, pause time.Duration, err error, now time.Time) {
 		for p := l.partial.pop(); p != nil; p = l.partial.pop() {
 			p.inPartial = false
 			l.ready.push(p, &p.inReady)
+		}
+	}
+	for range 2 { // others may have a larger share now; two for one, so that all come round
+		if p := l.capped.pop(); p != nil {
+			p.inCapped = false
+			l.settleLocked(p, now)
 		}
 	}
 	feed := l.ready.len() > 0 || a.timerIndex == 0

@@ -11,14 +11,31 @@ import (
 // asynqLog passes on what asynq says. None of it can lose a message and the monitor tells when Redis is away, so errors become
 // warnings, warnings debug lines, and each kind is heard at most once in logEvery.
 type asynqLog struct {
-	log *slog.Logger
+	log    *slog.Logger
+	errors throttle
+}
 
+// logEvery is how often a complaint is repeated.
+const logEvery = 30 * time.Second
+
+// throttle lets one line through per logEvery and counts the rest.
+type throttle struct {
 	mu      sync.Mutex
 	last    time.Time
 	dropped int
 }
 
-const logEvery = 30 * time.Second
+// allow reports whether to log now, and how many lines were left out since the last.
+func (t *throttle) allow(now time.Time) (suppressed int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.last.IsZero() && now.Sub(t.last) < logEvery {
+		t.dropped++
+		return 0, false
+	}
+	suppressed, t.last, t.dropped = t.dropped, now, 0
+	return suppressed, true
+}
 
 // Debug implements asynq.Logger.
 func (a *asynqLog) Debug(...any) {}
@@ -31,16 +48,9 @@ func (a *asynqLog) Warn(args ...any) { a.log.Debug("asynq", "detail", fmt.Sprint
 
 // Error implements asynq.Logger.
 func (a *asynqLog) Error(args ...any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if now := time.Now(); now.Sub(a.last) < logEvery {
-		a.dropped++
-		return
-	} else {
-		a.last = now
+	if n, ok := a.errors.allow(time.Now()); ok {
+		a.log.Warn("asynq reports an error", "detail", fmt.Sprint(args...), "suppressed", n)
 	}
-	a.log.Warn("asynq reports an error", "detail", fmt.Sprint(args...), "suppressed", a.dropped)
-	a.dropped = 0
 }
 
 // Fatal implements asynq.Logger; unlike asynq's own it does not end the process.

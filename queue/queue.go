@@ -56,10 +56,10 @@ type Config struct {
 	Logger *slog.Logger
 	// MaxTasks bounds the tasks of a lane in asynq, running ones included: 1–10000; default 1000, embedded 200.
 	MaxTasks int
-	// OTPWorkers and Workers are how many handlers run at once for otp (default 32) and for the other two lanes together (default
-	// 80, of which commercial occupies at most 64).
+	// OTPWorkers and Workers are how many handlers run at once for otp (default 64) and for the other two lanes together (default
+	// 160, of which commercial occupies at most 128). A handler that waits for an operator costs little but memory.
 	OTPWorkers, Workers int
-	// AccountTasks bounds the tasks of one account in a lane; default half of the lane's workers. It shrinks as more accounts have
+	// AccountTasks bounds the tasks of one account in a lane; default a quarter of the lane's workers. It shrinks as more accounts have
 	// tasks, so that one account on a slow operator never holds all workers.
 	AccountTasks int
 	// RequeueAfter is how long a task may wait before it is checked for having been lost; default 15 s. Losses that show in the
@@ -74,8 +74,8 @@ const (
 	maxTasksLimit    = 10000
 	defaultTasks     = 1000
 	defaultEmbedded  = 200 // the embedded server needs about a millisecond a task: a deeper queue would only be older
-	defaultOTP       = 32
-	defaultWorkers   = 80
+	defaultOTP       = 64
+	defaultWorkers   = 160
 	defaultRequeue   = 15 * time.Second
 	defaultDrain     = 20 * time.Second
 	cancelGrace      = 5 * time.Second // for cancelled handlers to return
@@ -186,7 +186,7 @@ func (c *Config) policy(l gateway.Lane) policy {
 	}
 	p.accountTasks = c.AccountTasks
 	if p.accountTasks == 0 {
-		p.accountTasks = max(1, p.workers/2)
+		p.accountTasks = max(1, p.workers/4)
 	}
 	return p
 }

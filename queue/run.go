@@ -80,7 +80,7 @@ func (q *Queue) work(l *lane, id uint64, gen uint32) {
 	pause, err := q.process(c)
 	now := time.Now()
 	if err != nil {
-		q.log.Error("chunk failed, it comes again", "lane", l.id.String(), "account", uint32(c.Account), "messages", c.msgs, "err", err)
+		l.complain("chunk failed, it comes again", c.Account, err, now)
 	}
 	l.finish(c, pause, err, now)
 }
