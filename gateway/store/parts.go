@@ -91,9 +91,18 @@ func readParts(txn *badger.Txn, prefix key) ([]gateway.Part, error) {
 	return out, nil
 }
 
-// OpenParts returns every stored set whose first stored part is older than the given time, complete or not: sets that came
+// OpenMO is OpenParts for messages from handsets, which belong to no account yet.
+func (s *Store) OpenMO(ctx context.Context, before time.Time) ([][]gateway.Part, error) {
+	return s.openParts(ctx, before, true)
+}
+
+// OpenParts returns every set stored by clients whose first stored part is older than the given time, complete or not: sets that came
 // too slowly, and complete ones a crash left between their last part and their acceptance.
-func (s *Store) OpenParts(_ context.Context, before time.Time) (sets [][]gateway.Part, err error) {
+func (s *Store) OpenParts(ctx context.Context, before time.Time) ([][]gateway.Part, error) {
+	return s.openParts(ctx, before, false)
+}
+
+func (s *Store) openParts(_ context.Context, before time.Time, mo bool) (sets [][]gateway.Part, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
 		all, err := readParts(txn, newKey(kPart, 0))
 		if err != nil {
@@ -106,7 +115,7 @@ func (s *Store) OpenParts(_ context.Context, before time.Time) (sets [][]gateway
 					oldest = all[j].At
 				}
 			}
-			if oldest.Before(before) {
+			if oldest.Before(before) && (all[i].Set.Account == 0) == mo {
 				sets = append(sets, all[i:j])
 			}
 			i = j

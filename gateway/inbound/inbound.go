@@ -1,0 +1,412 @@
+// Package inbound receives what comes from handsets: it joins the parts of long messages, finds whose number was written to,
+// recognises opt-outs and carries them out, and keeps the message for the customer.
+//
+// A caller (the operator side) hands each MO to Receive and answers its deliver_sm only when Receive has returned without an
+// error: by then the opt-out blocks, and block and message are synced. An opt-out is understood generously: where the brand
+// is not clear, every brand that can have been meant is blocked, and a person is asked to look. The words are read by package
+// keyword; what follows from an opt-out (block, İYS outbox) is the ConsentDesk's.
+package inbound
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/address"
+	"izinli/gateway/inbound/keyword"
+	"izinli/gateway/sms"
+)
+
+// Store keeps inbound messages and parts.
+type Store interface {
+	Directory() *gateway.Directory
+	// Receive stores the message and returns after the sync.
+	Receive(ctx context.Context, in *gateway.Inbound, system string) error
+	// LastBrands are the brands whose commercial messages went to the address since then.
+	LastBrands(a gateway.AccountID, address string, since time.Time) ([]string, error)
+	PutPart(ctx context.Context, p *gateway.Part) ([]gateway.Part, error)
+	// OpenMO are the sets of MO parts older than the given time.
+	OpenMO(ctx context.Context, before time.Time) ([][]gateway.Part, error)
+	FailParts(ctx context.Context, set gateway.PartSet, receipts []gateway.ReceiptDue) error
+}
+
+// Config of the desk. Zero fields take the default.
+type Config struct {
+	Lookback time.Duration // how far back an opt-out without a brand looks for one; default 30 days
+	PartWait time.Duration // how long parts wait for the others; default 5 min
+	// Confirm is the text sent to a person whose opt-out was taken; {{marka}} is the brand. Empty: none.
+	Confirm string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// DefaultConfirm is the confirmation of an opt-out, free of charge and at most once a day.
+const DefaultConfirm = "{{marka}} ticari ileti listesinden ciktiniz. Talebiniz IYS'ye iletildi."
+
+// MO is one message or part from a handset, as the operator delivered it.
+type MO struct {
+	Operator   string
+	From, To   string
+	DataCoding byte
+	Alphabet   sms.Alphabet // what data_coding 0 means for the operator
+	UDH, Body  []byte
+	SAR        sms.Concat // from TLVs; zero without
+}
+
+// Desk receives inbound messages.
+type Desk struct {
+	cfg    Config
+	store  Store
+	desk   gateway.ConsentDesk
+	submit gateway.Submitter
+
+	mu       sync.Mutex
+	version  uint64                      // of the directory the lexicons were made from; guarded by mu
+	lexicons map[string]*keyword.Lexicon // by number; guarded by mu
+}
+
+// New returns a desk.
+func New(cfg Config, st Store, d gateway.ConsentDesk, s gateway.Submitter) *Desk {
+	if cfg.Lookback == 0 {
+		cfg.Lookback = 30 * 24 * time.Hour
+	}
+	if cfg.PartWait == 0 {
+		cfg.PartWait = 5 * time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Desk{cfg: cfg, store: st, desk: d, submit: s}
+}
+
+// Receive takes one MO. When it returns nil the MO may be acknowledged: an opt-out in it is effective and everything is
+// synced. After an error the operator should deliver it again.
+func (d *Desk) Receive(ctx context.Context, mo MO) error {
+	part := sms.Part{Source: mo.From, Destination: mo.To, Concat: mo.SAR, DataCoding: mo.DataCoding, Alphabet: mo.Alphabet, UDH: mo.UDH,
+		Body: mo.Body}
+	if h, _, err := sms.ParseUDH(mo.UDH); err == nil && h.Concat.Present() {
+		part.Concat = h.Concat
+	}
+	if !part.Concat.Present() || !part.Concat.Valid() || part.Concat.Total == 1 {
+		return d.message(ctx, mo.Operator, mo.From, mo.To, decode(mo), false)
+	}
+	return d.part(ctx, mo, part)
+}
+
+func decode(mo MO) string {
+	text, _ := sms.Decode(mo.DataCoding, mo.UDH, mo.Body, mo.Alphabet) // damaged text comes with marks in place
+	return text
+}
+
+// part stores one part of a long message; the last one makes it a message. A first part that is an opt-out by itself counts
+// at once: the person must not wait for the rest.
+func (d *Desk) part(ctx context.Context, mo MO, p sms.Part) error {
+	if p.Concat.Seq == 1 {
+		if in := d.parse(mo.To, decode(mo)); in.Kind == keyword.OptOut {
+			if err := d.optOut(ctx, mo.From, mo.To, decode(mo), in, nil); err != nil {
+				return err
+			}
+		}
+	}
+	set := gateway.PartSet{Source: mo.From, Dest: mo.To, Reference: p.Concat.Ref, Wide: p.Concat.Width == sms.Ref16, Total: p.Concat.Total}
+	rec := &gateway.Part{Set: set, Seq: p.Concat.Seq, System: mo.Operator, At: d.cfg.Now(), PDU: encodePart(p)}
+	all, err := d.store.PutPart(ctx, rec)
+	if err != nil || all == nil {
+		return err
+	}
+	return d.join(ctx, all)
+}
+
+// join makes one message of stored parts and forgets them.
+func (d *Desk) join(ctx context.Context, parts []gateway.Part) error {
+	r := sms.NewReassembler(sms.Limits{})
+	now := d.cfg.Now()
+	var whole []sms.Whole
+	for i := range parts {
+		p, err := decodePart(&parts[i])
+		if err != nil {
+			d.cfg.Log.Warn("inbound part unreadable", "err", err)
+			continue
+		}
+		whole, _ = r.Add(whole, p, now)
+	}
+	whole = r.Flush(whole)
+	for _, w := range whole {
+		if err := d.message(ctx, parts[0].System, parts[0].Set.Source, parts[0].Set.Dest, w.Text, len(parts) < int(parts[0].Set.Total)); err != nil {
+			return err
+		}
+	}
+	return d.store.FailParts(ctx, parts[0].Set, nil)
+}
+
+// Run hands out messages whose parts did not all come, until ctx ends.
+func (d *Desk) Run(ctx context.Context) {
+	tick := time.NewTicker(min(time.Minute, d.cfg.PartWait))
+	defer tick.Stop()
+	for {
+		if err := d.Expire(ctx); err != nil && ctx.Err() == nil {
+			d.cfg.Log.Error("inbound parts", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Expire makes messages of the parts that have waited long enough.
+func (d *Desk) Expire(ctx context.Context) error {
+	sets, err := d.store.OpenMO(ctx, d.cfg.Now().Add(-d.cfg.PartWait))
+	if err != nil {
+		return err
+	}
+	for _, parts := range sets {
+		if err := d.join(ctx, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// message carries out and stores a whole message.
+func (d *Desk) message(ctx context.Context, operator, from, to, text string, partial bool) error {
+	in := &gateway.Inbound{From: canonical(from), To: to, Text: text, Operator: operator, At: d.cfg.Now(), Partial: partial, Kind: "message"}
+	intent := d.parse(to, text)
+	n := d.owner(to, text)
+	if n == nil {
+		d.cfg.Log.Warn("inbound message to a number nobody owns", "to", to, "operator", operator)
+		return nil
+	}
+	in.Account, in.Brand, in.Keyword = n.Account, n.Brand, intent.Keyword
+	switch intent.Kind {
+	case keyword.OptOut:
+		in.Kind = "optout"
+		if err := d.optOut(ctx, from, to, text, intent, in); err != nil {
+			return err
+		}
+	case keyword.OptIn:
+		in.Kind = "optin"
+	}
+	return d.store.Receive(ctx, in, n.System)
+}
+
+// canonical is the number with plus where it is one; anything else stays as it is.
+func canonical(from string) string {
+	if n, err := address.Parse(from, address.Options{}); err == nil {
+		return n.String()
+	}
+	if !strings.HasPrefix(from, "+") {
+		if n, err := address.Parse("+"+from, address.Options{}); err == nil {
+			return n.String()
+		}
+	}
+	return from
+}
+
+// entries are the directory's records of a number, whatever prefix the operator writes it with.
+func (d *Desk) entries(to string) []*gateway.Number {
+	dir := d.store.Directory()
+	digits := strings.TrimPrefix(to, "+")
+	national := strings.TrimPrefix(digits, "90")
+	for _, k := range []string{to, digits, "+" + digits, national, "0" + national, "90" + national, "+90" + national} {
+		if e := dir.Numbers[k]; len(e) > 0 {
+			return e
+		}
+	}
+	return nil
+}
+
+// owner is whose message it is: by keyword where the number is shared, else the whole number's.
+func (d *Desk) owner(to, text string) *gateway.Number {
+	var whole *gateway.Number
+	first, _, _ := strings.Cut(keyword.Fold(text), " ")
+	entries := d.entries(to)
+	for _, n := range entries {
+		if n.Keyword == "" {
+			whole = n
+		} else if keyword.Fold(n.Keyword) == first || strings.Contains(" "+keyword.Fold(text)+" ", " "+keyword.Fold(n.Keyword)+" ") {
+			return n
+		}
+	}
+	if whole == nil && len(entries) > 0 {
+		return entries[0]
+	}
+	return whole
+}
+
+func (d *Desk) parse(to, text string) keyword.Intent {
+	l := d.lexicon(to)
+	if l == nil {
+		return keyword.Intent{}
+	}
+	return keyword.Parse(text, l)
+}
+
+// lexicon compiles the words of a number once per version of the directory.
+func (d *Desk) lexicon(to string) *keyword.Lexicon {
+	entries := d.entries(to)
+	if len(entries) == 0 {
+		return nil
+	}
+	dir := d.store.Directory()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lexicons == nil || d.version != dir.Version {
+		d.lexicons, d.version = map[string]*keyword.Lexicon{}, dir.Version
+	}
+	if l := d.lexicons[to]; l != nil {
+		return l
+	}
+	var cfg keyword.Config
+	seen := map[string]bool{}
+	for _, n := range entries {
+		for _, b := range dir.BrandsOf(n.Account) {
+			if seen[b.Code] {
+				continue
+			}
+			seen[b.Code] = true
+			kb := keyword.Brand{Code: b.Code}
+			if b.Short != "" {
+				kb.Names = append(kb.Names, b.Short)
+			}
+			if n.Brand == b.Code && n.Keyword != "" {
+				kb.Names = append(kb.Names, n.Keyword)
+			}
+			cfg.Brands = append(cfg.Brands, kb)
+		}
+	}
+	l, err := keyword.Compile(cfg)
+	if err != nil {
+		d.cfg.Log.Error("words of an inbound number", "number", to, "err", err)
+		if l, err = keyword.Compile(keyword.Config{}); err != nil {
+			return nil
+		}
+	}
+	d.lexicons[to] = l
+	return l
+}
+
+// target is a brand an opt-out applies to.
+type target struct {
+	account gateway.AccountID
+	brand   string
+}
+
+// optOut blocks every brand the person can have meant. in, when given, is told which.
+func (d *Desk) optOut(ctx context.Context, from, to, text string, intent keyword.Intent, in *gateway.Inbound) error {
+	addr := canonical(from)
+	targets, review := d.targets(addr, to, intent)
+	for _, t := range targets {
+		err := d.desk.OptOut(ctx, gateway.OptOut{Account: t.account, Brand: t.brand, Channel: gateway.ChannelSMS, Address: addr, Route: "sms",
+			At: d.cfg.Now(), Text: text, Review: review || intent.Doubtful})
+		if err != nil {
+			return fmt.Errorf("inbound: opt-out: %w", err)
+		}
+		if in != nil {
+			in.Brands = append(in.Brands, t.brand)
+			d.confirm(ctx, t, addr)
+		}
+	}
+	return nil
+}
+
+// targets finds the brands (sms.md §10 step 3): named in the text, owned by the number, written to lately, all of the number.
+func (d *Desk) targets(addr, to string, intent keyword.Intent) (out []target, review bool) {
+	dir := d.store.Directory()
+	entries := d.entries(to)
+	owns := map[target]bool{}
+	accounts := map[gateway.AccountID]bool{}
+	for _, n := range entries {
+		accounts[n.Account] = true
+		if n.Brand != "" {
+			owns[target{n.Account, n.Brand}] = true
+		}
+	}
+	if b := dir.Brands[intent.BrandCode]; b != nil && accounts[b.Account] {
+		return []target{{b.Account, b.Code}}, false
+	}
+	if len(entries) == 1 && entries[0].Brand != "" && intent.BrandCode == "" {
+		return []target{{entries[0].Account, entries[0].Brand}}, false
+	}
+	recent := map[target]bool{}
+	for a := range accounts {
+		brands, err := d.store.LastBrands(a, addr, d.cfg.Now().Add(-d.cfg.Lookback))
+		if err != nil {
+			d.cfg.Log.Error("brands of an opt-out", "err", err)
+		}
+		for _, b := range brands {
+			if dir.BrandOf(a, b) != nil {
+				recent[target{a, b}] = true
+			}
+		}
+	}
+	if len(recent) > 0 {
+		return sorted(recent), len(recent) > 1
+	}
+	if len(owns) > 0 {
+		return sorted(owns), true
+	}
+	all := map[target]bool{}
+	for a := range accounts {
+		for _, b := range dir.BrandsOf(a) {
+			all[target{a, b.Code}] = true
+		}
+	}
+	return sorted(all), true
+}
+
+func sorted(m map[target]bool) []target {
+	out := make([]target, 0, len(m))
+	for t := range m {
+		out = append(out, t)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		return out[i].account < out[j].account || out[i].account == out[j].account && out[i].brand < out[j].brand
+	})
+	return out
+}
+
+// confirm tells the person, free and at most once a day: the day is in the idempotency key. It is a courtesy; its failure is
+// logged and changes nothing.
+func (d *Desk) confirm(ctx context.Context, t target, addr string) {
+	if d.cfg.Confirm == "" {
+		return
+	}
+	dir := d.store.Directory()
+	b := dir.BrandOf(t.account, t.brand)
+	from := senderOf(dir, t)
+	if b == nil || from == "" {
+		return
+	}
+	key := fmt.Sprintf("optout-confirm/%s/%s/%s", t.brand, addr, d.cfg.Now().UTC().Format(time.DateOnly))
+	sub := &gateway.Submission{
+		Principal: &gateway.Principal{Account: t.account, Credential: gateway.Credential{ID: "system", Account: t.account,
+			Classes: []string{gateway.ClassTransactional}, Reason: "legal"}},
+		Door: gateway.DoorSystem, Channel: gateway.ChannelSMS, Class: gateway.ClassTransactional, Brand: t.brand, From: from,
+		Text: d.cfg.Confirm, To: []gateway.Destination{{Address: addr, Vars: []gateway.Var{{Name: "marka", Value: b.Name}}}},
+		Encoding: sms.GSM7Translit.String(), Idempotency: &gateway.IdempotencyKey{Key: key, Hash: sha256.Sum256([]byte(key))},
+	}
+	if _, err := d.submit.Submit(ctx, sub); err != nil {
+		d.cfg.Log.Warn("opt-out not confirmed", "to", address.Mask(addr), "err", err)
+	}
+}
+
+func senderOf(dir *gateway.Directory, t target) string {
+	name := ""
+	for k, s := range dir.Senders {
+		if k.Account == t.account && k.Channel == gateway.ChannelSMS && s.Brand == t.brand && s.Approved && (name == "" || s.Name < name) {
+			name = s.Name
+		}
+	}
+	return name
+}
