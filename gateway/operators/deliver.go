@@ -101,7 +101,7 @@ func stateOf(s smpp.MessageState) gateway.State {
 // mo translates a deliver_sm.
 func (h *handler) mo(d *smppclient.Delivery) inbound.MO {
 	m := &d.Message
-	out := inbound.MO{Operator: h.op.Name, From: string(m.Source.Addr), To: string(m.Dest.Addr), DataCoding: m.DataCoding}
+	out := inbound.MO{Operator: h.op.Name, From: string(m.Source.Addr), To: string(m.Dest.Addr), DataCoding: byte(m.DataCoding)}
 	if m.Source.TON == smpp.TONInternational && len(out.From) > 0 && out.From[0] != '+' {
 		out.From = "+" + out.From
 	}

@@ -184,7 +184,7 @@ func (s *Store) setFloor(t time.Time) {
 func (t *tx) set(k key, v []byte, ttl time.Duration) error {
 	e := badger.NewEntry(k, v)
 	if ttl > 0 {
-		e.ExpiresAt = uint64(t.now.Add(ttl).Unix())
+		e.ExpiresAt = uint64(time.Now().Add(ttl).Unix()) // Badger expires by the wall clock, whatever ours says
 	}
 	t.keys++
 	t.bytes += len(k) + len(v) + 32
