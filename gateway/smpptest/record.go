@@ -124,11 +124,11 @@ func (r *recorder) init(record, dedupe bool) {
 }
 
 // pdu records one PDU; sm is its message, if it is one.
-func (r *recorder) pdu(ss *session, h smpp.Header, body []byte, sm *smpp.SubmitSM, id string, status smpp.CommandStatus) {
+func (r *recorder) pdu(ss *session, h smpp.Header, body []byte, sm *smpp.SubmitSM, id []byte, status smpp.CommandStatus) {
 	if !r.record {
 		return
 	}
-	rec := Record{At: time.Now(), Session: ss.index, Header: h, Body: bytes.Clone(body), Status: status, MessageID: id}
+	rec := Record{At: time.Now(), Session: ss.index, Header: h, Body: bytes.Clone(body), Status: status, MessageID: string(id)}
 	if ss.account != nil {
 		rec.SystemID = ss.account.name
 	}

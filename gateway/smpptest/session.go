@@ -90,7 +90,7 @@ func (ss *session) HandlePDU(_ *smpplink.Link, h smpp.Header, body []byte) {
 }
 
 func (ss *session) refuse(h smpp.Header, body []byte, status smpp.CommandStatus) {
-	ss.srv.rec.pdu(ss, h, body, nil, "", status)
+	ss.srv.rec.pdu(ss, h, body, nil, nil, status)
 	ss.out = smpp.AppendRefusal(ss.out, h, status)
 }
 
@@ -109,7 +109,7 @@ func (ss *session) bind(h smpp.Header, body []byte) {
 			status = smpp.StatusInvPassword
 		}
 	}
-	ss.srv.rec.pdu(ss, h, body, nil, "", status)
+	ss.srv.rec.pdu(ss, h, body, nil, nil, status)
 	resp := smpp.BindResp{Mode: b.Mode, Status: status}
 	if status != smpp.StatusOK {
 		ss.link.Respond(h.Sequence, &resp)
@@ -180,7 +180,7 @@ func (ss *session) take(h smpp.Header, body []byte) {
 	} else {
 		c.refused.Add(1)
 	}
-	s.rec.pdu(ss, h, body, &ss.sm, string(ss.id), status)
+	s.rec.pdu(ss, h, body, &ss.sm, ss.id, status)
 	if !rule.Silent && !s.stuck.Load() {
 		ss.resp = smpp.SubmitSMResp{Status: status, MessageID: ss.id}
 		start := len(ss.out)
