@@ -173,6 +173,12 @@ func (r *recorder) Process(ctx context.Context, c Chunk) (time.Duration, error) 
 	return pause, nil
 }
 
+func (r *recorder) of(b gateway.BatchID) handled {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[b]
+}
+
 func (r *recorder) count() (chunks, entries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -206,7 +212,7 @@ type fakeTasks struct {
 	slots map[gateway.Lane]chan struct{}
 
 	mu      sync.Mutex
-	waiting map[string]bool // ids of tasks not started
+	states  map[string]string // by task id: pending, active
 	perLane [gateway.Lanes]int
 	total   int
 }
@@ -214,7 +220,7 @@ type fakeTasks struct {
 var errFake = errors.New("redis is away")
 
 func newFakeTasks(q *Queue) *fakeTasks {
-	f := &fakeTasks{q: q, waiting: map[string]bool{}, slots: map[gateway.Lane]chan struct{}{}}
+	f := &fakeTasks{q: q, states: map[string]string{}, slots: map[gateway.Lane]chan struct{}{}}
 	for _, l := range q.lanes {
 		f.slots[l.id] = make(chan struct{}, l.policy.workers)
 	}
@@ -232,7 +238,7 @@ func (f *fakeTasks) enqueue(_ context.Context, c *Chunk, gen uint32) error {
 	f.total++
 	lost := f.lose != nil && f.lose()
 	if !lost {
-		f.waiting[taskID(id, gen)] = true
+		f.states[taskID(id, gen)] = "pending"
 		f.perLane[lane]++
 	}
 	if f.delay != nil {
@@ -246,14 +252,17 @@ func (f *fakeTasks) enqueue(_ context.Context, c *Chunk, gen uint32) error {
 		<-time.After(delay)
 		f.slots[lane] <- struct{}{}
 		f.mu.Lock()
-		gone := !f.waiting[taskID(id, gen)]
-		delete(f.waiting, taskID(id, gen))
+		gone := f.states[taskID(id, gen)] == ""
 		if !gone {
+			f.states[taskID(id, gen)] = "active"
 			f.perLane[lane]--
 		}
 		f.mu.Unlock()
 		if !gone {
 			f.q.work(f.q.lanes[lane], id, gen)
+			f.mu.Lock()
+			delete(f.states, taskID(id, gen))
+			f.mu.Unlock()
 		}
 		<-f.slots[lane]
 	}()
@@ -263,7 +272,7 @@ func (f *fakeTasks) enqueue(_ context.Context, c *Chunk, gen uint32) error {
 // flush loses everything that has not started.
 func (f *fakeTasks) flush() {
 	f.mu.Lock()
-	clear(f.waiting)
+	clear(f.states)
 	f.perLane = [gateway.Lanes]int{}
 	f.mu.Unlock()
 }
@@ -277,8 +286,5 @@ func (f *fakeTasks) pending(_ context.Context, l *lane) (int, error) {
 func (f *fakeTasks) state(_ context.Context, c *Chunk, gen uint32) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.waiting[taskID(c.ID, gen)] {
-		return "pending", nil
-	}
-	return "", nil
+	return f.states[taskID(c.ID, gen)], nil
 }

@@ -214,7 +214,7 @@ func TestAccountsTakeTurns(t *testing.T) {
 		settle(50 * time.Millisecond)
 		late := b.src.add(gateway.LaneCommercial, 2, 0, 1)
 		settle(100 * time.Millisecond)
-		h := b.rec.seen[late.Batch]
+		h := b.rec.of(late.Batch)
 		if h.times != 1 || h.late > 25*time.Millisecond {
 			t.Errorf("the small account's message: handled %d times, %s after it was due; want once, within 25ms of a 500-chunk campaign", h.times, h.late)
 		}
@@ -242,7 +242,7 @@ func TestASlowAccountDoesNotHoldAllWorkers(t *testing.T) {
 			}
 			quick := b.src.add(gateway.LaneCommercial, 99, 0, 1)
 			settle(time.Second)
-			if b.rec.seen[quick.Batch].times != 1 {
+			if b.rec.of(quick.Batch).times != 1 {
 				t.Errorf("with %d stuck accounts the next one waits: %+v", slow, b.q.Snapshot().Lanes[gateway.LaneCommercial])
 			}
 			close(release)
@@ -358,18 +358,18 @@ func TestAFailedChunkComesAgainWithGrowingDelay(t *testing.T) {
 
 func TestBufferedEntriesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, Config{Workers: 4})
+		b := newBench(t, Config{Workers: 4, MaxTasks: 2000})
 		release := make(chan struct{})
 		b.rec.hook = func(context.Context, Chunk) (time.Duration, error) { <-release; return 0, nil }
-		const accounts = 1500
+		const accounts = 800
 		for a := range gateway.AccountID(accounts) {
 			for range 90 {
 				b.src.add(gateway.LaneCommercial, 1+a, 0, 60) // one entry a chunk
 			}
 		}
 		settle(time.Minute)
-		if got := b.q.Snapshot().Lanes[gateway.LaneCommercial]; got.Buffered > maxBuffered || got.Outstanding > defaultEmbedded {
-			t.Errorf("got %d entries buffered and %d tasks, want at most %d and %d", got.Buffered, got.Outstanding, maxBuffered, defaultEmbedded)
+		if got := b.q.Snapshot().Lanes[gateway.LaneCommercial]; got.Buffered > maxBuffered || got.Outstanding > accounts {
+			t.Errorf("got %d entries buffered and %d tasks, want at most %d and %d", got.Buffered, got.Outstanding, maxBuffered, accounts)
 		}
 		close(release)
 		settle(time.Minute)
@@ -378,6 +378,48 @@ func TestBufferedEntriesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestAChunkIsTakenOncePerGeneration(t *testing.T) {
+	q, err := New(Config{Instance: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, now := q.lanes[gateway.LaneOTP], time.Now()
+	l.mu.Lock()
+	c := &chunk{Chunk: Chunk{ID: 5, Account: 1, Refs: []gateway.DueRef{{Count: 1}}}, account: l.accountLocked(1), msgs: 1}
+	l.launchLocked(c, now)
+	l.shelveLocked(c)
+	l.launchLocked(c, now) // generation 2
+	l.mu.Unlock()
+	steps := []struct {
+		why   string
+		id    uint64
+		gen   uint32
+		taken bool
+	}{
+		{"of the generation before", 5, 1, false},
+		{"of a generation to come", 5, 3, false},
+		{"of another chunk", 6, 2, false},
+		{"of this generation", 5, 2, true},
+		{"of this generation again", 5, 2, false},
+	}
+	for _, s := range steps {
+		if got := l.take(s.id, s.gen, now, &q.handlers); (got != nil) != s.taken {
+			t.Errorf("a task %s: taken %v, want %v", s.why, got != nil, s.taken)
+		}
+	}
+	if got := l.snapshot(now); got.Stale != 4 || got.Running != 1 {
+		t.Errorf("got %+v, want 4 stale and 1 running", got)
+	}
+	l.close()
+	if l.take(5, 2, now, &q.handlers) != nil {
+		t.Error("a chunk was taken while stopping")
+	}
+	l.finish(c, 0, nil, now)
+	if got := l.snapshot(now); got.Outstanding != 0 || got.Running != 0 || l.active != 0 || l.accounts[1].inflight != 0 {
+		t.Errorf("got %+v after the end, want nothing in flight", got)
+	}
 }
 
 func TestFlushedTasksAreFoundSoon(t *testing.T) {

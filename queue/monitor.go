@@ -161,8 +161,7 @@ func (q *Queue) heal(ctx context.Context, b *broker, recovered bool) {
 }
 
 // heal looks for the tasks of chunks that were enqueued at least age ago and have not started, and shelves those whose task is lost.
-// An empty list has lost them all; a list shorter than it should be has every task looked for; otherwise only those that wait longer
-// than requeueAfter are.
+// A list shorter than it should be has every such task looked for; otherwise only those that wait longer than requeueAfter are.
 func (l *lane) heal(ctx context.Context, t tasks, now time.Time, age time.Duration) (lost int, err error) {
 	type suspect struct {
 		c   *chunk
@@ -189,15 +188,13 @@ func (l *lane) heal(ctx context.Context, t tasks, now time.Time, age time.Durati
 		return 0, err
 	}
 	for _, s := range suspects {
-		gone := pending == 0
-		if !gone {
-			wait := l.policy.requeueAfter
-			if pending < unstarted {
-				wait = min(wait, age)
-			}
-			if gone, err = l.missing(ctx, t, s.c, s.gen, now, wait); err != nil {
-				return lost, err
-			}
+		wait := l.policy.requeueAfter
+		if pending < unstarted {
+			wait = min(wait, age)
+		}
+		gone, err := l.missing(ctx, t, s.c, s.gen, now, wait)
+		if err != nil {
+			return lost, err
 		}
 		if gone && l.reclaim(s.c, s.gen, time.Now()) {
 			lost++
