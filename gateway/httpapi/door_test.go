@@ -705,3 +705,36 @@ func TestTornErrorsFileBreaksTheConnection(t *testing.T) {
 		t.Errorf("a whole one: %v", err)
 	}
 }
+
+// A caller who leaves is no error of ours; a broken service is.
+func TestWhatIsLoggedHowLoud(t *testing.T) {
+	for why, c := range map[string]struct {
+		err   error
+		leave bool
+		want  string
+	}{
+		"broken service":   {fmt.Errorf("store: disk on fire"), false, "level=ERROR"},
+		"passing shortage": {&gateway.Error{Code: gateway.CodeUnavailable, Text: "x", Err: fmt.Errorf("store: busy")}, false, "level=WARN"},
+		"the caller left":  {context.Canceled, true, "level=DEBUG"},
+		"a refusal":        {gateway.Refuse(gateway.CodeNoCredit, "", ""), false, ""},
+	} {
+		var log bytes.Buffer
+		w := &world{submit: func(*gateway.Submission) (gateway.Result, error) { return gateway.Result{}, c.err }}
+		api := New(Config{}, Deps{Submitter: w, Authenticator: w, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		ctx, cancel := context.WithCancel(t.Context())
+		if c.leave {
+			cancel()
+		}
+		api.Handler().ServeHTTP(httptest.NewRecorder(), ask{method: "POST", path: "/v1/messages", body: sms}.request().WithContext(ctx))
+		cancel()
+		got := ""
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, `msg="request failed"`) {
+				got = line
+			}
+		}
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: logged %q, want %s", why, got, c.want)
+		}
+	}
+}

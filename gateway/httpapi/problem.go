@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -93,10 +94,7 @@ func routerError(he *echo.HTTPError) (gateway.Error, int) {
 func (a *API) fail(c echo.Context, err error) {
 	p := problemOf(err)
 	id, _ := c.Get(keyRequestID).(string)
-	var seen errLogged
-	if p.status >= 500 && p.err.Err != nil && !errors.As(p.err.Err, &seen) {
-		a.log.Error("request failed", "route", c.Path(), "request_id", id, "code", string(p.err.Code), "err", p.err.Err)
-	}
+	a.tell(c, p, id)
 	resp := c.Response()
 	if resp.Committed {
 		return
@@ -117,6 +115,23 @@ func (a *API) fail(c echo.Context, err error) {
 	if _, err := resp.Write(appendProblem(nil, p, id)); err != nil {
 		a.log.Debug("client went away", "request_id", id, "err", err)
 	}
+}
+
+// tell logs what the caller is not told. A caller who left is no event, a passing shortage heals itself, the rest wants a
+// person.
+func (a *API) tell(c echo.Context, p problem, id string) {
+	var seen errLogged
+	if p.status < 500 || p.err.Err == nil || errors.As(p.err.Err, &seen) {
+		return
+	}
+	level := slog.LevelError
+	switch {
+	case c.Request().Context().Err() != nil || c.Response().Committed:
+		level = slog.LevelDebug
+	case p.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	}
+	a.log.Log(c.Request().Context(), level, "request failed", "route", c.Path(), "request_id", id, "code", string(p.err.Code), "err", p.err.Err)
 }
 
 // unsupported is 415 for a body of a type the route does not take.

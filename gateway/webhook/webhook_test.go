@@ -1,0 +1,614 @@
+package webhook
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"izinli/gateway"
+)
+
+// shelf keeps events in memory.
+type shelf struct {
+	mu      sync.Mutex
+	events  map[string]gateway.Event
+	writes  int // EventRetry calls
+	broken  error
+	paused  []string
+	onPause func()
+	dir     *gateway.Directory
+}
+
+func newShelf(hooks ...gateway.Webhook) *shelf {
+	s := &shelf{events: map[string]gateway.Event{}, dir: gateway.NewDirectory()}
+	for _, h := range hooks {
+		s.dir.Webhooks[h.Account] = &h
+	}
+	return s
+}
+
+func (s *shelf) put(a gateway.AccountID, id string) {
+	now := time.Now()
+	s.events[id] = gateway.Event{ID: id, Account: a, Type: "message.final", At: now, NextAt: now, Body: []byte(`{"id":"` + id + `"}`)}
+}
+
+func (s *shelf) Directory() *gateway.Directory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dir
+}
+
+func (s *shelf) DueEvents(_ context.Context, now time.Time, limit int) ([]gateway.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []gateway.Event
+	for _, e := range s.events {
+		if !e.NextAt.After(now) {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b gateway.Event) int {
+		return cmp.Or(a.NextAt.Compare(b.NextAt), strings.Compare(a.ID, b.ID))
+	})
+	return out[:min(limit, len(out))], nil
+}
+
+func (s *shelf) EventDone(ctx context.Context, id string, _ gateway.AccountID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	delete(s.events, id)
+	return ctx.Err()
+}
+
+func (s *shelf) EventRetry(ctx context.Context, ev gateway.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	s.writes++
+	s.events[ev.ID] = ev
+	return ctx.Err()
+}
+
+func (s *shelf) PauseWebhook(_ context.Context, a gateway.AccountID, reason string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = append(s.paused, fmt.Sprintf("%d: %s", a, reason))
+	d := gateway.NewDirectory()
+	for k, v := range s.dir.Webhooks {
+		w := *v
+		w.Paused = w.Paused || k == a
+		d.Webhooks[k] = &w
+	}
+	s.dir = d
+	return nil
+}
+
+func (s *shelf) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.events)
+}
+
+func (s *shelf) event(id string) gateway.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events[id]
+}
+
+// wire answers instead of the network.
+type wire func(r *http.Request, body []byte) (status int, header http.Header, err error)
+
+func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	status, h, err := w(r, body)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		h = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(bytes.NewReader(nil)), Request: r}, nil
+}
+
+func hookOf(a gateway.AccountID) gateway.Webhook {
+	return gateway.Webhook{Account: a, URL: fmt.Sprintf("https://a%d.example.com/hook", a), Secret: "whsec_test"}
+}
+
+// run starts a sender inside a bubble; stop ends it and waits.
+func run(t *testing.T, s *shelf, w wire) (stop func()) {
+	t.Helper()
+	snd := New(Config{}, s, s, s)
+	snd.secure = w
+	snd.plain = wire(func(*http.Request, []byte) (int, http.Header, error) {
+		return 0, nil, errors.New("plain http was used")
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- snd.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func TestDeliversSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		var got []string
+		defer run(t, s, func(r *http.Request, body []byte) (int, http.Header, error) {
+			if err := Verify("whsec_test", r.Header.Get("Izinli-Signature"), body, time.Now(), time.Minute); err != nil {
+				t.Error(err)
+			}
+			got = append(got, r.Method, r.URL.String(), r.Header.Get("Izinli-Event-Id"), r.Header.Get("Izinli-Event-Type"), r.Header.Get("Content-Type"), string(body))
+			return 204, nil, nil
+		})()
+		synctest.Wait()
+		want := []string{"POST", "https://a1.example.com/hook", "ev1", "message.final", "application/json", `{"id":"ev1"}`}
+		if !slices.Equal(got, want) || s.left() != 0 {
+			t.Errorf("sent %q with %d left, want %q and none", got, s.left(), want)
+		}
+	})
+}
+
+func TestRetriesWithBackoffFor72Hours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		var at []time.Time
+		start := time.Now()
+		stop := run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			at = append(at, time.Now())
+			return 500, nil, nil
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e := s.event("ev1"); e.Tries < 3 || e.LastErr != "status 500" {
+			t.Errorf("after a minute: %d tries, %q", e.Tries, e.LastErr)
+		}
+		time.Sleep(80 * time.Hour)
+		synctest.Wait()
+		stop()
+		if s.left() != 0 {
+			t.Error("the event is still there after 80 hours")
+		}
+		if d := at[len(at)-1].Sub(start); d > GiveUpAfter || d < GiveUpAfter-2*time.Hour {
+			t.Errorf("last attempt after %v, want shortly before %v", d, GiveUpAfter)
+		}
+		for i := 1; i < len(at); i++ {
+			gap := at[i].Sub(at[i-1])
+			want := backoff(i - 1)
+			// ±20 %, the poll, and the probe pause of an endpoint that is down.
+			if gap < want*4/5 || gap > want*6/5+2*downMost+2*time.Second {
+				t.Errorf("pause %d is %v, want about %v", i, gap, want)
+			}
+		}
+		if len(at) < 60 || len(at) > 100 {
+			t.Errorf("%d attempts in 72 hours, want some 80", len(at))
+		}
+	})
+}
+
+func TestRecoversAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		for i := range 50 {
+			s.put(1, fmt.Sprintf("ev%02d", i))
+		}
+		up := time.Now().Add(30 * time.Minute)
+		got := map[string]int{}
+		var mu sync.Mutex
+		defer run(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if time.Now().Before(up) {
+				return 0, nil, errors.New("connection refused")
+			}
+			got[r.Header.Get(HeaderEventID)]++
+			return 200, nil, nil
+		})()
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if len(got) != 50 || s.left() != 0 {
+			t.Errorf("%d of 50 arrived, %d left", len(got), s.left())
+		}
+		for id, n := range got {
+			if n != 1 {
+				t.Errorf("%s arrived %d times", id, n)
+			}
+		}
+	})
+}
+
+// One dead endpoint, with more waiting than anybody could hold, and one that works.
+func TestDeadEndpointHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1), hookOf(2))
+		for i := range 3000 {
+			s.put(1, fmt.Sprintf("dead%04d", i))
+		}
+		time.Sleep(time.Second) // the dead one's are due first
+		for i := range 20 {
+			s.put(2, fmt.Sprintf("live%02d", i))
+		}
+		var mu sync.Mutex
+		now, most, live := 0, 0, 0
+		var last time.Time
+		start := time.Now()
+		stop := run(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
+			if r.URL.Host == "a2.example.com" {
+				mu.Lock()
+				defer mu.Unlock()
+				live++
+				last = time.Now()
+				return 200, nil, nil
+			}
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			<-r.Context().Done() // never answers
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return 0, nil, r.Context().Err()
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if live != 20 || last.Sub(start) > 3*time.Second {
+			t.Errorf("%d of 20 events of the good endpoint arrived, the last after %v", live, last.Sub(start))
+		}
+		if most > 4 {
+			t.Errorf("%d requests to the dead endpoint at once, want at most 4", most)
+		}
+		if s.left() != 3000 {
+			t.Errorf("%d events of the dead endpoint left, want all 3000", s.left())
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		stop()
+		// Deferring costs a write per event and pause, not per poll: 3600 polls × 3000 events would be ten millions.
+		if s.writes > 3000*60 {
+			t.Errorf("%d writes in an hour", s.writes)
+		}
+	})
+}
+
+func TestThroughputOfOneAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		for i := range 5000 {
+			s.put(1, fmt.Sprintf("ev%04d", i))
+		}
+		start := time.Now()
+		var last time.Time
+		var mu sync.Mutex
+		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			time.Sleep(20 * time.Millisecond) // fake time
+			mu.Lock()
+			defer mu.Unlock()
+			last = time.Now()
+			return 200, nil, nil
+		})()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		// Four connections at 20 ms carry 200 a second.
+		if s.left() != 0 || last.Sub(start) > 90*time.Second {
+			t.Errorf("%d left; the last of 5000 arrived after %v, want within 90 s", s.left(), last.Sub(start))
+		}
+	})
+}
+
+func TestGonePauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		tries := 0
+		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			tries++
+			return 410, nil, nil
+		})()
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if tries != 1 || len(s.paused) != 1 || !strings.HasPrefix(s.paused[0], "1: ") {
+			t.Errorf("%d tries, paused %q; want one of each", tries, s.paused)
+		}
+		if s.left() != 1 {
+			t.Error("the event is gone; it must wait for the customer")
+		}
+	})
+}
+
+func TestUnwantedEventsAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hookOf(1)
+		h.Events = []string{"inbound"}
+		s := newShelf(h)
+		s.put(1, "unwanted")
+		s.put(2, "nobody")
+		s.put(1, "wanted")
+		e := s.events["wanted"]
+		e.Type = "inbound"
+		s.events["wanted"] = e
+		var got []string
+		defer run(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
+			got = append(got, r.Header.Get(HeaderEventID))
+			return 200, nil, nil
+		})()
+		synctest.Wait()
+		if !slices.Equal(got, []string{"wanted"}) || s.left() != 0 {
+			t.Errorf("sent %q, %d left", got, s.left())
+		}
+	})
+}
+
+func TestRetryAfterIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		var at []time.Time
+		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			at = append(at, time.Now())
+			if len(at) == 1 {
+				return 429, http.Header{"Retry-After": {"600"}}, nil
+			}
+			return 200, nil, nil
+		})()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(at) != 2 || at[1].Sub(at[0]) < 600*time.Second || at[1].Sub(at[0]) > 602*time.Second {
+			t.Errorf("attempts %v, want two, 600 s apart", at)
+		}
+		if got := retryAfter("999999999"); got != lastRetry {
+			t.Errorf("a huge Retry-After gives %v, want %v", got, lastRetry)
+		}
+		if got := retryAfter(time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)); got < 88*time.Second || got > 90*time.Second {
+			t.Errorf("a date 90 s ahead gives %v", got)
+		}
+		for _, bad := range []string{"", "-5", "soon", "1.5"} {
+			if got := retryAfter(bad); got != 0 {
+				t.Errorf("Retry-After %q gives %v, want 0", bad, got)
+			}
+		}
+	})
+}
+
+func TestStopKeepsWhatIsOnTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		stop := run(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
+			<-r.Context().Done()
+			return 0, nil, r.Context().Err()
+		})
+		synctest.Wait()
+		start := time.Now()
+		stop()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("stopping took %v", d)
+		}
+		if e := s.event("ev1"); e.Tries != 0 || s.writes != 0 {
+			t.Errorf("the cut-off attempt was counted: %+v", e)
+		}
+	})
+}
+
+func TestBrokenStoreMakesNoTightLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		s.broken = errors.New("disk full")
+		sent := 0
+		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			sent++
+			return 200, nil, nil
+		})()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if sent < 2 || sent > 15 {
+			t.Errorf("sent %d times in ten minutes, want about once a minute", sent)
+		}
+		s.mu.Lock()
+		s.broken = nil
+		s.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s.left() != 0 {
+			t.Error("not recorded after the store came back")
+		}
+	})
+}
+
+// Over real sockets: redirects are not followed, and only what the guard allows is reached.
+func TestRealSockets(t *testing.T) {
+	var mu sync.Mutex
+	var paths []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		paths = append(paths, r.URL.Path)
+		mu.Unlock()
+		if r.URL.Path == "/redirect" {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}
+	}))
+	defer srv.Close()
+	try := func(g Guard, path string) result {
+		s := newShelf()
+		snd := New(Config{Guard: g}, s, s, s)
+		return snd.attempt(t.Context(), gateway.Event{ID: "e", Body: []byte("{}")}, &gateway.Webhook{URL: srv.URL + path, Secret: "k"})
+	}
+	if r := try(Guard{AllowPrivate: true}, "/good"); r.err != nil {
+		t.Errorf("allowed: %v", r.err)
+	}
+	if r := try(Guard{AllowPrivate: true}, "/redirect"); r.err == nil || r.err.Error() != "status 307" {
+		t.Errorf("redirect: %v, want status 307", r.err)
+	}
+	if r := try(Guard{}, "/private"); r.err == nil {
+		t.Error("a loopback address was reached")
+	}
+	if got := strings.Join(paths, " "); got != "/good /redirect" {
+		t.Errorf("requests arrived at %s", got)
+	}
+	// The same at the level of the connection, where a name may have led.
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, nil)
+	if _, err := (Guard{}).transport(false, 1).RoundTrip(req); !errors.Is(err, ErrTarget) {
+		t.Errorf("connecting to loopback: %v, want %v", err, ErrTarget)
+	}
+}
+
+func TestGuardAddresses(t *testing.T) {
+	type want struct{ public, private, plain bool } // allowed: by default, with AllowPrivate, and then over plain http
+	for addr, w := range map[string]want{
+		"8.8.8.8":              {true, true, false},
+		"2606:4700:4700::1111": {true, true, false},
+		"127.0.0.1":            {false, true, true},
+		"::1":                  {false, true, true},
+		"10.1.2.3":             {false, true, true},
+		"172.31.0.1":           {false, true, true},
+		"172.32.0.1":           {true, true, false},
+		"192.168.1.1":          {false, true, true},
+		"100.64.0.1":           {false, true, true},
+		"fd12::1":              {false, true, true},
+		"169.254.169.254":      {},
+		"fe80::1":              {},
+		"fd00:ec2::254":        {},
+		"100.100.100.200":      {},
+		"0.0.0.0":              {},
+		"::":                   {},
+		"224.0.0.1":            {},
+		"255.255.255.255":      {},
+		"ff02::1":              {},
+		"::ffff:127.0.0.1":     {false, true, true},
+		"::ffff:8.8.8.8":       {true, true, false},
+		"64:ff9b::a9fe:a9fe":   {}, // 169.254.169.254 through NAT64
+		"64:ff9b::7f00:1":      {false, true, true},
+		"2002:a9fe:a9fe::1":    {},
+		"::7f00:1":             {false, true, true},
+	} {
+		a := netip.MustParseAddr(addr)
+		got := want{Guard{}.check(a, false) == nil, Guard{AllowPrivate: true}.check(a, false) == nil, Guard{AllowPrivate: true}.check(a, true) == nil}
+		if got != w {
+			t.Errorf("%s: %+v, want %+v", addr, got, w)
+		}
+		if (Guard{}).check(a, true) == nil {
+			t.Errorf("%s: plain http is allowed by default", addr)
+		}
+	}
+}
+
+func TestCheckURL(t *testing.T) {
+	for raw, want := range map[string][2]bool{ // by default, with AllowPrivate
+		"https://example.com/hook?x=1":  {true, true},
+		"https://example.com:8443/":     {true, true},
+		"http://example.com/":           {false, true}, // refused when connecting, unless the name leads inside
+		"http://localhost:8080/":        {false, true},
+		"http://127.0.0.1:8080/":        {false, true},
+		"http://8.8.8.8/":               {false, false},
+		"https://127.0.0.1/":            {false, true},
+		"https://[::1]/":                {false, true},
+		"https://169.254.169.254/":      {false, false},
+		"https://[fe80::1%25eth0]/":     {false, false},
+		"https://user:pw@example.com/":  {false, false},
+		"https://example.com/#fragment": {false, false},
+		"ftp://example.com/":            {false, false},
+		"https:///path":                 {false, false},
+		"https:example.com":             {false, false},
+		"example.com":                   {false, false},
+		"":                              {false, false},
+		"https://exa mple.com/":         {false, false},
+	} {
+		got := [2]bool{Guard{}.CheckURL(raw) == nil, Guard{AllowPrivate: true}.CheckURL(raw) == nil}
+		if got != want {
+			t.Errorf("%q: %v, want %v", raw, got, want)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	body := []byte(`{"id":"1"}`)
+	good := Sign("k", now, body)
+	// Worked out with: printf '1800000000.{"id":"1"}' | openssl dgst -sha256 -hmac k
+	if want := "t=1800000000,v1=fe8150ce585e3236111a88d01464fd8fed3c4d51d55cf16faecbd54da77c0282"; good != want {
+		t.Fatalf("Sign: %s, want %s", good, want)
+	}
+	for _, c := range []struct {
+		why            string
+		secret, header string
+		body           string
+		at             time.Time
+		want           error
+	}{
+		{"good", "k", good, string(body), now, nil},
+		{"good, four minutes later", "k", good, string(body), now.Add(4 * time.Minute), nil},
+		{"unknown parts", "k", "v0=x, " + good + ",v2=y", string(body), now, nil},
+		{"one of two fits", "k", good + "," + "v1=00", string(body), now, nil},
+		{"six minutes later", "k", good, string(body), now.Add(6 * time.Minute), ErrExpired},
+		{"from the future", "k", good, string(body), now.Add(-6 * time.Minute), ErrExpired},
+		{"another body", "k", good, `{"id":"2"}`, now, ErrSignature},
+		{"another secret", "j", good, string(body), now, ErrSignature},
+		{"no secret", "", Sign("", now, body), string(body), now, ErrSignature},
+		{"another time", "k", strings.Replace(good, "t=1800000000", "t=1800000001", 1), string(body), now, ErrSignature},
+		{"two times", "k", "t=1800000001," + good, string(body), now, ErrSignature},
+		{"no time", "k", good[strings.IndexByte(good, ',')+1:], string(body), now, ErrSignature},
+		{"no signature", "k", "t=1800000000", string(body), now, ErrSignature},
+		{"half a signature", "k", good[:len(good)-2], string(body), now, ErrSignature},
+		{"nothing", "k", "", string(body), now, ErrSignature},
+	} {
+		if got := Verify(c.secret, c.header, []byte(c.body), c.at, 5*time.Minute); got != c.want {
+			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
+	}
+	if a, b := NewSecret(), NewSecret(); a == b || len(a) < 50 || !strings.HasPrefix(a, "whsec_") {
+		t.Errorf("secrets %q and %q", a, b)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	f.Add("t=1800000000,v1=00", []byte("x"))
+	f.Add(Sign("k", time.Unix(1_800_000_000, 0), []byte("x")), []byte("x"))
+	f.Fuzz(func(t *testing.T, header string, body []byte) {
+		now := time.Unix(1_800_000_000, 0)
+		_ = Verify("k", header, body, now, time.Minute) // must not panic
+		if Verify("k", Sign("k", now, body)+","+header, body, now, time.Minute) != nil && !strings.Contains(header, "t") {
+			t.Errorf("parts after a good signature spoil it: %q", header)
+		}
+		if Verify("another", header, body, now, time.Minute) == nil {
+			t.Errorf("%q fits a secret it was not made with", header)
+		}
+	})
+}
+
+func ExampleVerify() {
+	secret := "whsec_example"
+	body := []byte(`{"type":"inbound"}`)
+	now := time.Unix(1_800_000_000, 0)
+	header := Sign(secret, now, body) // what arrives as Izinli-Signature
+	fmt.Println(Verify(secret, header, body, now, 5*time.Minute))
+	fmt.Println(Verify(secret, header, []byte(`{"type":"forged"}`), now, 5*time.Minute))
+	// Output:
+	// <nil>
+	// webhook: the signature does not fit the body
+}
