@@ -153,7 +153,7 @@ func (p *BindResp) Decode(h Header, body []byte) error {
 		Mode:     modeOf(h.ID),
 		Status:   h.Status,
 		SystemID: r.lenientID(RelaxedLimits.SystemID, StatusInvSystemID, "system_id"),
-		TLVs:     r.tlvs(),
+		TLVs:     r.tlvsOfAnswer(),
 	}
 	return r.done()
 }

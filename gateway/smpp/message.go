@@ -43,13 +43,13 @@ func (p *SubmitSM) appendAs(dst []byte, id CommandID, seq uint32) []byte {
 
 // Decode implements PDU.
 func (p *SubmitSM) Decode(_ Header, body []byte) error {
-	return p.decode(body, true)
+	return p.decode(body, false)
 }
 
 // decode reads the fields submit_sm and deliver_sm share. The times of a
 // deliver_sm are to be empty (SMPP 3.4 §4.6.1); operators put all sorts of
 // things there, so only their size is checked.
-func (p *SubmitSM) decode(body []byte, times bool) error {
+func (p *SubmitSM) decode(body []byte, deliver bool) error {
 	r := reader{b: body}
 	p.ServiceType = r.cstring(maxServiceType, StatusInvServiceType, "service_type")
 	p.Source = r.address(maxAddr, StatusInvSrcAddr, "source_addr")
@@ -57,19 +57,23 @@ func (p *SubmitSM) decode(body []byte, times bool) error {
 	p.ESMClass = ESMClass(r.octet("esm_class"))
 	p.ProtocolID = r.octet("protocol_id")
 	p.Priority = r.octet("priority_flag")
-	if times {
-		p.ScheduleTime = r.time(StatusInvSchedule, "schedule_delivery_time")
-		p.ValidityPeriod = r.time(StatusInvExpiry, "validity_period")
-	} else {
+	if deliver {
 		p.ScheduleTime = r.cstring(maxTime, StatusInvSchedule, "schedule_delivery_time")
 		p.ValidityPeriod = r.cstring(maxTime, StatusInvExpiry, "validity_period")
+	} else {
+		p.ScheduleTime = r.time(StatusInvSchedule, "schedule_delivery_time")
+		p.ValidityPeriod = r.time(StatusInvExpiry, "validity_period")
 	}
 	p.RegisteredDelivery = RegisteredDelivery(r.octet("registered_delivery"))
 	p.ReplaceIfPresent = r.octet("replace_if_present_flag")
 	p.DataCoding = DataCoding(r.octet("data_coding"))
 	p.DefaultMsgID = r.octet("sm_default_msg_id")
 	p.ShortMessage = r.shortMessage()
-	p.TLVs = r.tlvs()
+	if deliver {
+		p.TLVs = r.tlvsPadded()
+	} else {
+		p.TLVs = r.tlvs()
+	}
 	return r.done()
 }
 
@@ -119,7 +123,7 @@ func (p *SubmitSMResp) Decode(h Header, body []byte) error {
 	r := reader{b: body}
 	p.Status = h.Status
 	p.MessageID = r.lenientID(maxMessageID, StatusInvMsgID, "message_id")
-	p.TLVs = r.tlvs()
+	p.TLVs = r.tlvsOfAnswer()
 	return r.done()
 }
 
@@ -137,7 +141,7 @@ func (p *DeliverSM) AppendTo(dst []byte, seq uint32) []byte {
 
 // Decode implements PDU.
 func (p *DeliverSM) Decode(_ Header, body []byte) error {
-	return (*SubmitSM)(p).decode(body, false)
+	return (*SubmitSM)(p).decode(body, true)
 }
 
 // Validate finds a field that may not be sent; the error is a *FieldError.

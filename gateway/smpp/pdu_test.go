@@ -176,6 +176,7 @@ func TestFaultsHaveTheirStatus(t *testing.T) {
 		{"trailing octet", SubmitSMID, goodSubmit + "01 41 00", StatusInvTLVStream, "tlv"},
 		{"TLV runs over", SubmitSMID, goodSubmit + "01 41 0424 0005 41424344", StatusInvTLVStream, "tlv"},
 		{"TLV head is cut", SubmitSMID, goodSubmit + "01 41 0424 00", StatusInvTLVStream, "tlv"},
+		{"deliver_sm with a cut payload", DeliverSMID, goodSubmit + "00 0424 0005 41424344", StatusInvTLVStream, "tlv"},
 		{"deliver_sm too", DeliverSMID, goodSubmit + "03 4142", StatusInvMsgLen, "sm_length"},
 		{"system_id of 16", BindTransceiverID, long(16), StatusInvSystemID, "system_id"},
 		{"password of 9", BindTransmitterID, "4100" + long(9), StatusInvPassword, "password"},
@@ -225,6 +226,9 @@ func TestJustInside(t *testing.T) {
 		{"one address, one list", SubmitMultiID, "00 0500 00 02 01 0101 3900 02" + full(20) + "000000 00 00 01000000 00"},
 		{"refusal without body", SubmitSMRespID, ""},
 		{"id without NUL", SubmitSMRespID, "3132"},
+		{"id and rubbish", SubmitSMRespID, "313200 0424 0009 41"},
+		{"bind_resp and rubbish", BindTransceiverRespID, "4100 02"},
+		{"deliver_sm with padding", DeliverSMID, goodSubmit + "01 41 130c 0000 0000"},
 		{"id at its longest", SubmitSMRespID, full(64)},
 		{"unbind with a stray octet", UnbindID, "00"},
 	} {

@@ -94,6 +94,20 @@ func ParseTLVs(b []byte) (TLVs, *FieldError) {
 	return TLVs(b[:len(b):len(b)]), nil
 }
 
+// wholeTLVs returns the parameters at the start of b that are whole, and how
+// many octets follow that are not.
+func wholeTLVs(b []byte) (TLVs, int) {
+	n := 0
+	for len(b)-n >= 4 {
+		size := 4 + int(binary.BigEndian.Uint16(b[n+2:]))
+		if size > len(b)-n {
+			break
+		}
+		n += size
+	}
+	return TLVs(b[:n:n]), len(b) - n
+}
+
 // All yields the parameters in wire order. Values alias t.
 func (t TLVs) All() iter.Seq2[Tag, []byte] {
 	return func(yield func(Tag, []byte) bool) {

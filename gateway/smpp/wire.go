@@ -200,6 +200,25 @@ func (r *reader) tlvs() TLVs {
 	return t
 }
 
+// tlvsPadded is tlvs for what operators deliver: one to three octets that can
+// be no parameter are padding. A parameter that is cut remains a fault, since
+// it may be the message itself.
+func (r *reader) tlvsPadded() TLVs {
+	if t, rest := wholeTLVs(r.b); rest > 0 && rest < 4 {
+		r.b = r.b[:len(t)]
+	}
+	return r.tlvs()
+}
+
+// tlvsOfAnswer is tlvs for responses: whatever is whole is taken and the rest
+// is not minded, because an answer that cannot be read would leave its request
+// in doubt.
+func (r *reader) tlvsOfAnswer() TLVs {
+	t, _ := wholeTLVs(r.b)
+	r.b = r.b[:len(t)]
+	return r.tlvs()
+}
+
 func (r *reader) done() error {
 	if r.err != nil {
 		return r.err

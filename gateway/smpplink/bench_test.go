@@ -37,8 +37,7 @@ type pump struct {
 	link *Link
 	sm   smpp.SubmitSM
 	wake chan struct{}
-	mu   sync.Mutex
-	left int // to be answered
+	left int // to be answered; the reader's
 	done chan struct{}
 }
 

@@ -125,13 +125,17 @@ func (l *Link) Done() <-chan struct{} { return l.done }
 // RemoteAddr is the peer's.
 func (l *Link) RemoteAddr() net.Addr { return l.conn.RemoteAddr() }
 
+// Owed is how many of the peer's requests have no answer yet: what a server
+// compares with the window it grants. It takes no lock.
+func (l *Link) Owed() int { return int(max(l.owed.Load(), 0)) }
+
 // Stats returns a snapshot.
 func (l *Link) Stats() Stats {
 	l.mu.Lock()
 	s := Stats{InFlight: l.win.Open(), Reserved: l.win.Reserved(), Buffered: len(l.out), LastHeard: l.timers.LastHeard()}
 	l.mu.Unlock()
 	c := &l.stats
-	s.Owed = int(l.owed.Load())
+	s.Owed = l.Owed()
 	s.BytesIn, s.BytesOut, s.PDUsIn, s.Writes = c.bytesIn.Load(), c.bytesOut.Load(), c.pdusIn.Load(), c.writes.Load()
 	s.Stalls, s.TimedOut, s.Strays = c.stalls.Load(), c.timedOut.Load(), c.strays.Load()
 	s.NacksSent, s.ProbesSent = c.nacks.Load(), c.probes.Load()

@@ -198,7 +198,7 @@ func (ss *session) take(h smpp.Header, body []byte) {
 // EndBatch implements smpplink.Batcher: it answers what came together.
 func (ss *session) EndBatch(l *smpplink.Link) {
 	s := ss.srv
-	if owed := int64(l.Stats().Owed); owed > s.counters.maxOwed.Load() {
+	if owed := int64(l.Owed()); owed > s.counters.maxOwed.Load() {
 		s.counters.maxOwed.Store(owed)
 	}
 	if ss.drop {
