@@ -38,8 +38,9 @@ const version = 1
 //	H account4 brand 00 channel1 addr 00 seq8   history of an address
 //	B account4 brand 00 channel1 addr        block
 //	L account4 addr                          blacklist
-//	x seq8                                   İYS outbox entry
-//	X brand 00 channel1 type1 addr 00 seq8   outbox entries of an address that are not finished
+//	x seq8                                   İYS outbox entry that is open
+//	y seq8                                   İYS outbox entry that is finished
+//	X brand 00 channel1 type1 addr 00 seq8   open outbox entries of an address
 //	u name                                   small named values: pull cursors, tokens, sweep positions
 //	D kind 00 id                             directory record
 //	j account4 id8                           consent import job
@@ -71,6 +72,7 @@ const (
 	kBlockMark   = 'B'
 	kBlacklist   = 'L'
 	kOutbox      = 'x'
+	kOutboxDone  = 'y'
 	kOutboxOpen  = 'X'
 	kNamed       = 'u'
 	kDirectory   = 'D'

@@ -1,0 +1,377 @@
+package consent
+
+import (
+	"context"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/address"
+	"izinli/iys"
+	"izinli/iys/exchange"
+	"izinli/iys/mirror"
+)
+
+// maxConsents is how many consents one Add takes.
+const maxConsents = 5000
+
+// Records is the durable side of the desk.
+type Records interface {
+	Directories
+	OptOut(ctx context.Context, b gateway.Block, entries []exchange.Entry, sync string) error
+	Unblock(ctx context.Context, by *iys.Consent, how string) error
+	BlockOf(ctx context.Context, brand string, ch iys.Channel, addr string) (*gateway.Block, error)
+	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
+	History(ctx context.Context, brand string, ch iys.Channel, addr string) ([]gateway.ConsentEvent, error)
+	SyncState(ctx context.Context, k iys.Key) (string, error)
+	PutEntries(ctx context.Context, entries []exchange.Entry) error
+	PutBlacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error
+}
+
+// Waker is told that the outbox has something new.
+type Waker interface{ Wake() }
+
+// Desk implements gateway.ConsentDesk.
+type Desk struct {
+	office *Office
+	rec    Records
+	waker  Waker
+	cal    *iys.Calendar
+}
+
+// NewDesk returns a desk. waker may be nil.
+func NewDesk(o *Office, rec Records, waker Waker) *Desk {
+	return &Desk{office: o, rec: rec, waker: waker, cal: iys.DefaultCalendar()}
+}
+
+// sourceOf is the İYS source of an opt-out by its route (iys-api.md §5.2).
+func sourceOf(route string) iys.Source {
+	switch route {
+	case "sms":
+		return iys.SourceHSSMS
+	case "one_click", "mailto", "complaint":
+		return iys.SourceHSEmail
+	case "page":
+		return iys.SourceHSWeb
+	}
+	return iys.SourceHSElectronic
+}
+
+// OptOut implements gateway.ConsentDesk: the block is in force in memory before its commit; the caller acknowledges after it.
+func (d *Desk) OptOut(ctx context.Context, o gateway.OptOut) error {
+	ch := Channel(o.Channel)
+	brand := d.rec.Directory().BrandOf(o.Account, o.Brand)
+	if brand == nil {
+		return gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", o.Brand)
+	}
+	addr, err := canonical(ch, o.Address)
+	if err != nil {
+		return err
+	}
+	if o.At.IsZero() {
+		o.At = d.office.cfg.Now()
+	}
+	src := iys.Source(o.Source)
+	if src == "" {
+		src = sourceOf(o.Route)
+	}
+	b := gateway.Block{Account: o.Account, Brand: o.Brand, Channel: string(ch), Address: addr, Route: o.Route, Source: string(src), At: o.At,
+		Review: o.Review}
+	mu := d.office.Lock(addr)
+	d.office.mirror.Block(iys.Block{Brand: o.Brand, Channel: ch, Recipient: addr, Since: o.At})
+	mu.Unlock()
+	entries, sync := d.owed(brand, ch, addr, src, o.At)
+	if err := d.rec.OptOut(ctx, b, entries, sync); err != nil {
+		return err // the block stays in force: to stop needs no store
+	}
+	if d.waker != nil && len(entries) > 0 {
+		d.waker.Wake()
+	}
+	return nil
+}
+
+// owed is what İYS has to be told about an opt-out, and by whom.
+func (d *Desk) owed(b *gateway.Brand, ch iys.Channel, addr string, src iys.Source, at time.Time) ([]exchange.Entry, string) {
+	mode := b.SMS
+	if ch == iys.ChannelEmail {
+		mode = b.Email
+	}
+	switch iys.Mode(mode.Mode) {
+	case iys.ModeExempt:
+		return nil, string(exchange.StateNotApplicable)
+	case iys.ModePartner:
+		entries := exchange.OptOut(b.Code, ch, addr, src, at, d.cal)
+		if !mode.ReadOnly {
+			return entries, string(exchange.StatePending)
+		}
+		return owe(entries), string(exchange.StateOwed)
+	}
+	return owe(exchange.OptOut(b.Code, ch, addr, src, at, d.cal)), string(exchange.StateOwed)
+}
+
+// owe marks entries that only the customer can write: one is enough, its clock runs.
+func owe(entries []exchange.Entry) []exchange.Entry {
+	entries = entries[:1]
+	entries[0].State = exchange.StateOwed
+	return entries
+}
+
+// canonical brings an address into the stored form.
+func canonical(ch iys.Channel, addr string) (string, error) {
+	if ch == iys.ChannelEmail {
+		e, err := address.ParseEmail(addr)
+		if err != nil {
+			return "", gateway.Refuse(gateway.CodeBadAddress, "address", "")
+		}
+		return string(e), nil
+	}
+	n, err := address.Parse(addr, address.Options{})
+	if err != nil {
+		return "", gateway.Refuse(gateway.CodeBadNumber, "address", "")
+	}
+	return n.String(), nil
+}
+
+// Add implements gateway.ConsentDesk. An approval becomes usable when İYS has accepted it; a refusal blocks at once.
+func (d *Desk) Add(ctx context.Context, p *gateway.Principal, consents []gateway.Consent) ([]gateway.ConsentResult, error) {
+	if len(consents) == 0 || len(consents) > maxConsents {
+		return nil, gateway.Refuse(gateway.CodeInvalid, "consents", "one call takes 1 to %d consents", maxConsents)
+	}
+	now := d.office.cfg.Now()
+	out := make([]gateway.ConsentResult, len(consents))
+	keys := make([]iys.Key, len(consents))
+	recs := make([]iys.Consent, len(consents))
+	for i := range consents {
+		out[i].Index = i
+		recs[i] = d.read(p, &consents[i], &out[i])
+		keys[i] = recs[i].Key
+	}
+	held, err := d.rec.Consents(ctx, keys)
+	if err != nil {
+		return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
+	}
+	var entries []exchange.Entry
+	for i := range recs {
+		if out[i].Code != "" {
+			continue
+		}
+		e, err := d.take(ctx, p, &consents[i], &recs[i], held[i], now, &out[i])
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e...)
+	}
+	if len(entries) > 0 {
+		if err := d.rec.PutEntries(ctx, entries); err != nil {
+			return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
+		}
+		if d.waker != nil {
+			d.waker.Wake()
+		}
+	}
+	return out, nil
+}
+
+// read turns a caller's consent into a record; what is wrong with it stands in r.
+func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.ConsentResult) iys.Consent {
+	refuse := func(code gateway.Code, text string) iys.Consent {
+		r.Code, r.Text = code, text
+		return iys.Consent{}
+	}
+	if d.rec.Directory().BrandOf(p.Account, c.Brand) == nil {
+		return refuse(gateway.CodeBrand, "the brand is not known to this account")
+	}
+	ch := iys.Channel(c.Channel)
+	switch c.Channel {
+	case gateway.ChannelSMS, "":
+		ch = iys.ChannelSMS
+	case gateway.ChannelEmail:
+		ch = iys.ChannelEmail
+	}
+	if !ch.Valid() {
+		return refuse(gateway.CodeInvalid, "channel must be MESAJ, EPOSTA or ARAMA")
+	}
+	addr, err := canonical(ch, c.Address)
+	if err != nil {
+		return refuse(err.(*gateway.Error).Code, err.(*gateway.Error).Text)
+	}
+	rt := iys.RecipientType(c.RecipientType)
+	if rt == "" {
+		rt = iys.RecipientPerson
+	}
+	return iys.Consent{Key: iys.Key{Brand: c.Brand, Channel: ch, RecipientType: rt, Recipient: addr}, Status: iys.Status(c.Status),
+		Source: iys.Source(c.Source), ConsentDate: c.ConsentDate.Truncate(time.Second), RetailerCode: c.RetailerCode,
+		Origin: iys.OriginAPI, ReadAt: d.office.cfg.Now()}
+}
+
+// take decides what becomes of one valid consent.
+func (d *Desk) take(ctx context.Context, p *gateway.Principal, c *gateway.Consent, rec *iys.Consent, held iys.Consent, now time.Time,
+	r *gateway.ConsentResult) ([]exchange.Entry, error) {
+	if rec.Status == iys.StatusRejected {
+		err := d.OptOut(ctx, gateway.OptOut{Account: p.Account, Brand: rec.Brand, Channel: string(rec.Channel), Address: rec.Recipient,
+			Route: "api", Source: string(rec.Source), At: laterZero(rec.ConsentDate, now)})
+		r.Sync = string(exchange.StatePending)
+		return nil, err
+	}
+	stored := iys.Stored{Status: held.Status, ConsentDate: held.ConsentDate}
+	if ref := iys.Refuse(*rec, stored, now, d.cal); ref != nil {
+		r.Code, r.IYS, r.Text = gateway.CodeInvalid, ref.Code, ref.English
+		return nil, nil
+	}
+	if err := d.lift(ctx, c, rec, r); err != nil || r.Code != "" {
+		return nil, err
+	}
+	e := exchange.NewEntry(*rec, now, d.cal)
+	b := d.rec.Directory().BrandOf(p.Account, rec.Brand)
+	mode := b.SMS
+	if rec.Channel == iys.ChannelEmail {
+		mode = b.Email
+	}
+	if iys.Mode(mode.Mode) != iys.ModePartner || mode.ReadOnly {
+		e.State = exchange.StateOwed
+	}
+	r.Sync = string(e.State)
+	return []exchange.Entry{e}, nil
+}
+
+func laterZero(t, def time.Time) time.Time {
+	if t.IsZero() {
+		return def
+	}
+	return t
+}
+
+// lift ends a block where the consent may (iys.Lifts); where it may not, the consent is refused as blocked.
+func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, r *gateway.ConsentResult) error {
+	since, blocked := d.office.mirror.Blocked(rec.Brand, rec.Channel, rec.Recipient)
+	if !blocked {
+		return nil
+	}
+	ok := iys.Lifts(iys.Block{Brand: rec.Brand, Channel: rec.Channel, Recipient: rec.Recipient, Since: since},
+		iys.Lift{Status: rec.Status, Source: rec.Source, Origin: rec.Origin, ConsentDate: rec.ConsentDate, Evidence: c.Evidence != "",
+			Override: c.OverrideBlock})
+	if !ok {
+		r.Code = gateway.CodeBlocked
+		r.Text = "the person opted out; only a later consent with evidence and overrideBlock lifts the block"
+		return nil
+	}
+	return d.unblock(ctx, rec, "api")
+}
+
+// unblock removes a block: from the store first, so that a crash errs on the side of silence.
+func (d *Desk) unblock(ctx context.Context, by *iys.Consent, how string) error {
+	if err := d.rec.Unblock(ctx, by, how); err != nil {
+		return err
+	}
+	d.office.mirror.Unblock(by.Brand, by.Channel, by.Recipient)
+	return nil
+}
+
+// Moved implements exchange.Listener: movements read from İYS set and lift blocks.
+func (d *Desk) Moved(ctx context.Context, moves []iys.Consent) error {
+	for i := range moves {
+		m := &moves[i]
+		b := d.rec.Directory().Brands[m.Brand]
+		if b == nil {
+			continue
+		}
+		since, blocked := d.office.mirror.Blocked(m.Brand, m.Channel, m.Recipient)
+		switch {
+		case m.Status == iys.StatusApproved:
+			if blocked && iys.Lifts(iys.Block{Brand: m.Brand, Channel: m.Channel, Recipient: m.Recipient, Since: since},
+				iys.Lift{Status: m.Status, Source: m.Source, Origin: m.Origin, ConsentDate: m.ConsentDate}) {
+				if err := d.unblock(ctx, m, string(m.Origin)); err != nil {
+					return err
+				}
+			}
+		case m.Source.FromPerson() && (!blocked || since.Before(m.ConsentDate)):
+			mu := d.office.Lock(m.Recipient)
+			d.office.mirror.Block(iys.Block{Brand: m.Brand, Channel: m.Channel, Recipient: m.Recipient, Since: m.ConsentDate})
+			mu.Unlock()
+			if err := d.rec.OptOut(ctx, gateway.Block{Account: b.Account, Brand: m.Brand, Channel: string(m.Channel), Address: m.Recipient,
+				Route: "iys", Source: string(m.Source), At: m.ConsentDate}, nil, string(exchange.StateAccepted)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Lookup implements gateway.ConsentDesk.
+func (d *Desk) Lookup(ctx context.Context, p *gateway.Principal, brand, channel, recipientType, addr string) (gateway.ConsentView, error) {
+	var v gateway.ConsentView
+	if d.rec.Directory().BrandOf(p.Account, brand) == nil {
+		return v, gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", brand)
+	}
+	ch := Channel(channel)
+	a, err := canonical(ch, addr)
+	if err != nil {
+		return v, err
+	}
+	rt := iys.RecipientType(recipientType)
+	if rt == "" {
+		rt = iys.RecipientPerson
+	}
+	if !rt.Valid() {
+		return v, gateway.Refuse(gateway.CodeInvalid, "recipientType", "recipientType must be BIREYSEL or TACIR")
+	}
+	key := iys.Key{Brand: brand, Channel: ch, RecipientType: rt, Recipient: a}
+	v.Consent = gateway.Consent{Brand: brand, Channel: string(ch), Address: a, RecipientType: string(rt)}
+	v.Where = "none"
+	if err := d.fill(ctx, key, &v); err != nil {
+		return v, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
+	}
+	return v, nil
+}
+
+func (d *Desk) fill(ctx context.Context, key iys.Key, v *gateway.ConsentView) error {
+	recs, err := d.rec.Consents(ctx, []iys.Key{key})
+	if err != nil {
+		return err
+	}
+	if c := recs[0]; c.Status != "" {
+		v.Known, v.Where = true, "mirror"
+		v.Status, v.Source, v.ConsentDate, v.CreationDate = string(c.Status), string(c.Source), c.ConsentDate, c.CreationDate
+		v.TransactionID, v.RetailerCode = c.TransactionID, c.RetailerCode
+		at := c.ReadAt
+		if pulled := d.office.mirror.PulledAt(key.Brand, key.Channel); pulled.After(at) {
+			at = pulled
+		}
+		if !at.IsZero() {
+			v.AgeS = int64(d.office.cfg.Now().Sub(at) / time.Second)
+		}
+	}
+	if _, v.Blocked = d.office.mirror.Blocked(key.Brand, key.Channel, key.Recipient); v.Blocked {
+		if v.Block, err = d.rec.BlockOf(ctx, key.Brand, key.Channel, key.Recipient); err != nil {
+			return err
+		}
+	}
+	if v.Sync, err = d.rec.SyncState(ctx, key); err != nil {
+		return err
+	}
+	v.History, err = d.rec.History(ctx, key.Brand, key.Channel, key.Recipient)
+	return err
+}
+
+// Blacklist puts an address on the account's blacklist (all classes stop), or takes it off.
+func (d *Desk) Blacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error {
+	c, err := canonical(iys.ChannelSMS, addr)
+	if err != nil {
+		if c, err = canonical(iys.ChannelEmail, addr); err != nil {
+			return gateway.Refuse(gateway.CodeInvalid, "address", "neither a phone number nor an e-mail address")
+		}
+	}
+	if on {
+		mu := d.office.Lock(c)
+		d.office.mirror.Blacklist(accountKey(a), c)
+		mu.Unlock()
+		return d.rec.PutBlacklist(ctx, a, c, true)
+	}
+	if err := d.rec.PutBlacklist(ctx, a, c, false); err != nil {
+		return err
+	}
+	d.office.mirror.Unblacklist(accountKey(a), c)
+	return nil
+}
+
+var _ gateway.ConsentDesk = (*Desk)(nil)
+var _ exchange.Mirror = (*mirror.Mirror)(nil)

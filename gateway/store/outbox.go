@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+	"izinli/iys"
+	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
+	"izinli/iys/mirror"
+)
+
+// The outbox (exchange.Store): open entries stand under x with an index by address, finished ones under y until retention ends.
+
+// errStop ends a visit early.
+var errStop = errors.New("store: enough")
+
+func outboxKey(id uint64) key     { return newKey(kOutbox, 8).u64(id) }
+func outboxDoneKey(id uint64) key { return newKey(kOutboxDone, 8).u64(id) }
+
+func outboxOpenPrefix(k iys.Key) key {
+	return newKey(kOutboxOpen, 16+len(k.Brand)+len(k.Recipient)).textZ(k.Brand).u8(channelByte(k.Channel)).u8(typeByte(k.RecipientType)).
+		textZ(k.Recipient)
+}
+
+// putOutbox writes an entry; a new one (ID 0) gets its number, a finished one moves out of the open ones.
+func (t *tx) putOutbox(e *exchange.Entry) error {
+	if e.ID == 0 {
+		e.ID = t.s.nextSeq()
+	}
+	v, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	open := outboxOpenPrefix(e.Key).u64(e.ID)
+	if e.State.Open() {
+		if err := t.set(open, nil, 0); err != nil {
+			return err
+		}
+		return t.set(outboxKey(e.ID), v, 0)
+	}
+	if err := t.del(open); err != nil {
+		return err
+	}
+	if err := t.del(outboxKey(e.ID)); err != nil {
+		return err
+	}
+	if err := t.set(outboxDoneKey(e.ID), v, t.s.opt.Retention); err != nil {
+		return err
+	}
+	a, err := t.s.accountOf(e.Brand)
+	if err != nil || e.State == exchange.StateNotApplicable && e.RecipientType == iys.RecipientMerchant {
+		return nil // an opt-out asks about both recipient types; that İYS has no merchant record is no news
+	}
+	rec := e.Consent()
+	state := string(e.State)
+	if e.Code != "" {
+		state += "(" + e.Code + ")"
+	}
+	return t.history(a, &rec, "iys", state)
+}
+
+// Commit implements exchange.Store: all of it or nothing, synced.
+func (s *Store) Commit(_ context.Context, c exchange.Changes) error {
+	return s.do(func(t *tx) error {
+		for i := range c.Consents {
+			if err := t.putConsent(&c.Consents[i], string(c.Consents[i].Origin)); err != nil {
+				return fatal(err)
+			}
+		}
+		for i := range c.Entries {
+			if err := t.putOutbox(&c.Entries[i]); err != nil {
+				return fatal(err)
+			}
+		}
+		for i := range c.Cursors {
+			v, err := json.Marshal(&c.Cursors[i])
+			if err != nil {
+				return fatal(err)
+			}
+			if err := t.set(cursorKey(c.Cursors[i].Brand, c.Cursors[i].Source), v, 0); err != nil {
+				return fatal(err)
+			}
+		}
+		return nil
+	})
+}
+
+func cursorKey(brand string, src iysapi.ChangeSource) key {
+	return namedKey("iys-cursor/" + brand + "/" + string(src))
+}
+
+// Cursor implements exchange.Store.
+func (s *Store) Cursor(_ context.Context, brand string, src iysapi.ChangeSource) (c exchange.Cursor, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		v, err := getValue(txn, cursorKey(brand, src))
+		if err != nil || v == nil {
+			return err
+		}
+		return json.Unmarshal(v, &c)
+	})
+	return c, err
+}
+
+// entries visits open entries, lowest id first, and collects those f wants.
+func (s *Store) entries(ctx context.Context, limit int, want func(*exchange.Entry) bool) (out []exchange.Entry, err error) {
+	err = s.each(ctx, kOutbox, true, func(_, v []byte) error {
+		var e exchange.Entry
+		if err := json.Unmarshal(v, &e); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		if want(&e) {
+			out = append(out, e)
+		}
+		if len(out) >= limit {
+			return errStop
+		}
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return out, err
+}
+
+// DueEntries implements exchange.Store.
+func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) ([]exchange.Entry, error) {
+	return s.entries(ctx, limit, func(e *exchange.Entry) bool {
+		return e.Status == st && (e.State == exchange.StatePending || e.State == exchange.StateSent) && !e.NextAt.After(now)
+	})
+}
+
+// AgedEntries implements exchange.Store.
+func (s *Store) AgedEntries(ctx context.Context, before time.Time, limit int) ([]exchange.Entry, error) {
+	return s.entries(ctx, limit, func(e *exchange.Entry) bool { return e.Received.Before(before) })
+}
+
+// OpenEntries implements exchange.Store.
+func (s *Store) OpenEntries(_ context.Context, keys []iys.Key) (out []exchange.Entry, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		for _, k := range keys {
+			if err := openEntries(txn, k, func(e exchange.Entry) {
+				if e.State != exchange.StateOwed {
+					out = append(out, e)
+				}
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func openEntries(txn *badger.Txn, k iys.Key, f func(exchange.Entry)) error {
+	prefix := outboxOpenPrefix(k)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+		key := it.Item().Key()
+		v, err := getValue(txn, outboxKey(binary.BigEndian.Uint64(key[len(key)-8:])))
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			continue
+		}
+		var e exchange.Entry
+		if err := json.Unmarshal(v, &e); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		f(e)
+	}
+	return nil
+}
+
+// SyncState tells how far İYS has been told about an address: the state of its open entry, or empty.
+func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		return openEntries(txn, k, func(e exchange.Entry) { state = string(e.State) })
+	})
+	return state, err
+}
+
+// PutEntries queues movements for İYS and returns after the sync.
+func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry) error {
+	return s.do(func(t *tx) error {
+		for i := range entries {
+			if err := t.putOutbox(&entries[i]); err != nil {
+				return fatal(err)
+			}
+			a, err := t.s.accountOf(entries[i].Brand)
+			if err != nil {
+				continue
+			}
+			rec := entries[i].Consent()
+			if err := t.history(a, &rec, "api", string(entries[i].State)); err != nil {
+				return fatal(err)
+			}
+		}
+		return nil
+	})
+}
+
+// EachPull is part of mirror.Source: a channel is as fresh as the older of its two listings.
+func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) error {
+	for _, b := range s.Directory().Brands {
+		person, err := s.Cursor(ctx, b.Code, iysapi.ChangesByPerson)
+		if err != nil {
+			return err
+		}
+		provider, err := s.Cursor(ctx, b.Code, iysapi.ChangesByProvider)
+		if err != nil {
+			return err
+		}
+		p := mirror.Pull{Brand: b.Code, Start: person.EndAt, Trust: person.Trust}
+		if provider.EndAt.Before(p.Start) {
+			p.Start = provider.EndAt
+		}
+		if provider.Trust.After(p.Trust) {
+			p.Trust = provider.Trust
+		}
+		for _, c := range []struct {
+			ch   iys.Channel
+			mode gateway.BrandMode
+		}{{iys.ChannelSMS, b.SMS}, {iys.ChannelEmail, b.Email}} {
+			p.Channel = c.ch
+			if c.mode.Mode == string(iys.ModePartner) {
+				if err := yield(p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
