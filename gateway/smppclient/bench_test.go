@@ -1,6 +1,7 @@
 package smppclient_test
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -44,4 +45,36 @@ func BenchmarkClient(b *testing.B) {
 			stop()
 		})
 	}
+}
+
+// BenchmarkClientWithReceipts has every message reported and acknowledged.
+func BenchmarkClientWithReceipts(b *testing.B) {
+	op := operator(b, smpptest.Config{})
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	done := make(chan struct{})
+	c, stop := client(b, op.Addr(), nil, handler(func(d smppclient.Delivery, ack func(smpp.CommandStatus)) {
+		ack(smpp.StatusOK)
+		if left.Add(-1) == 0 {
+			close(done)
+		}
+	}))
+	bind := c.Binds()[0]
+	pdus := segments("905321234567", string(make([]byte, 160)))
+	b.ReportAllocs()
+	for range b.N {
+		if err := reserve(b, bind, 1, smppclient.Transactional).Commit(pdus, func(int, smppclient.Outcome) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	<-done
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.StopTimer()
+	stop()
+}
+
+type handler func(d smppclient.Delivery, ack func(smpp.CommandStatus))
+
+func (h handler) Deliver(_ context.Context, d smppclient.Delivery, ack func(smpp.CommandStatus)) {
+	h(d, ack)
 }

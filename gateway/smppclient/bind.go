@@ -168,7 +168,9 @@ func (b *Bind) session(ctx context.Context) (bound time.Duration, err error) {
 	linkCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	answer := make(chan bindAnswer, 2)
-	link := smpplink.New(conn, b.linkConfig(answer), &receiver{bind: b, ctx: linkCtx})
+	link := smpplink.New(conn, b.linkConfig(answer), handlerFunc(func(l *smpplink.Link, h smpp.Header, body []byte) {
+		b.serve(linkCtx, l, h, body)
+	}))
 	ended := make(chan error, 1)
 	go func() { ended <- link.Run(linkCtx) }() // every path below receives from ended
 

@@ -42,18 +42,17 @@ type Handler interface {
 	Deliver(ctx context.Context, d Delivery, ack func(smpp.CommandStatus))
 }
 
-// receiver serves the requests of one session.
-type receiver struct {
-	bind *Bind
-	ctx  context.Context // of the session; handed to Deliver
-}
+// handlerFunc is a smpplink.Handler made of a function.
+type handlerFunc func(l *smpplink.Link, h smpp.Header, body []byte)
 
 // HandlePDU implements smpplink.Handler.
-func (r *receiver) HandlePDU(l *smpplink.Link, h smpp.Header, body []byte) {
-	b := r.bind
+func (f handlerFunc) HandlePDU(l *smpplink.Link, h smpp.Header, body []byte) { f(l, h, body) }
+
+// serve answers the requests of one session, whose context ctx is.
+func (b *Bind) serve(ctx context.Context, l *smpplink.Link, h smpp.Header, body []byte) {
 	switch h.ID {
 	case smpp.DeliverSMID, smpp.DataSMID:
-		r.deliver(l, h, body)
+		b.deliver(ctx, l, h, body)
 	case smpp.AlertNotificationID:
 		b.m.alerts.Add(1)
 	case smpp.OutbindID:
@@ -64,8 +63,7 @@ func (r *receiver) HandlePDU(l *smpplink.Link, h smpp.Header, body []byte) {
 	}
 }
 
-func (r *receiver) deliver(l *smpplink.Link, h smpp.Header, body []byte) {
-	b := r.bind
+func (b *Bind) deliver(ctx context.Context, l *smpplink.Link, h smpp.Header, body []byte) {
 	b.m.deliveries.Add(1)
 	if b.client.handler == nil || b.unacked.Load() >= int64(b.client.cfg.DeliverWindow) {
 		b.m.deliveriesRefused.Add(1)
@@ -81,7 +79,7 @@ func (r *receiver) deliver(l *smpplink.Link, h smpp.Header, body []byte) {
 	}
 	b.unacked.Add(1)
 	var once atomic.Bool
-	b.client.handler.Deliver(r.ctx, d, func(status smpp.CommandStatus) {
+	b.client.handler.Deliver(ctx, d, func(status smpp.CommandStatus) {
 		if !once.CompareAndSwap(false, true) {
 			return
 		}

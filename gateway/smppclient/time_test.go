@@ -11,6 +11,7 @@ import (
 
 	"izinli/gateway/smpp"
 	"izinli/gateway/smppclient"
+	"izinli/gateway/smpptest"
 )
 
 // scripted answers binds with OK and each submit_sm as answer says; false is
@@ -292,5 +293,36 @@ func TestStopIsBounded(t *testing.T) {
 		if o := <-outcomes; !errors.Is(o.Err, smppclient.ErrLinkLost) {
 			t.Errorf("%+v", o)
 		}
+	})
+}
+
+// TestHoursInABubble: simulator and client together on fake time.
+func TestHoursInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op, err := smpptest.Start(smpptest.Config{NoListen: true, Record: true, Latency: 300 * time.Millisecond,
+			Receipts: smpptest.Receipts{Delay: 6 * time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := newInbox()
+		c, stop := client(t, op.Addr(), func(cfg *smppclient.Config) { cfg.Dial = op.Dial }, in)
+		began := time.Now()
+		o := send(t, c.Binds()[0], segments("905", "x"))[0]
+		if o.Status != smpp.StatusOK || o.RTT != 300*time.Millisecond {
+			t.Errorf("%+v", o)
+		}
+		d := <-in.c
+		if got := time.Since(began); got != 6*time.Hour || d.ReceiptID != o.MessageID {
+			t.Errorf("receipt %+v after %v", d.Delivery, got)
+		}
+		d.ack(smpp.StatusOK)
+		if err := op.WaitFor(t.Context(), func(s smpptest.Stats) bool { return s.Acked == 1 }); err != nil {
+			t.Error(err)
+		}
+		if n := op.Stats().Binds; n != 1 { // enquire_link kept it for hours
+			t.Errorf("bound %d times", n)
+		}
+		stop()
+		op.Close()
 	})
 }

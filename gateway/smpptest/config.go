@@ -91,6 +91,9 @@ func (r *Rule) fits(dest string, chance func() float64) bool {
 type Config struct {
 	// Addr to listen on. Default 127.0.0.1:0.
 	Addr string
+	// NoListen opens no socket: connections are made with Server.Dial. A test
+	// inside a synctest bubble needs that, since a listener never idles there.
+	NoListen bool
 	// TLS, if set, is spoken from the first octet.
 	TLS *tls.Config
 	// SystemID of the operator in bind responses. Default SMSC.

@@ -3,6 +3,7 @@ package smpptest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -18,7 +19,7 @@ import (
 type Server struct {
 	// Fixed by Start.
 	cfg    Config
-	ln     net.Listener
+	ln     net.Listener // nil with NoListen
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	out    *courier
@@ -37,6 +38,7 @@ type Server struct {
 	sessions map[*session]bool // connected, bound or not
 	accounts map[string]*account
 	rng      *rand.Rand
+	closed   bool
 	held     bool
 	heldOut  []heldPDUs
 	nextConn int
@@ -60,36 +62,62 @@ type heldPDUs struct {
 // Start listens and serves.
 func Start(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
-	ln, err := net.Listen("tcp", cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("smpptest: listen: %w", err)
-	}
-	if cfg.TLS != nil {
-		ln = tls.NewListener(ln, cfg.TLS)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, ln: ln, cancel: cancel, sessions: map[*session]bool{}, accounts: map[string]*account{},
+		cfg: cfg, sessions: map[*session]bool{}, accounts: map[string]*account{},
 		rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
 	}
+	if !cfg.NoListen {
+		ln, err := net.Listen("tcp", cfg.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("smpptest: listen: %w", err)
+		}
+		if cfg.TLS != nil {
+			ln = tls.NewListener(ln, cfg.TLS)
+		}
+		s.ln = ln
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	s.rules.Store(&cfg.Rules)
 	s.rec.init(cfg.Record, cfg.Dedupe)
 	s.nextID.Store(0x10000009)
 	s.latency.Store(int64(cfg.Latency))
 	s.tps.Store(int64(cfg.TPS))
 	s.out = newCourier(s)
-	s.wg.Go(func() { s.accept(ctx) })
 	s.wg.Go(func() { s.out.run(ctx) })
+	if s.ln != nil {
+		s.wg.Go(func() { s.accept(ctx) })
+	}
 	return s, nil
 }
 
-// Addr is host:port to dial.
-func (s *Server) Addr() string { return s.ln.Addr().String() }
+// Addr is host:port to dial; it tells nothing with NoListen.
+func (s *Server) Addr() string {
+	if s.ln == nil {
+		return "memory:0"
+	}
+	return s.ln.Addr().String()
+}
+
+// Dial connects within the process. It has the form of smppclient's
+// Config.Dial; addr is not used.
+func (s *Server) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	if !s.serve(ours) {
+		return nil, errors.New("smpptest: connection refused")
+	}
+	return theirs, nil
+}
 
 // Close ends all sessions without unbind and waits until nothing runs.
 func (s *Server) Close() {
 	s.cancel()
-	s.ln.Close()
+	if s.ln != nil {
+		s.ln.Close()
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.DropAll()
 	s.wg.Wait()
 }
@@ -103,14 +131,24 @@ func (s *Server) accept(ctx context.Context) {
 			}
 			return
 		}
-		ss := newSession(s, conn)
-		s.mu.Lock()
-		s.nextConn++
-		ss.index = s.nextConn
-		s.sessions[ss] = true
-		s.mu.Unlock()
-		s.wg.Go(func() { ss.run(ctx) })
+		s.serve(conn)
 	}
+}
+
+// serve starts a session, unless the server is closed. Sessions end when
+// their connection does, which Close sees to.
+func (s *Server) serve(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return false
+	}
+	s.nextConn++
+	ss := newSession(s, conn, s.nextConn)
+	s.sessions[ss] = true
+	s.wg.Go(ss.run)
+	return true
 }
 
 // DropAll cuts every connection, with a reset where the network has one:

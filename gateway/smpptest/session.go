@@ -40,8 +40,8 @@ type latePDUs struct {
 	pdus []byte
 }
 
-func newSession(s *Server, conn net.Conn) *session {
-	ss := &session{srv: s, conn: conn, late: make(chan latePDUs, 1024)}
+func newSession(s *Server, conn net.Conn, index int) *session {
+	ss := &session{srv: s, conn: conn, index: index, late: make(chan latePDUs, 1024)}
 	ss.link = smpplink.New(conn, smpplink.Config{
 		Window: s.cfg.Window,
 		Timers: s.cfg.Timers,
@@ -50,10 +50,10 @@ func newSession(s *Server, conn net.Conn) *session {
 	return ss
 }
 
-func (ss *session) run(ctx context.Context) {
+func (ss *session) run() {
 	var wg sync.WaitGroup
 	wg.Go(ss.writeLate)
-	err := ss.link.Run(ctx)
+	err := ss.link.Run(context.Background())
 	wg.Wait()
 	ss.srv.remove(ss)
 	ss.srv.cfg.Logger.Info("smpptest session ended", "session", ss.index, "err", err)
