@@ -358,23 +358,27 @@ func TestAFailedChunkComesAgainWithGrowingDelay(t *testing.T) {
 
 func TestBufferedEntriesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, Config{Workers: 4, MaxTasks: 2000})
+		b := newBench(t, Config{Workers: 4})
+		l := b.q.lanes[gateway.LaneCommercial]
+		const accounts, each, bound = 60, 50, 700
+		l.mu.Lock()
+		l.policy.maxBuffered = bound
+		l.mu.Unlock()
 		release := make(chan struct{})
 		b.rec.hook = func(context.Context, Chunk) (time.Duration, error) { <-release; return 0, nil }
-		const accounts = 800
 		for a := range gateway.AccountID(accounts) {
-			for range 90 {
+			for range each {
 				b.src.add(gateway.LaneCommercial, 1+a, 0, 60) // one entry a chunk
 			}
 		}
 		settle(time.Minute)
-		if got := b.q.Snapshot().Lanes[gateway.LaneCommercial]; got.Buffered > maxBuffered || got.Outstanding > accounts {
-			t.Errorf("got %d entries buffered and %d tasks, want at most %d and %d", got.Buffered, got.Outstanding, maxBuffered, accounts)
+		if got := l.snapshot(time.Now()); got.Buffered > bound || got.Outstanding != accounts {
+			t.Errorf("got %d entries buffered and %d tasks, want at most %d and %d", got.Buffered, got.Outstanding, bound, accounts)
 		}
 		close(release)
 		settle(time.Minute)
 		b.end()
-		if err := b.rec.check(accounts*90, false); err != nil {
+		if err := b.rec.check(accounts*each, false); err != nil {
 			t.Fatal(err)
 		}
 	})

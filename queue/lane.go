@@ -17,6 +17,7 @@ type policy struct {
 	maxTasks     int           // tasks in asynq, running ones included
 	partialBelow int           // with fewer tasks than this a chunk need not be full
 	linger       time.Duration // between two chunks of an account of which the second is not full
+	maxBuffered  int           // entries read and not cut
 	requeueAfter time.Duration
 }
 
@@ -65,9 +66,6 @@ type account struct {
 	timer                        time.Time // when to look again; zero: no timer
 	timerIndex                   int       // in the heap; -1: not there
 }
-
-// maxBuffered bounds the entries a lane holds beyond the chunks it has cut (56 octets each); more are read again when needed.
-const maxBuffered = 50_000
 
 // lane is the state of one lane. Its feeder goroutine (feeder.go) moves entries into asynq, workers take and finish chunks.
 type lane struct {
@@ -235,7 +233,7 @@ func (l *lane) cutLocked(a *account, now time.Time) *chunk {
 
 // trimLocked gives up the account's buffer when the lane holds too much; the entries are read again after those cut.
 func (l *lane) trimLocked(a *account) {
-	if l.buffered <= maxBuffered || len(a.buf) == 0 {
+	if l.buffered <= l.policy.maxBuffered || len(a.buf) == 0 {
 		return
 	}
 	l.buffered -= len(a.buf)

@@ -21,6 +21,7 @@ type health struct {
 	up      bool
 	last    error // why not
 	refused bool  // last came from an enqueue: a ping that works does not disprove it
+	stopped bool
 	failing chan struct{}
 }
 
@@ -47,7 +48,9 @@ func (h *health) fail(err error) {
 		return
 	}
 	h.mu.Lock()
-	h.up, h.last, h.refused = false, fmt.Errorf("queue: redis: %w", err), true
+	if !h.stopped {
+		h.up, h.last, h.refused = false, fmt.Errorf("queue: redis: %w", err), true
+	}
 	h.mu.Unlock()
 	select {
 	case h.failing <- struct{}{}:
@@ -69,6 +72,9 @@ func (h *health) probed(err error) (came, went bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was := h.up
+	if h.stopped {
+		return false, false
+	}
 	if err != nil {
 		h.up, h.last, h.refused = false, fmt.Errorf("queue: redis: %w", err), false
 		return false, was
@@ -80,9 +86,10 @@ func (h *health) probed(err error) (came, went bool) {
 	return !was, false
 }
 
+// stop ends it for good, whatever a look under way finds.
 func (h *health) stop() {
 	h.mu.Lock()
-	h.up, h.last, h.refused = false, ErrNotRunning, true
+	h.up, h.last, h.stopped = false, ErrNotRunning, true
 	h.mu.Unlock()
 }
 

@@ -80,6 +80,7 @@ const (
 	defaultDrain     = 20 * time.Second
 	cancelGrace      = 5 * time.Second // for cancelled handlers to return
 	operationTimeout = 2 * time.Second // of one Redis command
+	maxBuffered      = 50_000          // entries a lane holds beyond its chunks, 56 octets each; more are read again when needed
 )
 
 // ErrNotRunning is what Healthy reports before Run and after it.
@@ -173,7 +174,7 @@ func (c *Config) fill(embedded bool) error {
 
 // policy is what differs between the lanes.
 func (c *Config) policy(l gateway.Lane) policy {
-	p := policy{limit: l.ChunkLimit(), maxTasks: c.MaxTasks, requeueAfter: c.RequeueAfter}
+	p := policy{limit: l.ChunkLimit(), maxTasks: c.MaxTasks, maxBuffered: maxBuffered, requeueAfter: c.RequeueAfter}
 	switch l {
 	case gateway.LaneOTP:
 		p.workers, p.partialBelow = c.OTPWorkers, c.OTPWorkers
