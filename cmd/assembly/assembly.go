@@ -18,8 +18,11 @@ import (
 	"izinli/gateway/dispatch"
 	"izinli/gateway/inbound"
 	"izinli/gateway/intake"
+	"izinli/gateway/iyslink"
 	"izinli/gateway/operators"
 	"izinli/gateway/store"
+	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
 	"izinli/iys/mirror"
 	"izinli/queue"
 )
@@ -33,6 +36,10 @@ type Options struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Workers    int
+	// Towards İYS.
+	IYSLimits    iysapi.Limits
+	PullEvery    time.Duration
+	RequestAfter time.Duration
 }
 
 // Gateway is the assembled gateway.
@@ -46,6 +53,7 @@ type Gateway struct {
 	Operators *operators.Manager
 	Inbound   *inbound.Desk
 	Queue     *queue.Queue
+	Exchange  *exchange.Exchange
 	Auth      *account.Authenticator
 	Limits    *account.Limits
 
@@ -64,15 +72,22 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	if err := g.Mirror.Load(ctx, st); err != nil {
 		return nil, err
 	}
-	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, Now: o.Now, Log: o.Log}, st, g.Mirror, nil)
+	late := &lateListener{}
+	var err error
+	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: iyslink.New(st, o.IYSLimits, o.Log), Listener: late,
+		Log: o.Log, PullEvery: o.PullEvery, RequestAfter: o.RequestAfter})
+	if err != nil {
+		return nil, err
+	}
+	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, Now: o.Now, Log: o.Log}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch()}, st, g.Office)
 	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log}, st, g.Office)
-	g.Desk = consent.NewDesk(g.Office, st, nil)
+	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
+	late.Listener = g.Desk
 	g.Inbound = inbound.New(inbound.Config{Confirm: o.Confirm, Now: o.Now, Log: o.Log}, st, g.Desk, g.Intake)
 	g.Operators = operators.New(operators.Config{Log: o.Log}, st, g.Dispatch, g.Inbound)
 	g.Auth = account.New(st, account.Options{})
 	g.Limits = account.NewLimits(st, o.Now)
-	var err error
 	g.Queue, err = queue.New(queue.Config{Instance: st.Instance(), Redis: o.Redis, Logger: o.Log, Workers: o.Workers})
 	if err != nil {
 		return nil, err
@@ -80,6 +95,9 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	st.Watch(g.Queue.Wake)
 	return g, nil
 }
+
+// lateListener breaks the circle of exchange (tells the desk) and desk (wakes the exchange).
+type lateListener struct{ exchange.Listener }
 
 // process lets the queue call dispatch, which does not know chunks.
 type process struct{ d *dispatch.Dispatcher }
@@ -112,6 +130,7 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	}
 	backDone.Go(func() { g.Dispatch.Run(back) })
 	backDone.Go(func() { g.Inbound.Run(back) })
+	backDone.Go(func() { note(g.Exchange.Run(back)) })
 	opsDone.Go(func() { g.Operators.Run(ops) })
 	queueDone.Go(func() { note(g.Queue.Run(queueCtx, g.Store, process{g.Dispatch})) })
 	doorCtx, stopDoors := context.WithCancel(ctx)
@@ -137,6 +156,7 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	opsDone.Wait()
 	stopBack()
 	backDone.Wait()
+	g.Exchange.Close()
 	return errs
 }
 
