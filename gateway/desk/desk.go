@@ -1,0 +1,187 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+)
+
+// Store is what the desk uses of the store.
+type Store interface {
+	Directory() *gateway.Directory
+	PutAccount(context.Context, *gateway.Account) error
+	PutBrand(context.Context, *gateway.Brand) error
+	PutSender(context.Context, *gateway.Sender) error
+	PutNumber(context.Context, *gateway.Number) error
+	PutCredential(context.Context, *gateway.Credential) error
+	PutOperator(context.Context, *gateway.Operator) error
+	PutRoute(context.Context, *gateway.Route) error
+	PutIYSLink(context.Context, *gateway.IYSLink) error
+	PutWebhook(context.Context, *gateway.Webhook) error
+	DeleteSender(context.Context, gateway.SenderKey) error
+	DeleteNumber(context.Context, *gateway.Number) error
+	DeleteOperator(context.Context, string) error
+	DeleteRoute(context.Context, string) error
+	AddCredits(ctx context.Context, a gateway.AccountID, credits int64, note string) (gateway.Balance, error)
+	Seal(plain string) gateway.Sealed
+
+	gateway.Reader
+	CancelBatch(context.Context, gateway.AccountID, gateway.BatchRef) (int, error)
+	PauseBatch(context.Context, gateway.AccountID, gateway.BatchRef) error
+	ResumeBatch(context.Context, gateway.AccountID, gateway.BatchRef) error
+	CancelMessage(context.Context, gateway.AccountID, gateway.MessageID) error
+}
+
+// Blacklist keeps the addresses accounts never write to (kara liste).
+type Blacklist interface {
+	Blacklist(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[BlacklistEntry], error)
+	PutBlacklist(context.Context, BlacklistEntry) error
+	DeleteBlacklist(ctx context.Context, a gateway.AccountID, address string) error
+}
+
+// Entry is one change, for the audit trail: who did what to which record, and the record before and after (null when there was
+// or is none), secrets left out.
+type Entry struct {
+	Who    string          `json:"who"`
+	What   string          `json:"what"`   // method of Service, e.g. PutBrand
+	Target string          `json:"target"` // kind and name, e.g. "brand 675403"
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+	At     time.Time       `json:"at"`
+}
+
+// Deps is what an Admin works with. Store is required; without the others their methods answer CodeUnavailable or do nothing.
+type Deps struct {
+	Store     Store
+	Consents  gateway.ConsentDesk
+	Blacklist Blacklist
+	Verify    func(context.Context) (Report, error)
+	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass
+	Audit     func(context.Context, Entry) // told after each change; must not block for long
+	Now       func() time.Time             // time.Now when nil
+}
+
+// Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes happen one at a time.
+type Admin struct {
+	deps  Deps
+	store Store
+
+	mu sync.Mutex // held from reading a record to having written it
+}
+
+var _ Service = (*Admin)(nil)
+
+// New returns an Admin.
+func New(d Deps) *Admin {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.CheckURL == nil {
+		d.CheckURL = checkURL
+	}
+	return &Admin{deps: d, store: d.Store}
+}
+
+type actorKey struct{}
+
+// WithActor says on whose behalf the acts under ctx are done, e.g. "panel ayse@example.com" or "cli root".
+func WithActor(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, actorKey{}, who)
+}
+
+// ActorOf returns who acts under ctx, "unknown" when nobody said.
+func ActorOf(ctx context.Context) string {
+	if who, ok := ctx.Value(actorKey{}).(string); ok && who != "" {
+		return who
+	}
+	return "unknown"
+}
+
+// audit reports a change; before and after are records or nil pointers.
+func (a *Admin) audit(ctx context.Context, what, target string, before, after any) {
+	if a.deps.Audit == nil {
+		return
+	}
+	a.deps.Audit(ctx, Entry{
+		Who: ActorOf(ctx), What: what, Target: target, At: a.deps.Now(), Before: record(before), After: record(after),
+	})
+}
+
+// record is v as JSON without secrets; "null" for a nil pointer.
+func record(v any) json.RawMessage {
+	switch x := v.(type) {
+	case *gateway.Credential:
+		v = hide(x)
+	case *gateway.Operator:
+		v = hide(x)
+	case *gateway.IYSLink:
+		v = hide(x)
+	case *gateway.Webhook:
+		v = hide(x)
+	}
+	b, err := json.Marshal(v)
+	if err != nil { // no record has a field that cannot be written
+		return json.RawMessage("null")
+	}
+	return b
+}
+
+// secretive is a record with secrets in it.
+type secretive interface {
+	gateway.Credential | gateway.Operator | gateway.IYSLink | gateway.Webhook
+}
+
+// hide returns a copy without secrets: a hash goes, a sealed secret shows only that it is set.
+func hide[T secretive](x *T) *T {
+	if x == nil {
+		return nil
+	}
+	c := *x
+	switch p := any(&c).(type) {
+	case *gateway.Credential:
+		p.SecretHash = ""
+	case *gateway.Operator:
+		p.Password = mark(p.Password)
+	case *gateway.IYSLink:
+		p.Password, p.AHSPassword = mark(p.Password), mark(p.AHSPassword)
+	case *gateway.Webhook:
+		p.Secret = mark(p.Secret)
+	}
+	return &c
+}
+
+func mark(s gateway.Sealed) gateway.Sealed {
+	if s == "" {
+		return ""
+	}
+	return gateway.Sealed(s.String())
+}
+
+// commit writes after with put and reports the change. The caller holds a.mu.
+func commit[T any](ctx context.Context, a *Admin, what, target string, before, after *T, put func(context.Context, *T) error) error {
+	if err := put(ctx, after); err != nil {
+		return err
+	}
+	a.audit(ctx, what, target, before, after)
+	return nil
+}
+
+// unavailable is the answer of acts that need what this process does not have.
+func unavailable(what string) error {
+	return gateway.Refuse(gateway.CodeUnavailable, "", "The server must be running: %s are not at hand without it. Start it with \"izinli serve\".", what)
+}
+
+// account returns an account or refuses.
+func (a *Admin) account(id gateway.AccountID) (*gateway.Account, error) {
+	if id == 0 {
+		return nil, gateway.Refuse(gateway.CodeInvalid, "account", "The account is missing: give its number (see \"izinli account list\").")
+	}
+	acc := a.store.Directory().Accounts[id]
+	if acc == nil {
+		return nil, gateway.Refuse(gateway.CodeNotFound, "account", "Account %d does not exist.", id)
+	}
+	return acc, nil
+}
