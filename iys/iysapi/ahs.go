@@ -24,7 +24,10 @@ type AHSClient struct {
 
 // NewAHS returns a client for the AHS host.
 func NewAHS(cfg Config) (*AHSClient, error) {
-	c, err := newCaller(cfg, AHSLiveURL, cfg.Limits.filled())
+	if cfg.Rate == nil {
+		cfg.Rate = NewRate(cfg.Limits)
+	}
+	c, err := newCaller(cfg, AHSLiveURL)
 	if err != nil {
 		return nil, err
 	}

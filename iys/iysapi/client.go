@@ -37,7 +37,21 @@ type Config struct {
 	HTTP     http.RoundTripper // nil = own transport
 	Tokens   TokenStore        // nil = token in memory only; not used by AHS
 	Limits   Limits
+	Rate     *Rate        // shared with other clients of this machine; nil = own, by Limits
 	Log      *slog.Logger // nil = silent
+}
+
+// Rate is what İYS allows one address. Brands with an API user of their own
+// need a client each, and all of them share one Rate. Safe for concurrent use.
+type Rate struct {
+	second                  *limiter
+	tokens, status, history *budget
+}
+
+// NewRate returns a Rate with the given limits.
+func NewRate(l Limits) *Rate {
+	l = l.filled()
+	return &Rate{newLimiter(l.PerSecond), newBudget(l.TokensPerHour), newBudget(l.StatusPerHour), newBudget(l.HistoryPerHour)}
 }
 
 // Brand names whose consents are meant. Both codes are decimal; the master
@@ -68,18 +82,20 @@ type Client struct {
 
 // New returns a client. It makes no call; the first method does.
 func New(cfg Config) (*Client, error) {
-	lim := cfg.Limits.filled()
-	c, err := newCaller(cfg, LiveURL, lim)
+	if cfg.Rate == nil {
+		cfg.Rate = NewRate(cfg.Limits)
+	}
+	c, err := newCaller(cfg, LiveURL)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Username == "" || cfg.Password == "" {
 		return nil, fmt.Errorf("iysapi: %w: username and password are required", ErrInvalid)
 	}
-	cl := &Client{c: c, status: newBudget(lim.StatusPerHour), history: newBudget(lim.HistoryPerHour)}
+	cl := &Client{c: c, status: cfg.Rate.status, history: cfg.Rate.history}
 	cl.tokens = &tokens{
 		user: cfg.Username, password: cfg.Password, store: cfg.Tokens, log: c.log,
-		hourly: newBudget(lim.TokensPerHour), turn: make(chan struct{}, 1),
+		hourly: cfg.Rate.tokens, turn: make(chan struct{}, 1),
 		post: func(ctx context.Context, body any) (int, []byte, error) {
 			return cl.c.send(ctx, call{
 				method: http.MethodPost, path: "/oauth2/token", name: "token", body: body,
@@ -163,7 +179,7 @@ type caller struct {
 	log   *slog.Logger
 }
 
-func newCaller(cfg Config, standard string, lim Limits) (caller, error) {
+func newCaller(cfg Config, standard string) (caller, error) {
 	base := strings.TrimRight(cfg.URL, "/")
 	if base == "" {
 		base = standard
@@ -178,7 +194,7 @@ func newCaller(cfg Config, standard string, lim Limits) (caller, error) {
 	rt := cfg.HTTP
 	if rt == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = lim.PerSecond
+		t.MaxIdleConnsPerHost = cfg.Limits.filled().PerSecond
 		rt = t
 	}
 	log := cfg.Log
@@ -186,7 +202,7 @@ func newCaller(cfg Config, standard string, lim Limits) (caller, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return caller{
-		base: base, rate: newLimiter(lim.PerSecond), score: &score{}, log: log,
+		base: base, rate: cfg.Rate.second, score: &score{}, log: log,
 		http: &http.Client{
 			Transport: rt,
 			// A redirect would carry the token elsewhere.

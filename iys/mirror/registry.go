@@ -11,13 +11,13 @@ import (
 // rare, so each part is a map that is copied when it changes.
 type registry[T any] struct {
 	seed  maphash.Seed
-	make  func() *T
+	fresh func() *T
 	mu    sync.Mutex // taken by add only
 	parts [64]atomic.Pointer[map[string]*T]
 }
 
-func newRegistry[T any](make func() *T) registry[T] {
-	return registry[T]{seed: maphash.MakeSeed(), make: make}
+func newRegistry[T any](fresh func() *T) registry[T] {
+	return registry[T]{seed: maphash.MakeSeed(), fresh: fresh}
 }
 
 func (r *registry[T]) part(name string) *atomic.Pointer[map[string]*T] {
@@ -47,7 +47,7 @@ func (r *registry[T]) add(name string) *T {
 	if m := p.Load(); m != nil {
 		next = maps.Clone(*m)
 	}
-	v := r.make()
+	v := r.fresh()
 	next[name] = v
 	p.Store(&next)
 	return v

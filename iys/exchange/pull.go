@@ -1,0 +1,185 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"izinli/iys"
+	"izinli/iys/iysapi"
+)
+
+// listReach is how far back the listing of changes is relied on. İYS says
+// seven days; the margin covers a long pull and clocks that differ.
+const listReach = 7*24*time.Hour - 2*time.Hour
+
+// listSlack is how much of that reach a first pull that keeps failing may use
+// up before its begin is taken anew.
+const listSlack = time.Hour
+
+// PullAll pulls every brand that is in mode partner on some channel. A brand's
+// failure does not keep the others from being pulled; the errors come joined.
+func (x *Exchange) PullAll(ctx context.Context) error {
+	brands, err := x.cfg.Directory.Brands(ctx)
+	if err != nil {
+		return fmt.Errorf("exchange: pull: brands: %w", err)
+	}
+	var errs []error
+	for _, b := range brands {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := x.Pull(ctx, b); err != nil {
+			errs = append(errs, fmt.Errorf("brand %s: %w", b.BrandCode, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Pull reads what changed for one brand, to the end of both listings: what
+// people did over İYS, and what the provider's other systems sent. Only then
+// is the mirror fresh, as of the moment the pull began.
+func (x *Exchange) Pull(ctx context.Context, b Brand) error {
+	channels := partnerChannels(b)
+	if len(channels) == 0 {
+		return nil
+	}
+	start := time.Now()
+	cursors, err := x.cursors(ctx, b, start)
+	if err != nil {
+		return fmt.Errorf("exchange: pull: %w", err)
+	}
+	for _, cur := range cursors {
+		if err := x.pullSource(ctx, b, cur, start); err != nil {
+			return fmt.Errorf("exchange: pull %s: %w", cur.Source, err)
+		}
+	}
+	for _, ch := range channels {
+		x.cfg.Mirror.Pulled(b.BrandCode, ch, start)
+	}
+	return nil
+}
+
+func partnerChannels(b Brand) []iys.Channel {
+	var out []iys.Channel
+	for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail, iys.ChannelCall} {
+		if b.partner(ch) {
+			out = append(out, ch)
+		}
+	}
+	return out
+}
+
+// cursors reads where both listings stand. When one of them was not read to
+// its end for longer than it reaches back, movements are lost to it, and the
+// look-up alone can tell what holds: approvals from before its reach are
+// forgotten. It is also so before the very first pull.
+func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cursor, error) {
+	var out, lost []Cursor
+	from := start.Add(-listReach)
+	for _, src := range []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider} {
+		cur, err := x.cfg.Store.Cursor(ctx, b.BrandCode, src)
+		if err != nil {
+			return nil, fmt.Errorf("cursor: %w", err)
+		}
+		cur.Brand, cur.Source = b.BrandCode, src
+		if cur.EndAt.Before(from) && cur.Trust.Before(from.Add(-listSlack)) {
+			if !cur.EndAt.IsZero() {
+				x.log.Warn("iys movements were lost, the brand was not pulled for a week", "brand", b.BrandCode, "source", string(src))
+			}
+			// What İYS answers to a token older than its window is not
+			// documented; without one it begins at the window's begin.
+			cur.Trust, cur.After = from, ""
+			lost = append(lost, cur)
+		}
+		out = append(out, cur)
+	}
+	if len(lost) == 0 {
+		return out, nil
+	}
+	for _, ch := range partnerChannels(b) {
+		x.cfg.Mirror.Distrust(b.BrandCode, ch, from)
+	}
+	if err := x.cfg.Store.Commit(ctx, Changes{Cursors: lost}); err != nil {
+		return nil, fmt.Errorf("cursor: %w", err)
+	}
+	return out, nil
+}
+
+func (x *Exchange) pullSource(ctx context.Context, b Brand, cur Cursor, start time.Time) error {
+	src := cur.Source
+	for {
+		page, err := b.API.Changes(ctx, b.Brand, src, cur.After, iysapi.MaxChanges)
+		if err != nil {
+			return err
+		}
+		cur.After = page.After
+		if page.End {
+			cur.EndAt = start
+		}
+		if err := x.take(ctx, consentsOf(page.Changes), Changes{Cursors: []Cursor{cur}}); err != nil {
+			return err
+		}
+		if page.End {
+			return nil
+		}
+	}
+}
+
+// Push applies movements İYS pushed. Brands that are not ours are left out:
+// who may push is the door's to check, what concerns us is ours.
+func (x *Exchange) Push(ctx context.Context, moves []iysapi.Change) error {
+	var ours []iys.Consent
+	for _, m := range consentsOf(moves) {
+		_, ok, err := x.cfg.Directory.Brand(ctx, m.Brand)
+		if err != nil {
+			return fmt.Errorf("exchange: push: brand: %w", err)
+		}
+		if ok {
+			ours = append(ours, m)
+		}
+	}
+	if err := x.take(ctx, ours, Changes{}); err != nil {
+		return fmt.Errorf("exchange: push: %w", err)
+	}
+	return nil
+}
+
+// take applies movements and tells the listener, then moves the cursor: a
+// crash in between repeats the page, which changes nothing twice.
+func (x *Exchange) take(ctx context.Context, moves []iys.Consent, cursor Changes) error {
+	if len(moves) > 0 {
+		if _, err := x.apply(ctx, moves, Changes{}); err != nil {
+			return err
+		}
+		if x.cfg.Listener != nil {
+			if err := x.cfg.Listener.Moved(ctx, moves); err != nil {
+				return fmt.Errorf("listener: %w", err)
+			}
+		}
+	}
+	if len(cursor.Cursors) == 0 {
+		return nil
+	}
+	if err := x.cfg.Store.Commit(ctx, cursor); err != nil {
+		return fmt.Errorf("cursor: %w", err)
+	}
+	return nil
+}
+
+// consentsOf drops rows that name no key or no known status; a status of
+// tomorrow is doubt, and doubt is a refusal.
+func consentsOf(list []iysapi.Change) []iys.Consent {
+	out := make([]iys.Consent, 0, len(list))
+	for _, c := range list {
+		if !c.Channel.Valid() || !c.RecipientType.Valid() || c.Recipient == "" {
+			continue
+		}
+		if !c.Status.Valid() {
+			c.Status = iys.StatusNotApproved
+		}
+		out = append(out, c.Consent)
+	}
+	return out
+}

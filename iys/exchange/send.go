@@ -1,0 +1,280 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"izinli/iys"
+	"izinli/iys/iysapi"
+)
+
+// begin marks entries as sent before a call leaves: whatever happens to this
+// process, the next one repeats the call instead of judging its effect.
+func (p *pass) begin(ctx context.Context, list []Entry, batch bool) error {
+	now := time.Now()
+	for i := range list {
+		e := &list[i]
+		if e.State != StateSent {
+			e.State, e.Changed = StateSent, now
+		}
+		e.Batch, e.SentAt, e.NextAt = batch, now, now
+		e.RequestID, e.SubRequestID, e.Place = "", "", i
+		e.Attempts++
+	}
+	return p.commit(ctx, list...)
+}
+
+// single writes entries one by one with V2, which answers a repeat with the
+// first result.
+func (p *pass) single(ctx context.Context, list []Entry) error {
+	for _, e := range list {
+		b := p.brands[e.Brand]
+		if p.down[b.API] != nil {
+			continue
+		}
+		one := []Entry{e}
+		again := e.State == StateSent
+		if err := p.begin(ctx, one, false); err != nil {
+			return err
+		}
+		e = one[0]
+		p.recent[e.Key] = time.Now()
+		receipt, err := b.API.Add(ctx, b.Brand, e.Consent())
+		p.recent[e.Key] = time.Now()
+		if err != nil {
+			if err := p.notTaken(ctx, b, e, err, again); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.accepted(ctx, []Entry{e}, []iysapi.Receipt{receipt}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accepted notes what İYS stored, in outbox, store and mirror.
+func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Receipt) error {
+	var records []iys.Consent
+	for i := range list {
+		e := p.end(list[i], StateAccepted, "")
+		e.TransactionID, e.CreationDate, e.Changed = receipts[i].TransactionID, receipts[i].CreationDate, time.Now()
+		list[i] = e
+		c := e.Consent()
+		c.ReadAt = e.SentAt
+		records = append(records, c)
+	}
+	_, err := p.apply(ctx, records, Changes{Entries: list})
+	return err
+}
+
+// notTaken deals with the refusal of one entry. again says that an earlier
+// attempt may have been stored, so that "already so" can be our own doing.
+func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again bool) error {
+	if iysapi.RetryOf(err) != iysapi.RetryFinal {
+		return p.failed(ctx, b, err, []Entry{e})
+	}
+	code := codeOf(err)
+	if again && (code == "H174" || code == "H178") {
+		stored, ok, sErr := b.API.Status(ctx, b.Brand, e.Key)
+		if sErr != nil {
+			return p.failed(ctx, b, sErr, []Entry{e})
+		}
+		if ok && stored.Status == e.Status && stored.ConsentDate.Equal(e.ConsentDate) {
+			return p.accepted(ctx, []Entry{e}, []iysapi.Receipt{{TransactionID: stored.TransactionID, CreationDate: stored.CreationDate}})
+		}
+	}
+	return p.commit(ctx, p.refused(e, code))
+}
+
+// refused is the end of an entry İYS will not take.
+func (p *pass) refused(e Entry, code string) Entry {
+	switch {
+	case e.Status == iys.StatusRejected && (code == "H174" || code == "H175"):
+		return p.end(e, StateNotApplicable, code) // it is RET, or nothing, already
+	case code == "H178":
+		return p.end(e, StateSuperseded, code)
+	}
+	p.log.Warn("iys refused an entry", "entry", e.ID, "brand", e.Brand, "status", string(e.Status), "code", code)
+	return p.end(e, StateRefused, code)
+}
+
+func codeOf(err error) string {
+	if e, ok := errors.AsType[*iysapi.APIError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// failed postpones entries after a failure that is not about them. Where İYS
+// did not answer, or asked for silence, the client rests for this pass.
+func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) error {
+	if ctx.Err() != nil {
+		return ctx.Err() // stopping: nothing was İYS's fault
+	}
+	e, told := errors.AsType[*iysapi.APIError](err)
+	wait := time.Duration(0)
+	switch retry := iysapi.RetryOf(err); {
+	case retry == iysapi.RetryWaitHour && told:
+		wait = max(time.Until(e.Until), time.Second)
+		p.down[b.API] = err
+	case retry == iysapi.RetryAgain:
+		p.down[b.API] = err
+	case retry == iysapi.RetryOperator, retry == iysapi.RetryNewToken:
+		wait = operatorWait
+		p.log.Error("iys needs an operator", "brand", b.BrandCode, "code", codeOf(err), "err", err)
+	default: // our own mistake: keep it visible, not hot
+		wait = operatorWait
+		p.log.Error("iys call refused", "brand", b.BrandCode, "code", codeOf(err), "err", err)
+	}
+	for i := range list {
+		w := wait
+		if w == 0 {
+			w = min(time.Second<<min(list[i].Attempts, 10), maxRetryWait)
+		}
+		list[i] = p.later(list[i], w)
+		list[i].Code = codeOf(err)
+	}
+	return p.commit(ctx, list...)
+}
+
+// sendBatch writes up to a thousand approvals of one brand.
+func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
+	if p.down[b.API] != nil {
+		return nil
+	}
+	if err := p.begin(ctx, list, true); err != nil {
+		return err
+	}
+	consents := make([]iys.Consent, len(list))
+	for i, e := range list {
+		consents[i] = e.Consent()
+		p.recent[e.Key] = time.Now()
+	}
+	receipt, err := b.API.AddBatch(ctx, b.Brand, consents)
+	if err != nil {
+		return p.batchNotTaken(ctx, b, list, err)
+	}
+	for i := range list {
+		list[i].RequestID = receipt.RequestID
+		if i < len(receipt.SubRequests) {
+			list[i].SubRequestID = receipt.SubRequests[i]
+		}
+		list[i] = p.later(list[i], p.cfg.RequestAfter)
+	}
+	return p.commit(ctx, list...)
+}
+
+// batchNotTaken deals with a list refused as a whole: the items named are
+// refused, the others go again; when none is named they go one by one, and
+// each gets its own answer.
+func (p *pass) batchNotTaken(ctx context.Context, b Brand, list []Entry, err error) error {
+	if iysapi.RetryOf(err) != iysapi.RetryFinal {
+		return p.failed(ctx, b, err, list)
+	}
+	named := map[int]string{}
+	if e, ok := errors.AsType[*iysapi.APIError](err); ok {
+		for _, d := range e.Details {
+			// H194 (repeated in the list) says nothing about the item itself.
+			if d.Index >= 0 && d.Index < len(list) && named[d.Index] == "" && d.Code != "H194" {
+				named[d.Index] = d.Code
+			}
+		}
+	}
+	for i, e := range list {
+		if code := named[i]; code != "" {
+			list[i] = p.refused(e, code)
+			continue
+		}
+		// An attempt before this one may have been taken, so the entry stays
+		// sent; only this list is known to be refused.
+		list[i].Batch = len(named) > 0
+		list[i] = p.later(list[i], time.Second)
+	}
+	return p.commit(ctx, list...)
+}
+
+// results asks what became of batches.
+func (p *pass) results(ctx context.Context, list []Entry) error {
+	type batch struct{ brand, request string }
+	groups := map[batch][]Entry{}
+	for _, e := range list {
+		k := batch{e.Brand, e.RequestID}
+		groups[k] = append(groups[k], e)
+	}
+	for k, group := range groups {
+		b := p.brands[k.brand]
+		if p.down[b.API] != nil {
+			continue
+		}
+		items, err := b.API.Request(ctx, b.Brand, k.request)
+		if err != nil {
+			if err := p.failed(ctx, b, err, group); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.settle(ctx, b, group, items); err != nil {
+			return fmt.Errorf("batch results: %w", err)
+		}
+	}
+	return nil
+}
+
+// settle matches items to entries, by sub-request where İYS named them, else by
+// place (which old answers count from one).
+func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysapi.ItemResult) error {
+	bySub, byPlace := map[string]iysapi.ItemResult{}, map[int]iysapi.ItemResult{}
+	first := 0
+	for i, it := range items {
+		if i == 0 || it.Index < first {
+			first = it.Index
+		}
+	}
+	for _, it := range items {
+		if it.SubRequestID != "" {
+			bySub[it.SubRequestID] = it
+		}
+		byPlace[it.Index-min(first, 1)] = it
+	}
+	var ok, rest []Entry
+	var receipts []iysapi.Receipt
+	for _, e := range group {
+		it, found := bySub[e.SubRequestID]
+		if !found && e.SubRequestID == "" {
+			it, found = byPlace[e.Place]
+		}
+		switch {
+		case found && it.State == iysapi.ItemSuccess:
+			ok, receipts = append(ok, e), append(receipts, it.Receipt)
+		case found && it.State == iysapi.ItemFailure:
+			if err := p.notTaken(ctx, b, again(e, it), it.Err, e.Attempts > 1); err != nil {
+				return err
+			}
+		case p.now.Sub(e.SentAt) > requestGiveUp:
+			e.RequestID, e.SubRequestID = "", "" // the next pass sends it again
+			rest = append(rest, e)
+		default:
+			rest = append(rest, p.later(e, requestEvery))
+		}
+	}
+	if err := p.commit(ctx, rest...); err != nil {
+		return err
+	}
+	if len(ok) == 0 {
+		return nil
+	}
+	return p.accepted(ctx, ok, receipts)
+}
+
+// again frees an entry from its batch when the item failed for a passing
+// reason, so that it is sent anew.
+func again(e Entry, it iysapi.ItemResult) Entry {
+	if it.Err.Retry != iysapi.RetryFinal {
+		e.RequestID, e.SubRequestID = "", ""
+	}
+	return e
+}

@@ -1,0 +1,172 @@
+package exchange
+
+import (
+	"context"
+	"time"
+
+	"izinli/iys"
+	"izinli/iys/iysapi"
+)
+
+// State is how far an entry of the outbox has come.
+type State string
+
+// The states. All but the first two and owed_by_customer are final;
+// owed_by_customer is not ours to send, but its deadline runs.
+const (
+	StatePending       State = "pending"
+	StateSent          State = "sent" // a call has left or is about to
+	StateAccepted      State = "accepted"
+	StateRefused       State = "refused"          // by İYS or by its known rules; Code says why
+	StateNotApplicable State = "not_applicable"   // İYS has nothing to refuse, or the brand is exempt
+	StateSuperseded    State = "superseded"       // something later holds
+	StateOwed          State = "owed_by_customer" // we may not write for the brand
+)
+
+// Open reports whether the clock of an entry in this state still runs.
+func (s State) Open() bool { return s == StatePending || s == StateSent || s == StateOwed }
+
+// Entry is one change owed to İYS.
+type Entry struct {
+	ID uint64 // given by the store, rising
+	iys.Key
+	Status         iys.Status // ONAY or RET
+	Source         iys.Source // an HS_ source
+	ConsentDate    time.Time  // whole seconds; zero only for a first TACIR record
+	RetailerCode   int
+	RetailerAccess []int
+
+	Received time.Time // when the person's word reached us
+	Deadline time.Time // last second of the third business day
+
+	State        State
+	Batch        bool      // sent in a batch
+	RequestID    string    // of the batch, empty until İYS named it
+	SubRequestID string    // empty when İYS named none
+	Place        int       // index in the batch
+	SentAt       time.Time // when the present attempt left
+	NextAt       time.Time // not before
+	Attempts     int
+
+	TransactionID string    // StateAccepted
+	CreationDate  time.Time // StateAccepted
+	Code          string    // İYS code of a refusal, or of the last failure
+	Changed       time.Time // when State changed last
+}
+
+// Consent is the entry as a record.
+func (e Entry) Consent() iys.Consent {
+	return iys.Consent{
+		Key: e.Key, Status: e.Status, Source: e.Source, ConsentDate: e.ConsentDate,
+		RetailerCode: e.RetailerCode, RetailerAccess: e.RetailerAccess,
+		Origin: iys.OriginAPI, TransactionID: e.TransactionID, CreationDate: e.CreationDate,
+	}
+}
+
+// NewEntry makes a pending entry from a consent or refusal received at the
+// given time. The recipient must be in canonical form.
+func NewEntry(c iys.Consent, received time.Time, cal *iys.Calendar) Entry {
+	return Entry{
+		Key: c.Key, Status: c.Status, Source: c.Source, ConsentDate: c.ConsentDate.Truncate(time.Second),
+		RetailerCode: c.RetailerCode, RetailerAccess: c.RetailerAccess,
+		Received: received, Deadline: cal.Deadline(received), State: StatePending, Changed: received,
+	}
+}
+
+// OptOut makes the entries of one opt-out: a block covers both recipient types,
+// and which of them İYS knows is found out before anything is written.
+func OptOut(brand string, ch iys.Channel, recipient string, src iys.Source, at time.Time, cal *iys.Calendar) []Entry {
+	out := make([]Entry, 0, 2)
+	for _, rt := range []iys.RecipientType{iys.RecipientPerson, iys.RecipientMerchant} {
+		out = append(out, NewEntry(iys.Consent{
+			Key:    iys.Key{Brand: brand, Channel: ch, RecipientType: rt, Recipient: recipient},
+			Status: iys.StatusRejected, Source: src, ConsentDate: at,
+		}, at, cal))
+	}
+	return out
+}
+
+// Cursor is where the pull of a brand's listing stands.
+type Cursor struct {
+	Brand  string
+	Source iysapi.ChangeSource
+	After  string    // İYS's token, opaque
+	EndAt  time.Time // start of the last pull that reached the end; zero = never
+	Trust  time.Time // answers read before this may lack lost movements; zero = none lost
+}
+
+// Changes is what one commit stores: all of it or nothing.
+type Changes struct {
+	Entries  []Entry       // new states of entries, by ID
+	Consents []iys.Consent // records to be put, by Key
+	Cursors  []Cursor      // by Brand and Source
+}
+
+// Store is the durable side. Every method sees all commits made before it.
+type Store interface {
+	// Commit stores all changes at once and returns when they are synced.
+	Commit(ctx context.Context, c Changes) error
+	// DueEntries returns up to limit pending or sent entries of a status with
+	// NextAt not after now, lowest ID first.
+	DueEntries(ctx context.Context, s iys.Status, now time.Time, limit int) ([]Entry, error)
+	// OpenEntries returns the pending and sent entries of the keys, any order.
+	OpenEntries(ctx context.Context, keys []iys.Key) ([]Entry, error)
+	// AgedEntries returns up to limit open entries (owed ones included)
+	// received before t, lowest ID first.
+	AgedEntries(ctx context.Context, t time.Time, limit int) ([]Entry, error)
+	// Consents returns the records of keys, aligned; one not there has no Status.
+	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
+	// Cursor returns the zero Cursor when there is none.
+	Cursor(ctx context.Context, brand string, src iysapi.ChangeSource) (Cursor, error)
+}
+
+// Mirror is the local copy in memory; mirror.Mirror is one.
+type Mirror interface {
+	Put(c iys.Consent) bool
+	Pulled(brand string, ch iys.Channel, start time.Time)
+	PulledAt(brand string, ch iys.Channel) time.Time
+	Distrust(brand string, ch iys.Channel, from time.Time)
+}
+
+// API is the partner's side of İYS; *iysapi.Client is one.
+type API interface {
+	Add(ctx context.Context, b iysapi.Brand, c iys.Consent) (iysapi.Receipt, error)
+	AddBatch(ctx context.Context, b iysapi.Brand, list []iys.Consent) (iysapi.BatchReceipt, error)
+	Request(ctx context.Context, b iysapi.Brand, requestID string) ([]iysapi.ItemResult, error)
+	Status(ctx context.Context, b iysapi.Brand, k iys.Key) (iys.Consent, bool, error)
+	StatusMany(ctx context.Context, b iysapi.Brand, rt iys.RecipientType, ch iys.Channel, recipients []string) ([]bool, error)
+	Changes(ctx context.Context, b iysapi.Brand, src iysapi.ChangeSource, after string, limit int) (iysapi.Page, error)
+}
+
+// AHS is the intermediary's side of İYS; *iysapi.AHSClient is one. It cannot
+// write.
+type AHS interface {
+	Approved(ctx context.Context, brandCode string, rt iys.RecipientType, ch iys.Channel, recipients []string) ([]bool, error)
+}
+
+// Brand is a brand as the directory knows it.
+type Brand struct {
+	iysapi.Brand
+	Modes    map[iys.Channel]iys.Mode
+	ReadOnly map[iys.Channel]bool // partner without the right to write
+	API      API                  // for channels in mode partner
+	AHS      AHS                  // for channels in mode ahs
+}
+
+// partner reports whether we hold İYS for the brand on ch.
+func (b Brand) partner(ch iys.Channel) bool { return b.Modes[ch] == iys.ModePartner && b.API != nil }
+
+// Directory knows the brands. Its answers are read anew for every piece of
+// work, so a change needs no restart.
+type Directory interface {
+	Brand(ctx context.Context, code string) (Brand, bool, error)
+	Brands(ctx context.Context) ([]Brand, error)
+}
+
+// Listener hears of movements read from İYS (pulled or pushed), after the
+// refusals among them are in the mirror and before the cursor moves on: an
+// error makes the page come again. It sets and lifts blocks. It must take a
+// repeat in its stride.
+type Listener interface {
+	Moved(ctx context.Context, moves []iys.Consent) error
+}
