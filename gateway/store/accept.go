@@ -207,6 +207,7 @@ func (p *pendingBatch) finish(t *tx) error {
 	if err := p.settleEntry(t); err != nil {
 		return err
 	}
+	t.accepted = append(t.accepted, p)
 	if p.Idempotency != nil {
 		v := append(append(make([]byte, 0, 32+len(p.Answer)), p.Idempotency.Hash[:]...), p.Answer...)
 		return t.set(idempotencyKey(p.ref.Account, p.Idempotency.Key), v, 24*time.Hour)

@@ -45,6 +45,12 @@ func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 
 // progress reads a message's progress; zero when nothing happened yet.
 func (t *tx) progress(m gateway.MessageID) (gateway.Progress, error) {
+	if p, ok := t.progresses[m]; ok {
+		return cloneProgress(p), nil
+	}
+	if p, ok := t.s.recent.progress(m); ok {
+		return p, nil
+	}
 	v, err := t.get(progressKey(m))
 	if err != nil || v == nil {
 		return gateway.Progress{}, err
@@ -63,6 +69,10 @@ func (t *tx) save(m gateway.MessageID, p *gateway.Progress, d *gateway.Decision)
 		p.Decisions = append(p.Decisions, ref)
 	}
 	p.Updated = t.now
+	if t.progresses == nil {
+		t.progresses = map[gateway.MessageID]gateway.Progress{}
+	}
+	t.progresses[m] = cloneProgress(*p)
 	e := make(enc, 0, 64+len(p.Segments)*24)
 	encodeProgress(&e, p)
 	return t.set(progressKey(m), e, t.s.opt.Retention)
@@ -166,6 +176,10 @@ func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 		if err := t.set(operatorIDKey(c.Operator, a.OperatorID), e, operatorIDLife); err != nil {
 			return err
 		}
+		if t.ids == nil {
+			t.ids = map[operatorID]segmentOf{}
+		}
+		t.ids[operatorID{c.Operator, a.OperatorID}] = segmentOf{c.Message, a.Index}
 		if err := t.unpark(c.Operator, a.OperatorID, seg); err != nil {
 			return err
 		}
@@ -245,22 +259,16 @@ func (s *Store) Receipt(r gateway.OperatorReceipt, done func(matched bool, err e
 }
 
 func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
-	v, err := t.get(operatorIDKey(r.Operator, r.ID))
+	id, index, err := t.segmentOf(operatorID{r.Operator, r.ID})
 	if err != nil {
 		return false, err
 	}
-	if v == nil {
+	if id.IsZero() {
 		var e enc
 		e.u8(byte(r.State))
 		e.text(r.Err)
 		t.s.parked.Add(1)
 		return false, t.set(parkedKey(r.Operator, r.ID), e, parkLife)
-	}
-	d := dec{b: v}
-	id, err := gateway.ParseMessageID(d.text())
-	index := int(d.uint())
-	if err := errors.Join(err, d.err("operator id")); err != nil {
-		return false, err
 	}
 	p, err := t.progress(id)
 	if err != nil {
@@ -287,6 +295,24 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 		}
 	}
 	return true, t.save(id, &p, nil)
+}
+
+// segmentOf finds what an operator's message id names; a zero id means that it is not known.
+func (t *tx) segmentOf(k operatorID) (gateway.MessageID, int, error) {
+	if s, ok := t.ids[k]; ok {
+		return s.message, s.segment, nil
+	}
+	if s, ok := t.s.recent.id(k); ok {
+		return s.message, s.segment, nil
+	}
+	v, err := t.get(operatorIDKey(k.operator, k.id))
+	if err != nil || v == nil {
+		return gateway.MessageID{}, 0, err
+	}
+	d := dec{b: v}
+	id, err := gateway.ParseMessageID(d.text())
+	index := int(d.uint())
+	return id, index, errors.Join(err, d.err("operator id"))
 }
 
 func codeOfReceipt(s gateway.State) gateway.Code {
@@ -319,6 +345,14 @@ func (t *tx) unpark(operator, id string, seg *gateway.Segment) error {
 
 // message reads batch and recipient of a message.
 func (t *tx) message(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, error) {
+	if b, r := t.s.recent.message(id); b != nil {
+		return b, r, nil
+	}
+	return t.readMessage(id)
+}
+
+// readMessage is message from the records themselves, in values of the caller's own.
+func (t *tx) readMessage(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, error) {
 	b, rs, _, err := readBlock(t.txn, id.Ref(), id.Index/gateway.BlockSize)
 	if err != nil {
 		return nil, nil, err

@@ -149,7 +149,10 @@ type tx struct {
 	chains      map[gateway.AccountID]*chain
 	ledgers     map[gateway.AccountID]*ledger
 	wakes       map[laneAccount]time.Time
-	dir         *gateway.Directory // changed in this transaction
+	dir         *gateway.Directory                     // changed in this transaction
+	progresses  map[gateway.MessageID]gateway.Progress // written in this transaction
+	ids         map[operatorID]segmentOf               // likewise
+	accepted    []*pendingBatch
 	hooks       []func()
 }
 
@@ -265,6 +268,15 @@ func (t *tx) publish() {
 	}
 	for a, l := range t.ledgers {
 		t.s.ledgers[a] = l
+	}
+	for _, p := range t.accepted {
+		t.s.recent.put(&p.Batch, p.Recipients)
+	}
+	for id, p := range t.progresses {
+		t.s.recent.note(id, p)
+	}
+	for k, v := range t.ids {
+		t.s.recent.putID(k, v)
 	}
 	if t.dir != nil {
 		t.s.dir.Store(t.dir)

@@ -78,8 +78,20 @@ func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, a
 // Load reads what hand-off needs of the messages of the refs. A ref whose batch is gone (retention) is left out.
 func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, error) {
 	out := make([]gateway.Work, 0, len(refs))
+	var cold []gateway.DueRef // have to be read
+	for _, ref := range refs {
+		w := gateway.Work{Ref: ref}
+		if s.recent.work(&w) {
+			out = append(out, w)
+		} else {
+			cold = append(cold, ref)
+		}
+	}
+	if len(cold) == 0 {
+		return out, nil
+	}
 	err := s.db.View(func(txn *badger.Txn) error {
-		for _, ref := range refs {
+		for _, ref := range cold {
 			w, err := loadWork(txn, ref)
 			if err != nil {
 				return err

@@ -76,9 +76,10 @@ type Store struct {
 	owedFn  atomic.Pointer[func(string)]
 	eventFn atomic.Pointer[func()]
 
-	stats stats
-	stop  context.CancelFunc
-	tasks sync.WaitGroup
+	recent *recent
+	stats  stats
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
 }
 
 func (o *Options) defaults() error {
@@ -116,7 +117,8 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		db: db, opt: o, log: o.Log, floor: maxFloor,
 		chains: map[gateway.AccountID]*chain{}, ledgers: map[gateway.AccountID]*ledger{}, flags: map[gateway.BatchRef]byte{},
-		com: committer{wake: make(chan struct{}, 1), done: make(chan struct{})},
+		recent: newRecent(int(o.Memory / 12)),
+		com:    committer{wake: make(chan struct{}, 1), done: make(chan struct{})},
 	}
 	s.keys = deriveKeys(o.Key)
 	s.dir.Store(gateway.NewDirectory())

@@ -195,7 +195,7 @@ func (s *Store) eachMessage(ref gateway.BatchRef, f func(*tx, *gateway.Batch, ga
 // difference in segments is charged or given back. CodeTooLate when it has left.
 func (s *Store) Replace(_ context.Context, id gateway.MessageID, change func(b *gateway.Batch, r *gateway.Recipient) error, d *gateway.Decision) error {
 	return s.do(func(t *tx) error {
-		b, r, err := t.message(id)
+		b, r, err := t.readMessage(id)
 		if errors.Is(err, errCorrupt) {
 			return gateway.Refuse(gateway.CodeNotFound, "id", "")
 		}
@@ -254,6 +254,8 @@ func (t *tx) rewrite(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipien
 	if err := t.set(batchKey(id.Ref()), v, t.s.opt.Retention); err != nil {
 		return err
 	}
+	t.s.recent.drop(id.Ref())
+	t.after(func() { t.s.recent.drop(id.Ref()) })
 	if err := t.move(id.Account, b.Created(), extra); err != nil {
 		return err
 	}

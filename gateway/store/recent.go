@@ -1,0 +1,165 @@
+package store
+
+import (
+	"slices"
+	"sync"
+
+	"izinli/gateway"
+)
+
+// recent keeps what was accepted lately in decoded form, because most messages leave, are answered and confirmed within
+// seconds of their acceptance: their records then need not be read back. It is a copy: it changes only after the commit that
+// changed the record, and everything in it can be dropped at any time. Two generations bound it: when the younger is full it
+// becomes the older, and the older goes.
+type recent struct {
+	mu         sync.Mutex
+	young, old generation
+	limit      int // octets of one generation
+}
+
+type generation struct {
+	batches map[gateway.BatchRef]*recentBatch
+	ids     map[operatorID]segmentOf
+	size    int
+}
+
+// recentBatch is a batch that fits one block. batch and recipients are shared and read-only.
+type recentBatch struct {
+	batch      *gateway.Batch
+	recipients []gateway.Recipient
+	progress   []gateway.Progress // guarded by recent.mu
+	size       int
+}
+
+// operatorID is an operator's message id.
+type operatorID struct{ operator, id string }
+
+// segmentOf is the segment an operator's id names.
+type segmentOf struct {
+	message gateway.MessageID
+	segment int
+}
+
+func newGeneration() generation {
+	return generation{batches: map[gateway.BatchRef]*recentBatch{}, ids: map[operatorID]segmentOf{}}
+}
+
+func newRecent(limit int) *recent {
+	return &recent{young: newGeneration(), old: newGeneration(), limit: limit}
+}
+
+// turnLocked starts a new generation when the younger is full.
+func (r *recent) turnLocked(size int) {
+	r.young.size += size
+	if r.young.size > r.limit {
+		r.old, r.young = r.young, newGeneration()
+	}
+}
+
+// put notes an accepted batch; large ones are left out.
+func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
+	if len(rs) > gateway.BlockSize {
+		return
+	}
+	size := 400 + len(b.Text) + len(rs)*220
+	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: size}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turnLocked(size)
+	r.young.batches[b.Ref()] = e
+}
+
+func (r *recent) findLocked(ref gateway.BatchRef) *recentBatch {
+	if e := r.young.batches[ref]; e != nil {
+		return e
+	}
+	e := r.old.batches[ref]
+	if e != nil { // still in use: keep it
+		delete(r.old.batches, ref)
+		r.turnLocked(e.size)
+		r.young.batches[ref] = e
+	}
+	return e
+}
+
+// message returns batch and recipient of a message, nil when they are not kept.
+func (r *recent) message(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.findLocked(id.Ref())
+	if e == nil || int(id.Index) >= len(e.recipients) {
+		return nil, nil
+	}
+	return e.batch, &e.recipients[id.Index]
+}
+
+// progress returns a copy of a message's progress; ok is false when it is not kept.
+func (r *recent) progress(id gateway.MessageID) (p gateway.Progress, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.findLocked(id.Ref())
+	if e == nil || int(id.Index) >= len(e.progress) {
+		return p, false
+	}
+	return cloneProgress(e.progress[id.Index]), true
+}
+
+// work fills what hand-off needs; false when it is not kept.
+func (r *recent) work(w *gateway.Work) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.findLocked(gateway.BatchRef{Account: w.Ref.Account, Batch: w.Ref.Batch})
+	if e == nil || int(w.Ref.First) >= len(e.recipients) {
+		return false
+	}
+	end := min(int(w.Ref.First+w.Ref.Count), len(e.recipients))
+	w.Batch, w.Recipients = e.batch, e.recipients[w.Ref.First:end]
+	w.Progress = make([]gateway.Progress, len(w.Recipients))
+	for i := range w.Progress {
+		w.Progress[i] = cloneProgress(e.progress[int(w.Ref.First)+i])
+	}
+	return true
+}
+
+// cloneProgress copies what callers change in place.
+func cloneProgress(p gateway.Progress) gateway.Progress {
+	p.Segments = slices.Clone(p.Segments)
+	p.Decisions = slices.Clone(p.Decisions)
+	return p
+}
+
+// note carries a synced change of progress into the copy.
+func (r *recent) note(id gateway.MessageID, p gateway.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.findLocked(id.Ref()); e != nil && int(id.Index) < len(e.progress) {
+		e.progress[id.Index] = p
+	}
+}
+
+// drop forgets a batch whose record was rewritten.
+func (r *recent) drop(ref gateway.BatchRef) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.young.batches, ref)
+	delete(r.old.batches, ref)
+}
+
+// putID notes an operator's message id.
+func (r *recent) putID(k operatorID, s segmentOf) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turnLocked(120)
+	r.young.ids[k] = s
+}
+
+// id finds what an operator's message id names.
+func (r *recent) id(k operatorID) (segmentOf, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.young.ids[k]
+	if !ok {
+		s, ok = r.old.ids[k]
+	}
+	return s, ok
+}
