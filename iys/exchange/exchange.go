@@ -45,6 +45,9 @@ type Exchange struct {
 
 	asks asker
 
+	restMu sync.Mutex
+	rest   map[string]time.Time // brands not to be pulled before; guarded by restMu
+
 	base context.Context // ends with Close; parent of work nobody waits for alone
 	stop context.CancelFunc
 	wg   sync.WaitGroup // questions under way
@@ -77,7 +80,7 @@ func New(cfg Config) (*Exchange, error) {
 	base, stop := context.WithCancel(context.Background())
 	return &Exchange{
 		cfg: cfg, cal: cfg.Calendar, log: cfg.Log, wake: make(chan struct{}, 1),
-		recent: map[iys.Key]time.Time{}, started: time.Now(), base: base, stop: stop,
+		recent: map[iys.Key]time.Time{}, rest: map[string]time.Time{}, started: time.Now(), base: base, stop: stop,
 		asks: asker{open: map[askKey]*round{}, flying: map[iys.Key]*round{}},
 	}, nil
 }
@@ -139,10 +142,14 @@ func (x *Exchange) writeLoop(ctx context.Context) {
 
 func (x *Exchange) pullLoop(ctx context.Context) {
 	for {
+		wait := x.cfg.PullEvery
 		if err := x.PullAll(ctx); err != nil && ctx.Err() == nil {
 			x.log.Warn("iys pull failed", "err", err, "retry", iysapi.RetryOf(err).String())
+			if iysapi.RetryOf(err) == iysapi.RetryAgain {
+				wait = min(wait, lastBackoff) // an outage ends without notice, and the mirror ages
+			}
 		}
-		if !sleep(ctx, x.cfg.PullEvery, nil) {
+		if !sleep(ctx, wait, nil) {
 			return
 		}
 	}

@@ -18,6 +18,10 @@ const listReach = 7*24*time.Hour - 2*time.Hour
 // up before its begin is taken anew.
 const listSlack = time.Hour
 
+// operatorRest is how long a brand that İYS refuses to list (a right, a
+// subscription) is left alone: every such refusal counts against our address.
+const operatorRest = time.Hour
+
 // PullAll pulls every brand that is in mode partner on some channel. A brand's
 // failure does not keep the others from being pulled; the errors come joined.
 func (x *Exchange) PullAll(ctx context.Context) error {
@@ -30,11 +34,29 @@ func (x *Exchange) PullAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if x.resting(b.BrandCode) {
+			continue
+		}
 		if err := x.Pull(ctx, b); err != nil {
+			if iysapi.RetryOf(err) == iysapi.RetryOperator {
+				x.restMu.Lock()
+				x.rest[b.BrandCode] = time.Now().Add(operatorRest)
+				x.restMu.Unlock()
+			}
 			errs = append(errs, fmt.Errorf("brand %s: %w", b.BrandCode, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (x *Exchange) resting(brand string) bool {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	if time.Now().Before(x.rest[brand]) {
+		return true
+	}
+	delete(x.rest, brand)
+	return false
 }
 
 // Pull reads what changed for one brand, to the end of both listings: what

@@ -3,7 +3,6 @@ package exchange_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +73,9 @@ func TestABrokenPullIsNotFresh(t *testing.T) {
 		}
 		if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); !got.Equal(fresh) {
 			t.Errorf("half a pull made the mirror fresh: %v", got)
+		}
+		if got := w.store.cursors[partnerBrand+"IYS"]; !got.EndAt.Equal(fresh) || got.After == "" {
+			t.Errorf("half a pull: cursor %+v, want a place further on and the old end", got)
 		}
 		w.heard.fail = errors.New("desk")
 		if err := w.pull(); !errors.Is(err, w.heard.fail) {
@@ -308,7 +310,7 @@ func TestARefusalOutrunsTheAnswer(t *testing.T) {
 	})
 }
 
-func TestPullAllGoesOnPastABrokenBrand(t *testing.T) {
+func TestARefusingBrandIsLeftAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.sim.AddProvider(iystest.Provider{IYSCode: partnerBrand, Subscription: iystest.SubscriptionClosed, Brands: []iystest.Brand{{Code: partnerBrand, Master: true}}})
 		err := w.pull()
@@ -316,8 +318,14 @@ func TestPullAllGoesOnPastABrokenBrand(t *testing.T) {
 		if !ok || e.Code != "H521" {
 			t.Errorf("got %v, want H521", err)
 		}
-		if s := fmt.Sprint(err); len(s) == 0 {
-			t.Error("no text")
+		asked := w.sim.Counters().ByOperation["changes"]
+		pass(59 * time.Minute)
+		if err := w.pull(); err != nil || w.sim.Counters().ByOperation["changes"] != asked {
+			t.Errorf("asked again within the hour: %v", err)
+		}
+		pass(2 * time.Minute)
+		if err := w.pull(); err == nil {
+			t.Error("not asked again after an hour")
 		}
 	})
 }

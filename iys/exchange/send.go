@@ -72,13 +72,14 @@ func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Rec
 }
 
 // notTaken deals with the refusal of one entry. again says that an earlier
-// attempt may have been stored, so that "already so" can be our own doing.
+// attempt may have been stored, so that "already so" can be our own doing: how
+// long V2 remembers a call is not documented.
 func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again bool) error {
 	if iysapi.RetryOf(err) != iysapi.RetryFinal {
 		return p.failed(ctx, b, err, []Entry{e})
 	}
 	code := codeOf(err)
-	if again && (code == "H174" || code == "H178") {
+	if again && (code == "H174" || code == "H178" || code == "H462") {
 		stored, ok, sErr := b.API.Status(ctx, b.Brand, e.Key)
 		if sErr != nil {
 			return p.failed(ctx, b, sErr, []Entry{e})

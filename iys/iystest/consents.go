@@ -356,7 +356,7 @@ func addSingle(v2 bool) func(*Sim, *caller, *http.Request, []byte) answer {
 		if _, a := s.brandOf(c, r, it.Type, true); a != nil {
 			return *a // a partner without the right on this channel
 		}
-		if v2 {
+		if v2 && !s.odd.V2Forgets {
 			if rec, ok := s.v2[it.digest]; ok {
 				return stored(rec.move)
 			}
@@ -489,7 +489,7 @@ func (s *Sim) settleLocked() {
 }
 
 func (s *Sim) settleItem(b *batch, it *batchItem) {
-	if rec, ok := s.v2[it.digest]; ok && b.v2 {
+	if rec, ok := s.v2[it.digest]; ok && b.v2 && !s.odd.V2Forgets {
 		it.ok, it.move = true, rec.move
 		if rec.requestID != "" {
 			it.original = &rec

@@ -44,6 +44,7 @@ type Oddities struct {
 	LateDateRules     bool   // batch: H467 and H525 per item instead of for the list
 	Batch200          bool   // adding a batch answers 200 instead of 202
 	SubRequestsMixed  bool   // subRequests in reverse order
+	V2Forgets         bool   // V2 judges a repeat by the rules instead of repeating its answer
 }
 
 // Config of a Sim. The zero value is the documented İYS.
