@@ -33,6 +33,7 @@ const version = 1
 //	i account4 key                           idempotency record
 //	w system 00 seq8                         receipt or MO owed to an SMPP client
 //	e account4 next8 seq8                    event owed to a webhook
+//	E account4 seq8                          where in time an event stands
 //	n account4 seq8                          inbound message
 //	M account4 brand 00 channel1 type1 addr  consent
 //	H account4 brand 00 channel1 addr 00 seq8   history of an address
@@ -66,6 +67,7 @@ const (
 	kIdempotency = 'i'
 	kOwed        = 'w'
 	kEvent       = 'e'
+	kEventPlace  = 'E'
 	kInbound     = 'n'
 	kConsent     = 'M'
 	kHistory     = 'H'
@@ -168,6 +170,10 @@ func owedKey(system string, seq uint64) key {
 
 func eventKey(a gateway.AccountID, next time.Time, seq uint64) key {
 	return newKey(kEvent, 20).account(a).at(next).u64(seq)
+}
+
+func eventPlaceKey(a gateway.AccountID, seq uint64) key {
+	return newKey(kEventPlace, 12).account(a).u64(seq)
 }
 
 func inboundKey(a gateway.AccountID, seq uint64) key {

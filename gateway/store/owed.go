@@ -190,7 +190,6 @@ type storedEvent struct {
 	At      time.Time       `json:"at"`
 	Tries   int             `json:"tries"`
 	LastErr string          `json:"lastError,omitempty"`
-	Seq     uint64          `json:"seq"`
 	Data    json.RawMessage `json:"data"`
 }
 
@@ -204,7 +203,7 @@ func (t *tx) oweEvent(a gateway.AccountID, kind string, data any) error {
 		return err
 	}
 	t.after(t.s.eventsReady)
-	return t.set(eventKey(a, t.now, t.s.nextSeq()), v, 80*time.Hour)
+	return t.putEvent(a, t.s.nextSeq(), t.now, v)
 }
 
 // OweEvent queues an event for the account's webhook; without one it does nothing.
@@ -276,16 +275,41 @@ func readEvent(item *badger.Item, k []byte) (gateway.Event, error) {
 }
 
 // EventDone forgets a delivered event.
-func (s *Store) EventDone(_ context.Context, ev gateway.Event) error {
-	seq, err := strconv.ParseUint(ev.ID, 36, 64)
+func (s *Store) EventDone(_ context.Context, id string, a gateway.AccountID) error {
+	seq, err := strconv.ParseUint(id, 36, 64)
 	if err != nil {
 		return err
 	}
-	return s.do(func(t *tx) error { return t.del(eventKey(ev.Account, ev.NextAt, seq)) })
+	return s.do(func(t *tx) error {
+		if err := t.dropEvent(a, seq); err != nil {
+			return fatal(err)
+		}
+		return t.del(eventPlaceKey(a, seq))
+	})
 }
 
-// EventRetry puts an event back, due at retryAt, with the count of tries and the last error of ev. ev.NextAt is where it was.
-func (s *Store) EventRetry(_ context.Context, ev gateway.Event, retryAt time.Time) error {
+// dropEvent removes an event from the place in time where it stands.
+func (t *tx) dropEvent(a gateway.AccountID, seq uint64) error {
+	v, err := t.get(eventPlaceKey(a, seq))
+	if err != nil || len(v) != 8 {
+		return err
+	}
+	return t.del(eventKey(a, time.UnixMilli(int64(binary.BigEndian.Uint64(v))), seq))
+}
+
+// putEvent writes an event at its place in time.
+func (t *tx) putEvent(a gateway.AccountID, seq uint64, next time.Time, v []byte) error {
+	if err := t.set(eventPlaceKey(a, seq), binary.BigEndian.AppendUint64(nil, uint64(next.UnixMilli())), eventLife); err != nil {
+		return err
+	}
+	return t.set(eventKey(a, next, seq), v, eventLife)
+}
+
+// eventLife bounds what nobody fetches; the sender gives up after 72 h.
+const eventLife = 80 * time.Hour
+
+// EventRetry puts an event back with its NextAt, Tries and LastErr.
+func (s *Store) EventRetry(_ context.Context, ev gateway.Event) error {
 	seq, err := strconv.ParseUint(ev.ID, 36, 64)
 	if err != nil {
 		return err
@@ -295,11 +319,23 @@ func (s *Store) EventRetry(_ context.Context, ev gateway.Event, retryAt time.Tim
 		return err
 	}
 	return s.do(func(t *tx) error {
-		if err := t.del(eventKey(ev.Account, ev.NextAt, seq)); err != nil {
-			return err
+		if err := t.dropEvent(ev.Account, seq); err != nil {
+			return fatal(err)
 		}
-		return t.set(eventKey(ev.Account, retryAt, seq), v, 80*time.Hour)
+		return fatal(t.putEvent(ev.Account, seq, ev.NextAt.Truncate(time.Millisecond), v))
 	})
+}
+
+// PauseWebhook stops an account's webhook until the customer sets it again.
+func (s *Store) PauseWebhook(ctx context.Context, a gateway.AccountID, reason string) error {
+	w := s.Directory().Webhooks[a]
+	if w == nil {
+		return nil
+	}
+	paused := *w
+	paused.Paused = true
+	s.log.Warn("webhook paused", "account", int(a), "reason", reason)
+	return s.PutWebhook(ctx, &paused)
 }
 
 // Receive stores an inbound message with what follows from it (events, an MO owed to an SMPP client) and returns after the
