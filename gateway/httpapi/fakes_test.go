@@ -51,6 +51,7 @@ type world struct {
 	submit  func(s *gateway.Submission) (gateway.Result, error)
 	wait    time.Duration
 	asked   int
+	ctxErr  error // of the request when Submit returned
 	ready   error
 	readErr error
 }
@@ -85,12 +86,16 @@ func (w *world) Check(context.Context, *gateway.Submission) ([]gateway.Verdict, 
 	return nil, errors.New("the HTTP door has no use for Check")
 }
 
-func (w *world) Submit(_ context.Context, s *gateway.Submission) (gateway.Result, error) {
+func (w *world) Submit(ctx context.Context, s *gateway.Submission) (gateway.Result, error) {
 	w.mu.Lock()
 	w.got = append(w.got, s)
 	w.mu.Unlock()
 	if w.submit != nil {
-		return w.submit(s)
+		r, err := w.submit(s)
+		if w.ctxErr = ctx.Err(); w.ctxErr != nil && err == nil {
+			err = w.ctxErr
+		}
+		return r, err
 	}
 	r := gateway.Result{Batch: mineBatch, Accepted: len(s.To), Segments: len(s.To), Credits: len(s.To)}
 	for i, to := range s.To {

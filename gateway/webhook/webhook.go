@@ -27,14 +27,21 @@ const (
 	lastRetry   = time.Hour
 	pausedRetry = 15 * time.Minute // a paused webhook is looked at again
 	busyRetry   = 2 * time.Second  // more is due for an account than its queue takes
+	spacing     = busyRetry / 1000 // between two deferred events of an account: as fast as its queue is refilled at best
 	downAfter   = 3                // failures in a row after which one attempt at a time probes the endpoint
 	downMost    = 15 * time.Minute // between two probes
 	recordTime  = 10 * time.Second // to write down an outcome
-
-	fetch    = 500  // events read at once, beside those already in hand
-	queueMax = 200  // events in hand of one account
-	handMax  = 5000 // events in hand of all
 )
+
+// bounds of what is in hand, in memory.
+type bounds struct {
+	fetch int // events read at once, beside those already in hand
+	queue int // events in hand of one account
+	hand  int // events in hand of all, beyond which each account has
+	share int // of them
+}
+
+var usual = bounds{fetch: 500, queue: 1000, hand: 20_000, share: 20}
 
 // Events is where the events wait. An event stays due until it is done or retried.
 type Events interface {
@@ -67,6 +74,7 @@ type Config struct {
 type Sender struct {
 	cfg    Config
 	dir    Directories
+	bounds bounds
 	events Events
 	pauser Pauser
 	log    *slog.Logger
@@ -75,7 +83,7 @@ type Sender struct {
 	plain  http.RoundTripper
 
 	mu      sync.Mutex
-	inHand  map[eventKey]time.Time      // queued or on the wire (zero), or not to be touched before; guarded by mu
+	inHand  map[eventKey]holding        // what due lists may still name, guarded by mu
 	lanes   map[gateway.AccountID]*lane // of accounts with something in hand or failures; guarded by mu
 	running int                         // requests on the wire; guarded by mu
 }
@@ -85,13 +93,27 @@ type eventKey struct {
 	id      string
 }
 
+// holding says why a due event is not taken.
+type holding struct {
+	state handState
+	until time.Time // of unwritten
+}
+
+type handState uint8
+
+const (
+	inQueue   handState = iota // or on the wire
+	settled                    // its outcome is written, but a list read before may still name it
+	unwritten                  // its outcome could not be written; it is sent again, but not at once
+)
+
 // lane is one account's way out.
 type lane struct {
 	queue    []gateway.Event
 	running  int
 	failures int       // in a row
 	until    time.Time // no attempt before
-	pause    time.Duration
+	tail     time.Time // where the next deferred event goes
 }
 
 // width is how many requests may run at once.
@@ -116,9 +138,9 @@ func New(cfg Config, dir Directories, store Events, pauser Pauser) *Sender {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Sender{cfg: cfg, dir: dir, events: store, pauser: pauser, log: cfg.Log, wake: make(chan struct{}, 1),
+	return &Sender{cfg: cfg, bounds: usual, dir: dir, events: store, pauser: pauser, log: cfg.Log, wake: make(chan struct{}, 1),
 		secure: cfg.Guard.transport(false, cfg.PerAccount), plain: cfg.Guard.transport(true, cfg.PerAccount),
-		inHand: map[eventKey]time.Time{}, lanes: map[gateway.AccountID]*lane{}}
+		inHand: map[eventKey]holding{}, lanes: map[gateway.AccountID]*lane{}}
 }
 
 // Wake makes Run look at once, when an event has just been stored.
@@ -153,12 +175,12 @@ func (s *Sender) round(ctx context.Context, wg *sync.WaitGroup) (more bool) {
 	now := time.Now()
 	// What is in hand is still due; asking for so many more keeps it from hiding the rest.
 	s.mu.Lock()
-	for k, until := range s.inHand {
-		if !until.IsZero() && !now.Before(until) {
+	for k, h := range s.inHand {
+		if h.state == settled || h.state == unwritten && !now.Before(h.until) {
 			delete(s.inHand, k)
 		}
 	}
-	limit := len(s.inHand) + fetch
+	limit := len(s.inHand) + s.bounds.fetch
 	s.mu.Unlock()
 	due, err := s.events.DueEvents(ctx, now, limit)
 	if err != nil {
@@ -201,18 +223,15 @@ func (s *Sender) take(ctx context.Context, ev gateway.Event, now time.Time) bool
 	case toDefer:
 		ev.NextAt = at
 		return s.retry(ctx, ev)
-	case toSend:
-		return true
 	}
-	return false
+	return true
 }
 
 // What becomes of a due event.
 type verdict uint8
 
 const (
-	toLeave verdict = iota // too much is in hand
-	toDrop
+	toDrop verdict = iota
 	toDefer
 	toSend
 )
@@ -241,19 +260,24 @@ func (s *Sender) enqueue(ev gateway.Event, now time.Time) (verdict, time.Time) {
 	}
 	switch {
 	case now.Before(l.until):
-		return toDefer, l.again()
-	case len(l.queue) >= queueMax:
-		return toDefer, now.Add(jitter(busyRetry))
-	case len(s.inHand) >= handMax:
-		return toLeave, now
+		return toDefer, l.slot(l.until)
+	case len(l.queue) >= s.bounds.queue, len(s.inHand) >= s.bounds.hand && len(l.queue) >= s.bounds.share:
+		return toDefer, l.slot(now.Add(busyRetry))
 	}
 	l.queue = append(l.queue, ev)
-	s.inHand[eventKey{ev.Account, ev.ID}] = time.Time{}
+	s.inHand[eventKey{ev.Account, ev.ID}] = holding{state: inQueue}
 	return toSend, now
 }
 
-// again is when an event of an endpoint that is down is due next: spread over as long as the pause lasts.
-func (l *lane) again() time.Time { return l.until.Add(rand.N(max(l.pause, busyRetry))) }
+// slot is when a deferred event is due next: at base, but one after the other. So a backlog of any size costs an account a
+// bounded number of writes a second, however often it must be put off.
+func (l *lane) slot(base time.Time) time.Time {
+	if l.tail.After(base) {
+		base = l.tail
+	}
+	l.tail = base.Add(spacing)
+	return base
+}
 
 // startWorkers gives each lane with a queue the requests it may have.
 func (s *Sender) startWorkers(ctx context.Context, wg *sync.WaitGroup) {
@@ -293,19 +317,22 @@ func (s *Sender) next(ctx context.Context, a gateway.AccountID) (ev gateway.Even
 	if down && ctx.Err() == nil {
 		put, l.queue = l.queue, nil
 		for i := range put {
-			put[i].NextAt = l.again()
+			put[i].NextAt = l.slot(l.until)
 		}
 	}
+	full := s.running >= s.cfg.Total
 	l.running--
 	s.running--
-	if l.running == 0 && l.failures == 0 && len(l.queue) == 0 {
+	if l.running == 0 && l.failures == 0 && len(l.queue) == 0 && !time.Now().Before(l.tail) {
 		delete(s.lanes, a)
 	}
 	s.mu.Unlock()
 	for _, ev := range put {
 		s.forget(ev, s.retry(ctx, ev))
 	}
-	s.Wake() // there is room
+	if full {
+		s.Wake() // another account may have waited for the room
+	}
 	return ev, false
 }
 
@@ -315,25 +342,24 @@ func (s *Sender) noted(a gateway.AccountID, good bool) {
 	defer s.mu.Unlock()
 	l := s.lanes[a]
 	if good {
-		l.failures, l.until, l.pause = 0, time.Time{}, 0
+		l.failures, l.until = 0, time.Time{}
 		return
 	}
 	if l.failures++; l.failures >= downAfter {
-		l.pause = min(backoff(l.failures-downAfter), downMost)
-		l.until = time.Now().Add(l.pause)
+		l.until = time.Now().Add(min(backoff(l.failures-downAfter), downMost))
 	}
 }
 
-// forget lets the event be looked at again; when its outcome could not be written, only after a while, lest it be sent in a
-// tight loop.
+// forget lets go of an event whose outcome is written, or will not be. When writing failed it is left alone for a while, lest
+// it be sent in a tight loop.
 func (s *Sender) forget(ev gateway.Event, written bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if written {
-		delete(s.inHand, eventKey{ev.Account, ev.ID})
-		return
+	h := holding{state: settled}
+	if !written {
+		h = holding{state: unwritten, until: time.Now().Add(jitter(time.Minute))}
 	}
-	s.inHand[eventKey{ev.Account, ev.ID}] = time.Now().Add(jitter(time.Minute))
+	s.inHand[eventKey{ev.Account, ev.ID}] = h
 }
 
 // backoff is the pause before attempt n+1: 5 s, 10 s, … one hour.

@@ -22,13 +22,13 @@ import (
 
 // shelf keeps events in memory.
 type shelf struct {
-	mu      sync.Mutex
-	events  map[string]gateway.Event
-	writes  int // EventRetry calls
-	broken  error
-	paused  []string
-	onPause func()
-	dir     *gateway.Directory
+	mu     sync.Mutex
+	events map[string]gateway.Event
+	writes int // EventRetry calls
+	broken error
+	paused []string
+	dir    *gateway.Directory
+	listed func() // runs when a list has been read and not yet returned
 }
 
 func newShelf(hooks ...gateway.Webhook) *shelf {
@@ -51,6 +51,9 @@ func (s *shelf) Directory() *gateway.Directory {
 }
 
 func (s *shelf) DueEvents(_ context.Context, now time.Time, limit int) ([]gateway.Event, error) {
+	if s.listed != nil {
+		defer s.listed()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []gateway.Event
@@ -137,8 +140,13 @@ func hookOf(a gateway.AccountID) gateway.Webhook {
 // run starts a sender inside a bubble; stop ends it and waits.
 func run(t *testing.T, s *shelf, w wire) (stop func()) {
 	t.Helper()
+	return runBounded(t, s, w, usual)
+}
+
+func runBounded(t *testing.T, s *shelf, w wire, b bounds) (stop func()) {
+	t.Helper()
 	snd := New(Config{}, s, s, s)
-	snd.secure = w
+	snd.secure, snd.bounds = w, b
 	snd.plain = wire(func(*http.Request, []byte) (int, http.Header, error) {
 		return 0, nil, errors.New("plain http was used")
 	})
@@ -242,82 +250,169 @@ func TestRecoversAfterFailures(t *testing.T) {
 	})
 }
 
-// One dead endpoint, with more waiting than anybody could hold, and one that works.
-func TestDeadEndpointHoldsUpNobody(t *testing.T) {
+// Many dead endpoints, with more waiting than can be held, and one that works.
+func TestDeadEndpointsHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(hookOf(1), hookOf(2))
-		for i := range 3000 {
-			s.put(1, fmt.Sprintf("dead%04d", i))
+		const dead, each = 12, 110 // more than can be in hand, alone and together
+		s := newShelf(hookOf(100))
+		for a := range gateway.AccountID(dead) {
+			h := hookOf(a + 1)
+			s.dir.Webhooks[a+1] = &h
+			for i := range each {
+				s.put(a+1, fmt.Sprintf("dead%02d-%04d", a, i))
+			}
 		}
-		time.Sleep(time.Second) // the dead one's are due first
+		time.Sleep(time.Second) // the dead ones' are due first
 		for i := range 20 {
-			s.put(2, fmt.Sprintf("live%02d", i))
+			s.put(100, fmt.Sprintf("live%02d", i))
 		}
 		var mu sync.Mutex
-		now, most, live := 0, 0, 0
+		now, most, live := map[string]int{}, 0, 0
 		var last time.Time
 		start := time.Now()
-		stop := run(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
-			if r.URL.Host == "a2.example.com" {
-				mu.Lock()
+		stop := runBounded(t, s, func(r *http.Request, _ []byte) (int, http.Header, error) {
+			mu.Lock()
+			if r.URL.Host == "a100.example.com" {
 				defer mu.Unlock()
 				live++
 				last = time.Now()
 				return 200, nil, nil
 			}
-			mu.Lock()
-			now++
-			most = max(most, now)
+			now[r.URL.Host]++
+			most = max(most, now[r.URL.Host])
 			mu.Unlock()
 			<-r.Context().Done() // never answers
 			mu.Lock()
-			now--
+			now[r.URL.Host]--
 			mu.Unlock()
 			return 0, nil, r.Context().Err()
-		})
+		}, bounds{fetch: 50, queue: 100, hand: 1000, share: 20})
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		mu.Lock()
 		if live != 20 || last.Sub(start) > 3*time.Second {
 			t.Errorf("%d of 20 events of the good endpoint arrived, the last after %v", live, last.Sub(start))
 		}
 		if most > 4 {
-			t.Errorf("%d requests to the dead endpoint at once, want at most 4", most)
+			t.Errorf("%d requests to one dead endpoint at once, want at most 4", most)
 		}
-		if s.left() != 3000 {
-			t.Errorf("%d events of the dead endpoint left, want all 3000", s.left())
+		most = 0
+		mu.Unlock()
+		if s.left() != dead*each {
+			t.Errorf("%d events of the dead endpoints left, want all %d", s.left(), dead*each)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		stop()
-		// Deferring costs a write per event and pause, not per poll: 3600 polls × 3000 events would be ten millions.
-		if s.writes > 3000*60 {
-			t.Errorf("%d writes in an hour", s.writes)
+		if most != 1 {
+			t.Errorf("%d requests at once to an endpoint known to be down, want 1", most)
+		}
+		if s.writes > 60*dead*each { // 660 polls would be eleven times as many
+			t.Errorf("%d writes in eleven minutes", s.writes)
 		}
 	})
 }
 
 func TestThroughputOfOneAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const n = 20_000
 		s := newShelf(hookOf(1))
-		for i := range 5000 {
-			s.put(1, fmt.Sprintf("ev%04d", i))
+		for i := range n {
+			s.put(1, fmt.Sprintf("ev%05d", i))
 		}
 		start := time.Now()
 		var last time.Time
 		var mu sync.Mutex
-		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
-			time.Sleep(20 * time.Millisecond) // fake time
+		stop := run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			time.Sleep(5 * time.Millisecond) // fake time
 			mu.Lock()
 			defer mu.Unlock()
 			last = time.Now()
 			return 200, nil, nil
-		})()
-		time.Sleep(5 * time.Minute)
+		})
+		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		// Four connections at 20 ms carry 200 a second.
-		if s.left() != 0 || last.Sub(start) > 90*time.Second {
-			t.Errorf("%d left; the last of 5000 arrived after %v, want within 90 s", s.left(), last.Sub(start))
+		stop()
+		if s.left() != 0 || last.Sub(start) > 45*time.Second {
+			t.Errorf("%d left; the last of %d arrived after %v, want within 45 s", s.left(), n, last.Sub(start))
 		}
+		// Waiting costs a backlog about one write an event, not one a poll.
+		if s.writes > 2*n {
+			t.Errorf("%d writes for %d events", s.writes, n)
+		}
+	})
+}
+
+func TestRoomGoesToTheNextAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1), hookOf(2), hookOf(3))
+		for a := range gateway.AccountID(3) {
+			s.put(a+1, fmt.Sprintf("ev%d", a))
+		}
+		snd := New(Config{Total: 1}, s, s, s)
+		snd.secure = wire(func(*http.Request, []byte) (int, http.Header, error) { return 200, nil, nil })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- snd.Run(ctx) }()
+		synctest.Wait() // no time passes
+		if s.left() != 0 {
+			t.Errorf("%d accounts waited for the next poll although there was room", s.left())
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A list read while an event was on the wire still names it; it must not be sent again for that.
+func TestStaleListSendsNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		s.put(1, "ev1")
+		answer := make(chan struct{})
+		lists, sent := 0, 0
+		s.listed = func() {
+			if lists++; lists == 2 {
+				close(answer)
+				time.Sleep(time.Millisecond) // fake time: the event is delivered and recorded meanwhile
+			}
+		}
+		defer run(t, s, func(*http.Request, []byte) (int, http.Header, error) {
+			sent++
+			<-answer
+			return 200, nil, nil
+		})()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if sent != 1 || lists < 3 {
+			t.Errorf("sent %d times over %d lists, want once", sent, lists)
+		}
+	})
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(hookOf(1))
+		for i := range 500 {
+			s.put(1, fmt.Sprintf("ev%03d", i))
+		}
+		snd := New(Config{}, s, s, s)
+		snd.bounds = bounds{fetch: 50, queue: 100, hand: 1000, share: 20}
+		snd.secure = wire(func(r *http.Request, _ []byte) (int, http.Header, error) {
+			<-r.Context().Done()
+			return 0, nil, r.Context().Err()
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- snd.Run(ctx) }()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		snd.mu.Lock()
+		if got := len(snd.inHand); got < 100 || got > 104 {
+			t.Errorf("%d events in hand, want the queue's 100 and four on the wire", got)
+		}
+		snd.mu.Unlock()
+		cancel()
+		<-done
 	})
 }
 
