@@ -44,6 +44,7 @@ const version = 1
 //	X brand 00 channel1 type1 addr 00 seq8   open outbox entries of an address
 //	u name                                   small named values: pull cursors, tokens, sweep positions
 //	D kind 00 id                             directory record
+//	A seq8                                   audit trail of the administration
 //	j account4 id8                           consent import job
 //	J account4 id8 row4                      refused row of an import
 const (
@@ -78,6 +79,7 @@ const (
 	kOutboxOpen  = 'X'
 	kNamed       = 'u'
 	kDirectory   = 'D'
+	kAudit       = 'A'
 	kImport      = 'j'
 	kImportRow   = 'J'
 )
