@@ -106,6 +106,21 @@ func (w *Window[T]) Take(h Header) (Taken[T], bool) {
 	return w.free(s), true
 }
 
+// TakeBind is Take for a bind response whose sequence_number is not that of
+// the bind: some servers do not copy it. At most one bind is ever open, so
+// there is no doubt which request is meant.
+func (w *Window[T]) TakeBind(h Header) (Taken[T], bool) {
+	if !h.ID.IsResponse() || !(h.ID &^ respBit).IsBind() {
+		return Taken[T]{}, false
+	}
+	for i := range w.slots {
+		if s := &w.slots[i]; s.seq != 0 && s.id.Response() == h.ID {
+			return w.free(s), true
+		}
+	}
+	return Taken[T]{}, false
+}
+
 // Expire removes the requests sent at or before the given time, appends them
 // to dst and returns it. Order is that of the ring.
 func (w *Window[T]) Expire(before time.Duration, dst []Taken[T]) []Taken[T] {

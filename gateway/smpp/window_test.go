@@ -49,6 +49,24 @@ func TestWindowTake(t *testing.T) {
 	}
 }
 
+func TestWindowTakeBind(t *testing.T) {
+	w := NewWindow[string](2)
+	w.Reserve(2)
+	w.Put(SubmitSMID, 0, "submit")
+	w.Put(BindTransceiverID, 0, "bind")
+	for _, id := range []CommandID{BindTransmitterRespID, SubmitSMRespID, BindTransceiverID, GenericNackID} {
+		if got, ok := w.TakeBind(Header{ID: id, Sequence: 99}); ok {
+			t.Errorf("%s took %v", id, got)
+		}
+	}
+	if got, ok := w.TakeBind(Header{ID: BindTransceiverRespID, Sequence: 99}); !ok || got.Token != "bind" {
+		t.Errorf("got %v %v", got, ok)
+	}
+	if w.Open() != 1 {
+		t.Errorf("open %d, want 1", w.Open())
+	}
+}
+
 func TestWindowSequenceWraps(t *testing.T) {
 	w := NewWindow[int](4)
 	w.last = MaxSequence - 1

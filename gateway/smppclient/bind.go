@@ -167,8 +167,8 @@ func (b *Bind) session(ctx context.Context) (bound time.Duration, err error) {
 	// The link outlives ctx: it is to drain and unbind first.
 	linkCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	answer := make(chan bindAnswer, 2)
-	link := smpplink.New(conn, b.linkConfig(answer), handlerFunc(func(l *smpplink.Link, h smpp.Header, body []byte) {
+	answer := make(chan bindAnswer, 1) // a request has one result
+	link := smpplink.New(conn, b.linkConfig(), handlerFunc(func(l *smpplink.Link, h smpp.Header, body []byte) {
 		b.serve(linkCtx, l, h, body)
 	}))
 	ended := make(chan error, 1)
@@ -221,19 +221,13 @@ func (b *Bind) dial(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-func (b *Bind) linkConfig(answer chan<- bindAnswer) smpplink.Config {
+func (b *Bind) linkConfig() smpplink.Config {
 	cfg := &b.client.cfg
 	return smpplink.Config{
 		Window:          cfg.Window,
 		ResponseTimeout: cfg.ResponseTimeout,
 		Timers:          smpp.TimerConfig{Bind: -1, EnquireLink: cfg.EnquireLink, Missed: 2},
 		OnFree:          func(int) { b.notify() },
-		OnStray: func(h smpp.Header, body []byte) {
-			// Some servers do not copy the sequence_number into bind_resp.
-			if h.ID == b.mode.CommandID().Response() {
-				offer(answer, readBindResp(h, body))
-			}
-		},
 	}
 }
 
@@ -241,13 +235,6 @@ func (b *Bind) linkConfig(answer chan<- bindAnswer) smpplink.Config {
 type bindAnswer struct {
 	err     error
 	version uint8
-}
-
-func offer(c chan<- bindAnswer, a bindAnswer) {
-	select {
-	case c <- a:
-	default:
-	}
 }
 
 func readBindResp(h smpp.Header, body []byte) bindAnswer {
@@ -269,9 +256,9 @@ func (b *Bind) bind(ctx context.Context, link *smpplink.Link, answer chan bindAn
 	err := link.Send(b.client.cfg.bindPDU(b.mode), func(r smpplink.Result) {
 		switch r.Kind {
 		case smpplink.Answered:
-			offer(answer, readBindResp(r.Header, r.Body))
+			answer <- readBindResp(r.Header, r.Body)
 		case smpplink.TimedOut:
-			offer(answer, bindAnswer{err: errBindTimeout})
+			answer <- bindAnswer{err: errBindTimeout}
 		}
 	})
 	if err != nil {

@@ -468,11 +468,15 @@ func TestGoSMPPServer(t *testing.T) {
 	}
 	srv.Start()
 	defer srv.Close()
+	pdu.NewUnbind() // takes a number from go-smpp's counter, so that the bind's differs
 	c, stop := client(t, srv.Addr(), nil, nil)
 	for _, text := range []string{"bir", "iki"} {
 		if o := send(t, c.Binds()[0], segments("905321234567", text))[0]; o.Status != smpp.StatusOK || o.MessageID != "id-"+text {
 			t.Errorf("%+v", o)
 		}
+	}
+	if n := c.Snapshot()[0].Link.InFlight; n != 0 {
+		t.Errorf("%d requests seem open, the bind among them", n)
 	}
 	stop()
 }

@@ -39,9 +39,8 @@ type Config struct {
 	// the buffer (n = 0) have become free. It is called outside locks, from
 	// the link's goroutines or from Unreserve, and must only signal.
 	OnFree func(n int)
-	// OnStray, if set, gets the responses nobody waits for: late ones, and
-	// those of peers that do not copy the sequence_number. Called by the
-	// reader; body is valid during the call.
+	// OnStray, if set, gets the responses nobody waits for (any more). Called
+	// by the reader; body is valid during the call.
 	OnStray func(h smpp.Header, body []byte)
 }
 

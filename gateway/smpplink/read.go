@@ -130,6 +130,9 @@ func (l *Link) response(h smpp.Header, body []byte, now time.Time) int {
 	}
 	l.mu.Lock()
 	t, ok := l.win.Take(h)
+	if !ok {
+		t, ok = l.win.TakeBind(h)
+	}
 	switch {
 	case ok && l.phase != phaseOpen:
 		l.changed.Broadcast()
