@@ -1,0 +1,375 @@
+package smppserver
+
+import (
+	"container/heap"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/smpp"
+	"izinli/gateway/smpplink"
+)
+
+const (
+	owedPage   = 500              // read from the store at once
+	flushMost  = 1000             // acknowledgements forgotten at once
+	readPause  = time.Second      // after the store failed
+	rereadIdle = 60 * time.Second // an idle pump looks from the start again: a lost wake-up must not last
+)
+
+// pump delivers what one system_id is owed, over all its receiving binds. One
+// goroutine reads, builds and sends; answers come in from the links.
+type pump struct {
+	srv    *Server
+	life   *life
+	system string
+	log    *slog.Logger
+	kick   chan struct{} // room for one
+
+	// Owned by run.
+	writer writer
+	queue  []*delivery // to be sent now, from head on
+	head   int
+	cursor uint64 // highest sequence read
+	ref    uint16 // of messages in parts
+	resync time.Time
+
+	mu       sync.Mutex
+	binds    []*session // guarded by mu
+	turn     int        // whose turn it is; guarded by mu
+	inFlight int        // deliveries; guarded by mu
+	waiting  int        // len(queue) as last known; guarded by mu
+	retries  retryHeap  // guarded by mu
+	acked    []uint64   // to be forgotten; guarded by mu
+	flushing bool       // the store is forgetting some; guarded by mu
+	flushAt  time.Time  // not before, after the store failed; guarded by mu
+	unread   bool       // the store may hold more; guarded by mu
+	rewind   bool       // read from the start once nothing is outstanding; guarded by mu
+}
+
+func newPump(s *Server, lf *life, system string) *pump {
+	return &pump{srv: s, life: lf, system: system, log: s.log.With("system_id", system), kick: make(chan struct{}, 1),
+		writer: writer{loc: s.cfg.Location}, unread: true}
+}
+
+// wake makes run look again. It never blocks.
+func (p *pump) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// more is told that the store holds something new.
+func (p *pump) more() {
+	p.mu.Lock()
+	p.unread = true
+	idle := len(p.binds) == 0
+	p.mu.Unlock()
+	if !idle {
+		p.wake()
+	}
+}
+
+func (p *pump) add(c *session) {
+	p.mu.Lock()
+	p.binds = append(p.binds, c)
+	p.unread = true
+	p.mu.Unlock()
+	p.wake()
+}
+
+func (p *pump) remove(c *session) {
+	p.mu.Lock()
+	p.binds = slices.DeleteFunc(p.binds, func(b *session) bool { return b == c })
+	p.mu.Unlock()
+	p.wake()
+}
+
+func (p *pump) stats() Owed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Owed{Receivers: len(p.binds), InFlight: p.inFlight, Waiting: p.waiting + len(p.retries), More: p.unread}
+}
+
+// run works until the server's end, then hands the store what is left of the
+// acknowledgements.
+func (p *pump) run() {
+	ctx := p.life.ctx
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.finish()
+			return
+		case <-p.kick:
+		case <-timer.C:
+		}
+		now := time.Now()
+		p.flush(now)
+		next := p.work(ctx, now)
+		p.flush(now)
+		timer.Reset(max(time.Until(next), time.Millisecond))
+	}
+}
+
+// work sends what can be sent and returns when to look again at the latest.
+func (p *pump) work(ctx context.Context, now time.Time) time.Time {
+	idle := now.Add(rereadIdle)
+	if p.resync.IsZero() {
+		p.resync = idle
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		if n%flushMost == flushMost-1 {
+			p.flush(now)
+		}
+		next, ok := p.collect(now)
+		if !ok {
+			return soonest(next, idle)
+		}
+		if p.head == len(p.queue) {
+			if got, err := p.read(ctx, now); err != nil {
+				p.log.Error("owed deliveries could not be read", "err", err)
+				return soonest(next, now.Add(readPause))
+			} else if !got {
+				return soonest(next, later(p.resync, now, idle))
+			}
+		}
+		if !p.send(p.queue[p.head]) {
+			return soonest(next, idle) // every window is full; an answer wakes us
+		}
+		p.queue[p.head] = nil
+		p.head++
+	}
+	return idle
+}
+
+// collect takes the retries that are due to the front of the queue. It reports
+// when the next one is, and false if there is no bind to send to.
+func (p *pump) collect(now time.Time) (next time.Time, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.binds) == 0 {
+		// What was read stays in the store; it is read again for the next bind.
+		p.queue, p.head, p.retries, p.rewind = p.queue[:0], 0, nil, true
+		clear(p.queue[:cap(p.queue)])
+		p.waiting = 0
+		return p.flushAt, false
+	}
+	for len(p.retries) > 0 && !p.retries[0].next.After(now) {
+		d := heap.Pop(&p.retries).(*delivery) // nothing else is pushed
+		if p.head > 0 {
+			p.head--
+			p.queue[p.head] = d
+		} else {
+			p.queue = append(p.queue, d)
+		}
+	}
+	p.waiting = len(p.queue) - p.head
+	if len(p.retries) > 0 {
+		next = p.retries[0].next
+	}
+	if len(p.acked) > 0 && !p.flushing {
+		next = soonest(next, p.flushAt)
+	}
+	return next, true
+}
+
+// read fills the empty queue from the store. It reports false if there is
+// nothing to read, or too much is outstanding already.
+func (p *pump) read(ctx context.Context, now time.Time) (bool, error) {
+	p.mu.Lock()
+	idle := p.inFlight+len(p.retries)+len(p.acked) == 0 && !p.flushing
+	if idle && (p.rewind || !now.Before(p.resync)) {
+		p.cursor, p.rewind, p.unread = 0, false, true
+		p.resync = now.Add(rereadIdle)
+	}
+	limit := min(owedPage, p.srv.cfg.MaxOwed-p.inFlight-len(p.retries))
+	// A rewind waits until the store has forgotten what was acknowledged.
+	if !p.unread || p.rewind || limit <= 0 {
+		p.mu.Unlock()
+		return false, nil
+	}
+	p.unread = false // before reading: what is committed meanwhile sets it again
+	p.mu.Unlock()
+
+	due, err := p.srv.deps.Store.Owed(ctx, p.system, p.cursor, limit)
+	p.queue, p.head = p.queue[:0], 0
+	for i := range due {
+		p.cursor = max(p.cursor, due[i].Seq)
+		p.queue = append(p.queue, p.delivery(&due[i]))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unread = p.unread || err != nil || len(due) == limit
+	p.waiting = len(p.queue)
+	return len(due) > 0, err
+}
+
+func (p *pump) delivery(due *gateway.ReceiptDue) *delivery {
+	d := &delivery{pump: p, due: *due}
+	if due.MO != nil {
+		p.ref++
+		d.parts = segments(due.MO.Text, p.ref, p.srv.cfg.DeliverWindow)
+	}
+	return d
+}
+
+// send hands d to the next bind that has room for all of it.
+func (p *pump) send(d *delivery) bool {
+	n := d.count()
+	for {
+		c := p.reserve(n)
+		if c == nil {
+			return false
+		}
+		p.writer.write(d, c.version)
+		p.mu.Lock()
+		d.left, d.fate = n, fateTaken
+		p.inFlight++
+		p.waiting--
+		p.mu.Unlock()
+		if c.link.SendBatch(smpp.DeliverSMID, n, d) == nil {
+			return true
+		}
+		// The link ended in between; its places are gone with it.
+		p.mu.Lock()
+		p.inFlight--
+		p.waiting++
+		p.mu.Unlock()
+	}
+}
+
+// reserve finds n places, in turn, so that the binds share the load.
+func (p *pump) reserve(n int) *session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.binds {
+		k := (p.turn + i) % len(p.binds)
+		if c := p.binds[k]; c.link.Reserve(n) {
+			p.turn = k + 1
+			return c
+		}
+	}
+	return nil
+}
+
+// answered notes one answer; the last one decides.
+func (p *pump) answered(d *delivery, f fate, r smpplink.Result) {
+	p.mu.Lock()
+	d.fate = max(d.fate, f)
+	if d.left--; d.left > 0 {
+		p.mu.Unlock()
+		return
+	}
+	p.inFlight--
+	fate := d.fate
+	if fate == fateAgain {
+		d.next = time.Now().Add(p.backoff(d.tries))
+		d.tries++
+		heap.Push(&p.retries, d)
+	} else {
+		p.acked = append(p.acked, d.due.Seq)
+	}
+	p.mu.Unlock()
+	switch fate {
+	case fateTaken:
+		p.srv.delivered.Add(1)
+	case fateRefused:
+		p.srv.undeliverable.Add(1)
+		p.log.Warn("client refused a delivery for good", "msg_id", receiptID(&d.due), "status", r.Header.Status.String())
+	case fateAgain:
+		p.log.Debug("delivery will be repeated", "msg_id", receiptID(&d.due), "outcome", r.Kind.String(), "attempt", d.tries)
+	}
+	p.wake()
+}
+
+func (p *pump) backoff(tries int) time.Duration {
+	return min(p.srv.cfg.RetryFirst<<min(tries, 20), p.srv.cfg.RetryMost)
+}
+
+// flush lets the store forget what was acknowledged: one batch at a time, so
+// that batches grow with the time a commit takes.
+func (p *pump) flush(now time.Time) {
+	p.mu.Lock()
+	if p.flushing || len(p.acked) == 0 || now.Before(p.flushAt) {
+		p.mu.Unlock()
+		return
+	}
+	seqs := p.acked
+	p.acked = nil
+	p.flushing = true
+	p.mu.Unlock()
+	p.srv.deps.Store.OwedDone(p.system, seqs, func(err error) { p.flushed(seqs, err) })
+}
+
+func (p *pump) flushed(seqs []uint64, err error) {
+	p.mu.Lock()
+	p.flushing = false
+	if err != nil {
+		p.acked = append(p.acked, seqs...)
+		p.flushAt = time.Now().Add(readPause)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		p.log.Error("acknowledged deliveries could not be forgotten", "err", err)
+	}
+	p.wake()
+}
+
+// finish flushes the last acknowledgements and waits for the store. What it
+// does not get to is delivered twice, not lost.
+func (p *pump) finish() {
+	limit := time.NewTimer(p.srv.cfg.StopTimeout)
+	defer limit.Stop()
+	for {
+		p.flush(time.Now())
+		p.mu.Lock()
+		done := !p.flushing
+		p.mu.Unlock()
+		if done { // flushed, or the store just failed
+			return
+		}
+		select {
+		case <-p.kick:
+		case <-limit.C:
+			return
+		}
+	}
+}
+
+// soonest is the earlier of two times; the zero time is never.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// later is t if it is still to come, else the other: an overdue look from the
+// start waits for the answers that are out, which wake the pump.
+func later(t, now, other time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return other
+}
+
+// retryHeap orders deliveries by when they are due again.
+type retryHeap []*delivery
+
+func (h retryHeap) Len() int           { return len(h) }
+func (h retryHeap) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
+func (h retryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *retryHeap) Push(x any)        { *h = append(*h, x.(*delivery)) } // heap.Push passes what it is given
+func (h *retryHeap) Pop() any {
+	old := *h
+	d := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return d
+}
