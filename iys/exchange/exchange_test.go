@@ -215,8 +215,6 @@ func TestNothingKnownToBeRefusedIsSent(t *testing.T) {
 		old.ConsentDate = old.ConsentDate.AddDate(0, 0, -10)
 		bad := w.entry(5, iys.StatusRejected)
 		bad.Recipient = "+90"
-		twice := w.entry(3, iys.StatusApproved)
-		twice.ConsentDate = twice.ConsentDate.Add(-time.Hour)
 		w.store.add(w.entry(1, iys.StatusRejected), w.entry(2, iys.StatusRejected), late, old, bad, w.entry(6, iys.StatusApproved))
 		w.mustDrain()
 		w.wantState(1, exchange.StateNotApplicable, "")  // would be H175

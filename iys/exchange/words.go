@@ -32,7 +32,7 @@ type Entry struct {
 	iys.Key
 	Status         iys.Status // ONAY or RET
 	Source         iys.Source // an HS_ source
-	ConsentDate    time.Time  // whole seconds; zero only for a first TACIR record
+	ConsentDate    time.Time  // whole seconds
 	RetailerCode   int
 	RetailerAccess []int
 
@@ -64,8 +64,14 @@ func (e Entry) Consent() iys.Consent {
 }
 
 // NewEntry makes a pending entry from a consent or refusal received at the
-// given time. The recipient must be in canonical form.
+// given time. The recipient must be in canonical form. A record without a date,
+// which İYS allows for a merchant's first, takes the time of receipt: two bodies
+// without a date are the same to V2, which would answer the second with the
+// first one's transaction although a refusal lies between them.
 func NewEntry(c iys.Consent, received time.Time, cal *iys.Calendar) Entry {
+	if c.ConsentDate.IsZero() {
+		c.ConsentDate = received
+	}
 	return Entry{
 		Key: c.Key, Status: c.Status, Source: c.Source, ConsentDate: c.ConsentDate.Truncate(time.Second),
 		RetailerCode: c.RetailerCode, RetailerAccess: c.RetailerAccess,

@@ -139,7 +139,9 @@ func (m *Mirror) lookup(b *brandScope, c, t int, address string) (Entry, bool) {
 // conflicts. A record that says nothing certain (unknown channel, type or
 // status, or an approval read before the last Distrust) removes the entry, so
 // that İYS is asked. Put reports whether the record is now held.
-func (m *Mirror) Put(r iys.Consent) bool {
+func (m *Mirror) Put(r iys.Consent) bool { return m.put(r, true) }
+
+func (m *Mirror) put(r iys.Consent, replace bool) bool {
 	c, okc := channelIndex(r.Channel)
 	t, okt := typeIndex(r.RecipientType)
 	if !okc || !okt {
@@ -153,10 +155,12 @@ func (m *Mirror) Put(r iys.Consent) bool {
 		ok = ok && !r.ReadAt.IsZero() && r.ReadAt.UnixNano() >= trust
 	}
 	if !ok {
-		m.consents.del(h)
+		if replace {
+			m.consents.del(h)
+		}
 		return false
 	}
-	m.consents.put(h, v)
+	m.consents.put(h, v, replace)
 	return true
 }
 
@@ -230,7 +234,7 @@ func (m *Mirror) Block(b iys.Block) {
 	if old, ok := m.blocks.get(h); ok && old > since {
 		return
 	}
-	m.blocks.put(h, since)
+	m.blocks.put(h, since, true)
 }
 
 // Unblock ends a block. Whether it may end is iys.Lifts' to say.
@@ -257,7 +261,7 @@ func (m *Mirror) Blocked(brand string, ch iys.Channel, address string) (time.Tim
 
 // Blacklist stops every message of an account to an address.
 func (m *Mirror) Blacklist(account, address string) {
-	m.blacklist.put(hash(m.accounts.add(account).seed, address), 1)
+	m.blacklist.put(hash(m.accounts.add(account).seed, address), 1, true)
 }
 
 // Unblacklist takes an address off the list.
@@ -359,10 +363,9 @@ type Counter interface {
 // loadChunk is after how many records a Load collects garbage.
 const loadChunk = 1 << 19
 
-// Load fills the mirror from the durable copy and makes it ready. Changes that
-// arrive meanwhile may be applied only after it: they would be overwritten by
-// older records. On error the mirror stays not ready, and everything is
-// refused.
+// Load fills the mirror from the durable copy and makes it ready. What Put and
+// Block brought meanwhile stays: it is newer than the copy. On error the mirror
+// stays not ready, and everything is refused.
 func (m *Mirror) Load(ctx context.Context, src Source) error {
 	if c, ok := src.(Counter); ok {
 		m.consents.reserve(c.ConsentCount())
@@ -390,7 +393,7 @@ func (m *Mirror) Load(ctx context.Context, src Source) error {
 		{"consents", func() error {
 			n := 0
 			return src.EachConsent(ctx, func(c iys.Consent) error {
-				m.Put(c)
+				m.put(c, false)
 				// Reading makes garbage, and the collector would let it grow to
 				// the size of the index. The index holds no pointers, so a
 				// collection costs little here.

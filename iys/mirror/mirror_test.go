@@ -264,6 +264,18 @@ func TestLoad(t *testing.T) {
 	if !m.PulledAt("100001", iys.ChannelSMS).Equal(noon) {
 		t.Error("freshness missing")
 	}
+	early := New() // a refusal arrives before the copy of the approval is read
+	early.Put(record(1, iys.StatusRejected))
+	early.Block(iys.Block{Brand: "100001", Channel: iys.ChannelSMS, Recipient: phone(2), Since: noon.Add(time.Hour)})
+	if err := early.Load(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := lookup(early, record(1, "")); e.Status != iys.StatusRejected {
+		t.Errorf("loading brought an older %s back", e.Status)
+	}
+	if since, _ := early.Blocked("100001", iys.ChannelSMS, phone(2)); !since.Equal(noon.Add(time.Hour)) {
+		t.Errorf("loading brought an older block back: %v", since)
+	}
 	src.err = errors.New("disk")
 	broken := New()
 	if err := broken.Load(t.Context(), src); !errors.Is(err, src.err) || broken.Ready() {
@@ -297,7 +309,7 @@ func TestTableIsAMap(t *testing.T) {
 			}
 			v := r.Uint64() | 1
 			_, had := want[h]
-			if got := tab.put(h, v); got == had {
+			if got := tab.put(h, v, true); got == had {
 				t.Fatalf("put %x: new=%v, want %v", h, got, !had)
 			}
 			want[h] = v

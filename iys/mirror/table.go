@@ -60,14 +60,17 @@ func (t *table) get(hash uint64) (uint64, bool) {
 	return v, ok
 }
 
-// put stores value (not zero) and reports whether the hash is new.
-func (t *table) put(hash, value uint64) bool {
+// put stores value (not zero) and reports whether the hash is new. A stored
+// value is replaced only when replace is set.
+func (t *table) put(hash, value uint64, replace bool) bool {
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.find(hash)
 	if ok {
-		s.slots[i].value = value
+		if replace {
+			s.slots[i].value = value
+		}
 		return false
 	}
 	if (s.n+1)*maxLoadDen > int(s.size)*maxLoadNum || !s.insert(i, slot{hash, value}) {
