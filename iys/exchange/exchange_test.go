@@ -309,6 +309,32 @@ func TestOneBadItemDoesNotSinkTheBatch(t *testing.T) {
 	})
 }
 
+func TestAListRefusedWithoutAReasonGoesOneByOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for n := range 120 {
+			w.store.add(w.entry(n, iys.StatusApproved))
+		}
+		w.sim.Fail(iystest.Fault{Operation: "addBatch", Status: 422, Code: "H125"})
+		w.x.Flush(t.Context())
+		pass(time.Minute)
+		w.approveAt(500)
+		pass(time.Second)
+		w.store.add(w.entry(500, iys.StatusRejected))
+		more, err := w.x.Flush(t.Context())
+		if err != nil || !more {
+			t.Errorf("got more=%v %v, want more", more, err)
+		}
+		w.wantState(121, exchange.StateAccepted, "") // not behind 120 approvals
+		if got := w.sim.Counters().ByOperation["add"]; got != 51 {
+			t.Errorf("got %d single calls in a pass, want the refusal and 50", got)
+		}
+		w.mustDrain()
+		for id := uint64(1); id <= 120; id++ {
+			w.wantState(id, exchange.StateAccepted, "")
+		}
+	})
+}
+
 func TestLaterWordsOfOneAddress(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.approveAt(1)

@@ -15,6 +15,9 @@ import (
 const (
 	// passSize is how many entries of a kind one pass takes up.
 	passSize = 1000
+	// singlesAPass bounds approvals written one by one in a pass, so that a
+	// refusal never waits behind more than a few seconds of them.
+	singlesAPass = 50
 	// apart keeps two movements of one address out of the same second, where
 	// İYS would give both one transaction id (iys-api.md §6.3).
 	apart = 1100 * time.Millisecond
@@ -36,6 +39,7 @@ type pass struct {
 	now    time.Time
 	brands map[string]Brand
 	down   map[API]error // clients that did not answer in this pass
+	more   bool          // work was left for the next pass, which may begin at once
 }
 
 // Flush makes one pass over the outbox: refusals first, then batches under way,
@@ -72,7 +76,7 @@ func (x *Exchange) Flush(ctx context.Context) (more bool, err error) {
 	for _, e := range p.down {
 		err = errors.Join(err, e)
 	}
-	return len(rejections) == passSize || len(approvals) == passSize, err
+	return p.more || len(rejections) == passSize || len(approvals) == passSize, err
 }
 
 func (p *pass) due(ctx context.Context, s iys.Status) ([]Entry, error) {
@@ -400,6 +404,9 @@ func (p *pass) send(ctx context.Context, b Brand, list []Entry) error {
 		} else {
 			batch = append(batch, e)
 		}
+	}
+	if len(ones) > singlesAPass {
+		ones, p.more = ones[:singlesAPass], true
 	}
 	if err := p.single(ctx, ones); err != nil {
 		return err
