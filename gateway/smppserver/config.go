@@ -24,6 +24,9 @@ type Config struct {
 	MaxBinds int
 	// MaxConns bounds connections, bound or not. Default 1000.
 	MaxConns int
+	// MaxUnbound bounds the connections from one address that have not bound.
+	// Default 50.
+	MaxUnbound int
 	// MaxInFlight bounds requests under way over all binds. Default 20 000.
 	MaxInFlight int
 	// BindPerSecond bounds the messages a single bind may submit per second,
@@ -68,6 +71,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.DeliverWindow, 100)
 	orInt(&c.MaxBinds, 8)
 	orInt(&c.MaxConns, 1000)
+	orInt(&c.MaxUnbound, 50)
 	orInt(&c.MaxInFlight, 20_000)
 	orInt(&c.MaxPDU, smpp.MaxPDU)
 	orInt(&c.MaxOwed, 10_000)

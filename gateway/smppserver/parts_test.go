@@ -358,10 +358,10 @@ func TestPartsProperty(t *testing.T) {
 				t.Errorf("seed %d: %s: got %q, want %q", seed, to, got[to], text)
 			}
 		}
+		r.stop()
 		if len(w.parts) != 0 || len(r.srv.sets.m) != 0 {
 			t.Errorf("seed %d: %d parts and %d locks left", seed, len(w.parts), len(r.srv.sets.m))
 		}
-		r.stop()
 	}
 }
 

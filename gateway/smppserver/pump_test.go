@@ -179,7 +179,7 @@ func TestDeliveryOutcomes(t *testing.T) {
 			d.Part = id
 			w.owe(d)
 		}
-		time.Sleep(10 * time.Second) // of the bubble's clock
+		<-time.After(10 * time.Second) // of the bubble's clock
 		synctest.Wait()
 		mu.Lock()
 		for id, want := range map[string]int{"1": 1, "2": 4, "3": 1, "4": 1, "5": 2, "6": 2} {
@@ -214,7 +214,7 @@ func TestAtLeastOnce(t *testing.T) {
 		deaf.mute.Store(true)
 		w.owe(receiptOf(1))
 		<-deaf.got
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		if w.left() != 1 {
 			t.Fatal("forgotten without an answer")
 		}
@@ -238,7 +238,7 @@ func TestAtLeastOnce(t *testing.T) {
 		<-deaf.ended
 		synctest.Wait()
 		w.owe(receiptOf(3)) // nobody is there
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if w.left() != 2 {
 			t.Errorf("%d owed, want 2", w.left())
 		}
@@ -331,7 +331,7 @@ func TestStoreTrouble(t *testing.T) {
 		w.mu.Unlock()
 		w.owe(receiptOf(1))
 		<-c.got
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if w.left() != 0 || len(c.got) != 0 {
 			t.Errorf("%d owed, %d delivered again", w.left(), len(c.got))
 		}
@@ -353,7 +353,7 @@ func TestOutstandingIsBounded(t *testing.T) {
 			all = append(all, receiptOf(i))
 		}
 		w.owe(all...)
-		time.Sleep(30 * time.Second)
+		<-time.After(30 * time.Second)
 		synctest.Wait()
 		o := r.srv.Metrics().Owed[testSystem]
 		if n := o.Waiting + o.InFlight; n != 50 || !o.More || w.left() != 500 {

@@ -28,9 +28,10 @@ type Server struct {
 	submitted, refused, throttled, bindFailures, panics, delivered, undeliverable atomic.Uint64
 
 	mu       sync.Mutex
-	serving  int   // Serve calls that run; guarded by mu
-	life     *life // while serving > 0; guarded by mu
-	conns    int
+	serving  int                   // Serve calls that run; guarded by mu
+	life     *life                 // while serving > 0; guarded by mu
+	conns    int                   // guarded by mu
+	unbound  map[netip.Addr]int    // connections without a bind, by address; guarded by mu
 	sessions map[*session]struct{} // bound ones; guarded by mu
 	binds    map[string]int        // by system_id; guarded by mu
 
@@ -51,7 +52,7 @@ type life struct {
 // New makes a server. It does nothing before Serve.
 func New(cfg Config, deps Deps) *Server {
 	s := &Server{cfg: cfg.withDefaults(), deps: deps, log: deps.Log, sets: newSetLocks(),
-		sessions: map[*session]struct{}{}, binds: map[string]int{}, pumps: map[string]*pump{}}
+		sessions: map[*session]struct{}{}, unbound: map[netip.Addr]int{}, binds: map[string]int{}, pumps: map[string]*pump{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -88,18 +89,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			continue
 		}
-		if !s.enter() {
-			s.log.Warn("connection refused", "remote", conn.RemoteAddr().String(), "reason", "too many")
+		from := remoteAddr(conn)
+		if !s.enter(from) {
+			s.log.Warn("connection refused", "remote", from.String(), "reason", "too many")
 			conn.Close()
 			continue
 		}
-		wg.Go(func() { s.serveConn(ctx, lf, conn) })
+		wg.Go(func() { s.serveConn(ctx, lf, conn, from) })
 	}
 }
 
 // serveConn runs one connection.
-func (s *Server) serveConn(ctx context.Context, lf *life, conn net.Conn) {
-	c := &session{srv: s, life: lf, id: fmt.Sprintf("smpp-%d", s.ids.Add(1)), remote: remoteAddr(conn), binds: make(chan bindRequest, 1)}
+func (s *Server) serveConn(ctx context.Context, lf *life, conn net.Conn, from netip.Addr) {
+	c := &session{srv: s, life: lf, id: fmt.Sprintf("smpp-%d", s.ids.Add(1)), remote: from, binds: make(chan bindRequest, 1)}
 	c.log = s.log.With("session", c.id, "remote", c.remote.String())
 	cfg := s.cfg.link()
 	cfg.OnFree = func(int) {
@@ -112,9 +114,14 @@ func (s *Server) serveConn(ctx context.Context, lf *life, conn net.Conn) {
 	bound, cancel := context.WithCancel(lf.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.awaitBind(bound) })
-	unhook := context.AfterFunc(ctx, c.stop)
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+			c.stop()
+		case <-bound.Done():
+		}
+	})
 	err := c.link.Run(context.WithoutCancel(ctx)) // ends by unbind, not by force
-	unhook()
 	cancel()
 	wg.Wait()
 	s.leave(c)
@@ -131,7 +138,7 @@ func (c *session) stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.cfg.StopTimeout)
 	defer cancel()
-	if err := c.link.Unbind(ctx); err != nil {
+	if err := c.link.Unbind(ctx); err != nil && !errors.Is(err, smpplink.ErrPeerClosed) {
 		c.log.Warn("session cut short", "err", err)
 	}
 }
@@ -178,15 +185,23 @@ func (s *Server) release(lf *life) {
 	lf.wg.Wait()
 }
 
-// enter counts a connection, unless there are too many.
-func (s *Server) enter() bool {
+// enter counts a connection, unless there are too many: in all, or without a
+// bind from one address, so that no stranger can keep the customers out.
+func (s *Server) enter(from netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns >= s.cfg.MaxConns {
+	if s.conns >= s.cfg.MaxConns || s.unbound[from] >= s.cfg.MaxUnbound {
 		return false
 	}
 	s.conns++
+	s.unbound[from]++
 	return true
+}
+
+func (s *Server) knownLocked(from netip.Addr) {
+	if s.unbound[from]--; s.unbound[from] == 0 {
+		delete(s.unbound, from)
+	}
 }
 
 // join counts a bind, unless its credential has too many.
@@ -202,6 +217,7 @@ func (s *Server) join(c *session) bool {
 	}
 	s.binds[c.system]++
 	s.sessions[c] = struct{}{}
+	s.knownLocked(c.remote)
 	return true
 }
 
@@ -213,11 +229,13 @@ func (s *Server) leave(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns--
-	if _, ok := s.sessions[c]; ok {
-		delete(s.sessions, c)
-		if s.binds[c.system]--; s.binds[c.system] == 0 {
-			delete(s.binds, c.system)
-		}
+	if _, ok := s.sessions[c]; !ok {
+		s.knownLocked(c.remote)
+		return
+	}
+	delete(s.sessions, c)
+	if s.binds[c.system]--; s.binds[c.system] == 0 {
+		delete(s.binds, c.system)
 	}
 }
 

@@ -3,9 +3,11 @@ package smppserver
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -358,7 +360,7 @@ func TestTimers(t *testing.T) {
 		if d := time.Since(start); probes != 2 || d < 89*time.Second || d > 95*time.Second {
 			t.Errorf("silent client: %d probes, ended after %v; want 2 and 90 s", probes, d)
 		}
-		time.Sleep(20 * time.Minute) // of the bubble's clock
+		<-time.After(20 * time.Minute) // of the bubble's clock
 		if st, _ := alive.submit(newSubmit("x")); st != smpp.StatusOK {
 			t.Errorf("live client: got %v", st)
 		}
@@ -447,16 +449,33 @@ func (s stuck) Submit(ctx context.Context, _ *gateway.Submission) (gateway.Resul
 }
 
 func TestTooManyConnections(t *testing.T) {
+	refused := func(r *running) {
+		t.Helper()
+		conn := r.dial()
+		defer conn.Close()
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection was kept: %v", err)
+		}
+	}
 	r := serve(t, newWorld(), Config{MaxConns: 1}, nil)
 	first := r.bound(smpp.BindTX)
-	conn := r.dial()
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("second connection was served")
-	}
-	conn.Close()
+	refused(r)
 	if st, _ := first.submit(newSubmit("x")); st != smpp.StatusOK {
 		t.Errorf("first: got %v", st)
+	}
+
+	r = serve(t, newWorld(), Config{MaxUnbound: 1}, nil)
+	r.bound(smpp.BindTX) // bound ones do not count
+	second := r.connect()
+	refused(r)
+	if h, _ := second.call(bindAs(testSystem, testSecret, 0x34)); h.Status != smpp.StatusOK {
+		t.Errorf("second: got %v", h.Status)
+	}
+	r.bound(smpp.BindTX)
+	r.stop()
+	if len(r.srv.unbound) != 0 || len(r.srv.binds) != 0 || r.srv.conns != 0 {
+		t.Errorf("left: %v %v %d", r.srv.unbound, r.srv.binds, r.srv.conns)
 	}
 }
 

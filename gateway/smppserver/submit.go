@@ -27,6 +27,9 @@ type answer struct {
 // error means that nothing was stored.
 func (s *Server) submit(ctx context.Context, sub *gateway.Submission) ([]answer, error) {
 	out := make([]answer, len(sub.To))
+	for i := range out {
+		out[i].status = smpp.StatusSysErr // a recipient nobody answers for is not taken
+	}
 	told := sub.Receipt&gateway.ReceiptFailure != 0
 	if !told || !sub.Principal.Credential.Inline {
 		return out, s.submitSome(ctx, sub, nil, !told, out)
@@ -79,7 +82,7 @@ func (s *Server) submitSome(ctx context.Context, sub *gateway.Submission, index 
 		case v.Refused(), v.State == gateway.StateDropped && inline:
 			out[i].status = codeStatus(v.Code)
 		default:
-			out[i].id = v.ID
+			out[i] = answer{id: v.ID}
 		}
 	}
 	return nil

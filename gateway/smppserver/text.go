@@ -22,7 +22,6 @@ type userData struct {
 	concat sms.Concat // present on a part of a long message
 	enc    sms.Encoding
 	text   string // decoded; empty for binary data
-	broken bool   // octets that do not belong to the alphabet
 }
 
 // readUserData takes short_message or message_payload apart. Every error is a
@@ -115,7 +114,6 @@ func (d *userData) decode(m *smpp.SubmitSM, v50 bool) error {
 	case errors.Is(err, sms.ErrDamaged):
 		// A part may end inside an escape or surrogate pair, which its
 		// neighbour completes; a message that stands alone may not.
-		d.broken = true
 		if !d.concat.Present() {
 			return &smpp.FieldError{Status: smpp.StatusSubmitFail, Field: "short_message", Reason: "is not written in its data_coding"}
 		}
