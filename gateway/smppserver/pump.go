@@ -267,7 +267,7 @@ func (p *pump) answered(d *delivery, f fate, r smpplink.Result) {
 		return
 	}
 	p.inFlight--
-	fate := d.fate
+	fate, tries := d.fate, d.tries
 	if fate == fateAgain {
 		d.next = time.Now().Add(p.backoff(d.tries))
 		d.tries++
@@ -283,7 +283,7 @@ func (p *pump) answered(d *delivery, f fate, r smpplink.Result) {
 		p.srv.undeliverable.Add(1)
 		p.log.Warn("client refused a delivery for good", "msg_id", receiptID(&d.due), "status", r.Header.Status.String())
 	case fateAgain:
-		p.log.Debug("delivery will be repeated", "msg_id", receiptID(&d.due), "outcome", r.Kind.String(), "attempt", d.tries)
+		p.log.Debug("delivery will be repeated", "msg_id", receiptID(&d.due), "outcome", r.Kind.String(), "attempt", tries+1)
 	}
 	p.wake()
 }
