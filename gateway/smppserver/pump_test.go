@@ -302,20 +302,36 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// The binds of a client share the load; a transmitter gets nothing.
+// The binds of a client take turns as long as they have room; a transmitter
+// gets nothing.
 func TestSpread(t *testing.T) {
-	w := newWorld()
-	r := serve(t, w, Config{DeliverWindow: 5}, nil)
-	tx, a, b := r.bound(smpp.BindTX), r.bound(smpp.BindRX), r.bound(smpp.BindTRX)
-	var all []gateway.ReceiptDue
-	for i := range 2000 {
-		all = append(all, receiptOf(i))
-	}
-	w.owe(all...)
-	w.settled(t, 0)
-	if x, y := len(a.got), len(b.got); len(tx.got) != 0 || x+y != 2000 || x < 400 || y < 400 {
-		t.Errorf("transmitter %d, receivers %d and %d", len(tx.got), x, y)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		r := serve(t, w, Config{DeliverWindow: 5}, newPipes())
+		silent := func(c *client) { c.mute.Store(true) }
+		tx, a, b := r.bound(smpp.BindTX), r.bound(smpp.BindRX, silent), r.bound(smpp.BindTRX, silent)
+		synctest.Wait()
+		owe := func(n int) {
+			var all []gateway.ReceiptDue
+			for i := range n {
+				all = append(all, receiptOf(i))
+			}
+			w.owe(all...)
+			synctest.Wait()
+		}
+		owe(8)
+		if x, y := len(a.got), len(b.got); len(tx.got) != 0 || x != 4 || y != 4 {
+			t.Errorf("transmitter %d, receivers %d and %d; want 0, 4, 4", len(tx.got), x, y)
+		}
+		owe(20) // more than the windows hold
+		if x, y := len(a.got), len(b.got); x != 5 || y != 5 {
+			t.Errorf("receivers %d and %d; want 5 each", x, y)
+		}
+		for _, c := range []*client{tx, a, b} {
+			c.link.Close(nil)
+		}
+		r.stop()
+	})
 }
 
 // The store failing for a while delays and loses nothing.
