@@ -1,0 +1,276 @@
+package assembly
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"izinli/configs"
+	"izinli/gateway"
+	"izinli/gateway/account"
+	"izinli/gateway/address"
+	"izinli/gateway/consent"
+	"izinli/gateway/desk"
+	"izinli/gateway/httpapi"
+	"izinli/gateway/inbound"
+	"izinli/gateway/smppserver"
+	"izinli/gateway/store"
+	"izinli/gateway/webhook"
+	"izinli/iys/iysapi"
+)
+
+// Server is a gateway with its doors open.
+type Server struct {
+	*Gateway
+	Admin *desk.Admin
+	SMPP  *smppserver.Server
+	API   *httpapi.API
+	Hooks *webhook.Sender
+
+	cfg   *configs.Config
+	log   *slog.Logger
+	lis   []net.Listener
+	doors []func(context.Context) error
+	// Addrs are the addresses listened on, by the name of the listener in the configuration.
+	Addrs map[string]string
+}
+
+// ServerOptions are what a program decides beyond the configuration.
+type ServerOptions struct {
+	PrivateWebhooks bool          // webhooks may point at this machine and private networks (demo, tests)
+	RequestAfter    time.Duration // of iys/exchange; 0: İYS's 300 s
+	IYSLimits       iysapi.Limits // 0: İYS's own
+	Now             func() time.Time
+}
+
+// NewServer assembles the gateway the configuration asks for and opens its listeners; nothing is answered before Run.
+func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *slog.Logger, o ServerOptions) (*Server, error) {
+	limits := o.IYSLimits
+	if limits.PerSecond == 0 {
+		limits.PerSecond = cfg.IYS.RequestsPerSecond
+	}
+	g, err := Build(ctx, st, Options{Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
+		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, IYSLimits: limits, Now: o.Now,
+		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Gateway: g, cfg: cfg, log: log, Addrs: map[string]string{}}
+	s.parts(o)
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.closeListeners())
+	}
+	return s, nil
+}
+
+// parts makes the services around the gateway.
+func (s *Server) parts(o ServerOptions) {
+	guard := webhook.Guard{AllowPrivate: o.PrivateWebhooks}
+	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log}, s.Store, s.Store, s.Store)
+	s.Store.WatchEvents(s.Hooks.Wake)
+	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk}, CheckURL: guard.CheckURL,
+		Verify: VerifyFunc(s.Store), Audit: s.audit})
+	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
+		httpapi.Deps{Submitter: s.Intake, ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
+			Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
+	s.SMPP = smppserver.New(smppserver.Config{MaxConns: s.cfg.Limits.SMPPSessions, BindTimeout: time.Duration(s.cfg.Limits.BindTimeout)},
+		smppserver.Deps{Auth: s.Auth, Submit: s.Intake, Steering: s.Steering(), Store: s.Store, Directory: s.Store.Directory,
+			NewID: s.Intake.NewID, Allow: allow(s.Limits), Log: s.log})
+}
+
+func allow(l *account.Limits) func(*gateway.Principal, int) bool {
+	return func(p *gateway.Principal, n int) bool { return l.Allow(p, n) == 0 }
+}
+
+// normalize brings a filter into the stored form.
+func normalize(addr string) string {
+	if n, err := address.Parse(addr, address.Options{}); err == nil {
+		return n.String()
+	}
+	if e, err := address.ParseEmail(addr); err == nil {
+		return string(e)
+	}
+	return addr
+}
+
+func proxies(cfg *configs.Config) (out []netip.Prefix) {
+	for _, n := range cfg.TrustedProxies {
+		out = append(out, n.Prefix)
+	}
+	return out
+}
+
+// Ready says what keeps the gateway from its work: acceptance goes on without a queue, so that is named but nothing stops.
+func (s *Server) Ready() error {
+	switch {
+	case s.Store.Full():
+		return errors.New("storage is short: nothing is accepted")
+	case !s.Mirror.Ready():
+		return errors.New("consents are being loaded")
+	case s.Queue.Healthy() != nil:
+		return fmt.Errorf("delivery waits: %w", s.Queue.Healthy())
+	case !s.Operators.Up():
+		return errors.New("delivery waits: no operator is bound")
+	}
+	return nil
+}
+
+// listen opens every listener of the configuration that has somebody behind it.
+func (s *Server) listen() error {
+	webTLS, err := certificate(s.cfg.TLS.HTTP)
+	if err != nil {
+		return err
+	}
+	smppTLS, err := certificate(s.cfg.TLS.SMPP)
+	if err != nil {
+		return err
+	}
+	if err := s.open("api", s.cfg.Listen.API, webTLS, s.API.Serve); err != nil {
+		return err
+	}
+	if err := s.open("ops", s.cfg.Listen.Ops, nil, s.serveOps); err != nil {
+		return err
+	}
+	if err := s.open("smpp", s.cfg.Listen.SMPP, nil, s.SMPP.Serve); err != nil {
+		return err
+	}
+	if smppTLS != nil {
+		if err := s.open("smppTls", s.cfg.Listen.SMPPTLS, smppTLS, s.SMPP.Serve); err != nil {
+			return err
+		}
+	}
+	return s.openSocket()
+}
+
+func (s *Server) open(name, addr string, conf *tls.Config, serve func(context.Context, net.Listener) error) error {
+	if addr == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen.%s: %w", name, err)
+	}
+	s.Addrs[name] = ln.Addr().String()
+	if conf != nil {
+		ln = tls.NewListener(ln, conf)
+	}
+	s.lis = append(s.lis, ln)
+	s.doors = append(s.doors, func(ctx context.Context) error { return serve(ctx, ln) })
+	return nil
+}
+
+// SocketPath is where the administration of a running server is reached.
+func SocketPath(cfg *configs.Config) string { return filepath.Join(cfg.Data, "admin.sock") }
+
+// openSocket opens the administration for this machine's owner of the data directory.
+func (s *Server) openSocket() error {
+	path := SocketPath(s.cfg)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	s.lis = append(s.lis, ln)
+	s.doors = append(s.doors, func(ctx context.Context) error { return desk.ServeSocket(ctx, ln, s.Admin, s.log) })
+	return nil
+}
+
+func (s *Server) closeListeners() error {
+	var errs error
+	for _, l := range s.lis {
+		errs = errors.Join(errs, l.Close())
+	}
+	return errs
+}
+
+func certificate(c configs.Certificate) (*tls.Config, error) {
+	if c.Cert == "" {
+		return nil, nil
+	}
+	load := func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		return &pair, err
+	}
+	if _, err := load(); err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", c.Cert, err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return load() }}, nil
+}
+
+// serveOps answers monitors.
+func (s *Server) serveOps(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Run serves until ctx ends and then stops in the order of flow. The store is the caller's to close afterwards.
+func (s *Server) Run(ctx context.Context) error {
+	doors := append(s.doors, func(ctx context.Context) error { return s.Hooks.Run(ctx) })
+	return s.Gateway.Run(ctx, doors...)
+}
+
+// audit keeps the trail of the administration.
+func (s *Server) audit(ctx context.Context, e desk.Entry) {
+	v, err := json.Marshal(e)
+	if err == nil {
+		err = s.Store.PutAudit(ctx, v)
+	}
+	if err != nil {
+		s.log.Error("change of the administration not in the trail", "what", e.What, "target", e.Target, "err", err)
+	}
+}
+
+// blacklist gives the desk the office's blacklist.
+type blacklist struct {
+	store *store.Store
+	desk  *consent.Desk
+}
+
+func (b blacklist) Blacklist(ctx context.Context, a gateway.AccountID, cursor string, limit int) (out gateway.Page[desk.BlacklistEntry], err error) {
+	page, err := b.store.Blacklist(ctx, a, cursor, limit)
+	for _, x := range page.Items {
+		out.Items = append(out.Items, desk.BlacklistEntry{Account: a, Address: x.Address, At: x.At})
+	}
+	out.Next = page.Next
+	return out, err
+}
+
+func (b blacklist) PutBlacklist(ctx context.Context, e desk.BlacklistEntry) error {
+	return b.desk.Blacklist(ctx, e.Account, e.Address, true)
+}
+
+func (b blacklist) DeleteBlacklist(ctx context.Context, a gateway.AccountID, address string) error {
+	return b.desk.Blacklist(ctx, a, address, false)
+}
+
+// VerifyFunc is the store's verification in the words of the administration.
+func VerifyFunc(st *store.Store) func(context.Context) (desk.Report, error) {
+	return func(ctx context.Context) (desk.Report, error) {
+		r, err := st.Verify(ctx)
+		if err != nil {
+			return desk.Report{}, err
+		}
+		return desk.Report(*r), nil
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"sort"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"izinli/cmd/assembly"
+	"izinli/configs"
+)
+
+func newServeCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: `Run the gateway until SIGINT or SIGTERM.
+
+It listens on the addresses of the configuration, binds to the operators that were made with "izinli operator add", and
+delivers what is accepted over HTTP and SMPP. A stop takes as long as open hand-offs need; nothing accepted is lost.`,
+		Example: `  izinli serve
+  izinli serve --config configs/izinli.yaml
+  IZINLI_LISTEN_API=127.0.0.1:9080 izinli serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, cfg, cmd.ErrOrStderr())
+		},
+	}
+}
+
+// serve runs a gateway on the configuration until ctx ends.
+func serve(ctx context.Context, cfg *configs.Config, out io.Writer) error {
+	log := newLogger(cfg, out)
+	log.Info("izinli starts", "version", version(), "config", cfg)
+	st, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	s, err := assembly.NewServer(ctx, cfg, st, log, assembly.ServerOptions{})
+	if err == nil {
+		err = bootstrap(ctx, cfg, s)
+	}
+	if err == nil {
+		logAddrs(log, s.Addrs)
+		err = s.Run(ctx)
+	}
+	// The store closes last: until then outcomes may still be written.
+	err = errors.Join(err, st.Close())
+	log.Info("izinli stopped", "err", errText(err))
+	return err
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func logAddrs(log *slog.Logger, addrs map[string]string) {
+	names := make([]string, 0, len(addrs))
+	for n := range addrs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		log.Info("listening", "listener", n, "addr", addrs[n])
+	}
+}
+
+// newLogger writes to out as the configuration asks.
+func newLogger(cfg *configs.Config, out io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, opt))
+	}
+	return slog.New(slog.NewTextHandler(out, opt))
+}
+
