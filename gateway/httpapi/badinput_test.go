@@ -35,9 +35,10 @@ func TestBadInput(t *testing.T) {
 		{"class not allowed", with(`"class":"otp"`), 403, gateway.CodeClassNotAllowed, "class", with(`"class":"transactional"`)},
 
 		// Bodies that are not what the route takes.
-		{"form instead of JSON", ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/x-www-form-urlencoded"}, 415, gateway.CodeMalformed, "", post(sms)},
-		{"no content type", ask{method: "POST", path: "/v1/messages", body: sms, kind: "-"}, 415, gateway.CodeMalformed, "",
-			ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/json; charset=UTF-8"}},
+		{"a form", ask{method: "POST", path: "/v1/messages", body: "to=05321234567", kind: "application/x-www-form-urlencoded"}, 400, gateway.CodeMalformed, "",
+			ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/x-www-form-urlencoded"}}, // what curl -d says of JSON
+		{"plain text", ask{method: "POST", path: "/v1/messages", body: sms, kind: "text/plain"}, 415, gateway.CodeMalformed, "",
+			ask{method: "POST", path: "/v1/messages", body: sms, kind: "-"}},
 		{"another charset", ask{method: "POST", path: "/v1/messages", body: sms, kind: "application/json; charset=iso-8859-9"}, 415, gateway.CodeMalformed, "", post(sms)},
 		{"compressed", ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Content-Encoding", "gzip"}}, 415, gateway.CodeMalformed, "",
 			ask{method: "POST", path: "/v1/messages", body: sms, header: []string{"Content-Encoding", "identity"}}},

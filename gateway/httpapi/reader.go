@@ -50,9 +50,15 @@ func readBody(c *call, limit int64, use func(body []byte) error) error {
 	return use(buf.Bytes())
 }
 
-// wantType refuses bodies of another media type, of another character set than UTF-8 (RFC 8259 §8.1), and compressed ones.
+// wantType refuses bodies of another media type, of another character set than UTF-8 (RFC 8259 §8.1), and compressed ones. A
+// body without a type, or with the one that curl -d sets by itself, is taken for what is wanted: the first call of a newcomer
+// should work, and a bearer token is not sent by a browser's form.
 func wantType(req *http.Request, want string) error {
-	got, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	header := req.Header.Get("Content-Type")
+	if header == "" || header == "application/x-www-form-urlencoded" {
+		header = want
+	}
+	got, params, err := mime.ParseMediaType(header)
 	if err != nil || got != want || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return unsupported(want)
 	}
