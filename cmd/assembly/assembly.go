@@ -72,6 +72,9 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	if err := g.Mirror.Load(ctx, st); err != nil {
 		return nil, err
 	}
+	if err := st.NoteConsentCount(g.Mirror.Size().Consents); err != nil {
+		return nil, err
+	}
 	late := &lateListener{}
 	var err error
 	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: iyslink.New(st, o.IYSLimits, o.Log), Listener: late,

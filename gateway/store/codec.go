@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"izinli/gateway"
@@ -86,6 +87,7 @@ func (d *dec) raw() []byte {
 }
 
 func (d *dec) text() string  { return string(d.raw()) }
+func (d *dec) word() string  { return intern(d.raw()) }
 func (d *dec) bytes() []byte { return append([]byte(nil), d.raw()...) }
 func (d *dec) flag() bool    { return d.u8() != 0 }
 
@@ -113,6 +115,32 @@ func (d *dec) err(what string) error {
 	}
 	return nil
 }
+
+// words are the strings that come again and again in millions of records; reading one of them costs no allocation.
+var words = func() map[string]string {
+	m := map[string]string{}
+	for _, w := range []string{"ONAY", "RET", "NOT_ONAY", "HS_2015", "HS_KARAR", "HS_FIZIKSEL_ORTAM", "HS_ISLAK_IMZA", "HS_ETKINLIK", "HS_ATM",
+		"HS_EORTAM", "HS_WEB", "HS_MOBIL", "HS_MESAJ", "HS_EPOSTA", "HS_CAGRI_MERKEZI", "HS_SOSYAL_MEDYA", "IYS_KISAMESAJ", "IYS_CM", "IYS_WEB",
+		"IYS_WEB_YENI", "IYS_MOBIL", "IYS_EPOSTA", "IYS_AHS_HAT_KAPATMA", "pull", "push", "live", "api", "import", "form", "double", "reconcile"} {
+		m[w] = w
+	}
+	return m
+}()
+
+// intern is string(b), without an allocation for the words above and for the last other one.
+func intern(b []byte) string {
+	if w, ok := words[string(b)]; ok {
+		return w
+	}
+	if p := lastWord.Load(); p != nil && *p == string(b) {
+		return *p
+	}
+	w := string(b)
+	lastWord.Store(&w)
+	return w
+}
+
+var lastWord atomic.Pointer[string]
 
 // decisionRefLen is the fixed length of a DecisionRef in front of a block of recipients.
 const decisionRefLen = 10

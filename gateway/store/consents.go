@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strconv"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"izinli/gateway"
 	"izinli/iys"
@@ -81,7 +84,7 @@ func encodeConsent(c *iys.Consent) []byte {
 func decodeConsent(k iys.Key, v []byte) (iys.Consent, error) {
 	d := dec{b: v}
 	d.u8()
-	c := iys.Consent{Key: k, Status: iys.Status(d.text()), Source: iys.Source(d.text()), Origin: iys.Origin(d.text()),
+	c := iys.Consent{Key: k, Status: iys.Status(d.word()), Source: iys.Source(d.word()), Origin: iys.Origin(d.word()),
 		ConsentDate: d.time(), CreationDate: d.time(), ReadAt: d.time(), TransactionID: d.text(), RetailerCode: int(d.uint())}
 	for range d.count(1) {
 		c.RetailerAccess = append(c.RetailerAccess, int(d.uint()))
@@ -90,16 +93,16 @@ func decodeConsent(k iys.Key, v []byte) (iys.Consent, error) {
 }
 
 // parseBrandKey reads a key of the form kind account4 brand 00 rest.
-func parseBrandKey(k []byte) (a gateway.AccountID, brand string, rest []byte, ok bool) {
+func parseBrandKey(k []byte) (a gateway.AccountID, brand, rest []byte, ok bool) {
 	if len(k) < 6 {
-		return 0, "", nil, false
+		return 0, nil, nil, false
 	}
 	for i := 5; i < len(k); i++ {
 		if k[i] == 0 {
-			return gateway.AccountID(beUint32(k[1:])), string(k[5:i]), k[i+1:], true
+			return gateway.AccountID(beUint32(k[1:])), k[5:i], k[i+1:], true
 		}
 	}
-	return 0, "", nil, false
+	return 0, nil, nil, false
 }
 
 // PutConsents writes records that the caller has resolved against what was stored, each with a line of history (how: pull,
@@ -308,20 +311,49 @@ func (s *Store) each(ctx context.Context, kind byte, values bool, f func(k, v []
 	})
 }
 
-// EachConsent, EachBlock and EachBlacklisted are, with EachPull, mirror.Source: the durable copy read at start-up.
+// EachConsent, EachBlock and EachBlacklisted are, with EachPull, mirror.Source: the durable copy read at start-up. EachConsent
+// calls yield from several goroutines.
 func (s *Store) EachConsent(ctx context.Context, yield func(iys.Consent) error) error {
-	return s.each(ctx, kConsent, true, func(k, v []byte) error {
-		_, brand, rest, ok := parseBrandKey(k)
+	st := s.db.NewStream()
+	st.LogPrefix = "consents"
+	st.Prefix = []byte{kConsent}
+	st.NumGo = max(2, runtime.GOMAXPROCS(0))
+	st.KeyToList = func(k []byte, it *badger.Iterator) (*pb.KVList, error) {
+		a, brand, rest, ok := parseBrandKey(k)
 		if !ok || len(rest) < 3 {
-			return fmt.Errorf("%w: consent key", errCorrupt)
+			return nil, fmt.Errorf("%w: consent key of account %d", errCorrupt, a)
 		}
-		c, err := decodeConsent(iys.Key{Brand: brand, Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}, v)
-		if err != nil {
-			return err
-		}
-		return yield(c)
-	})
+		key := iys.Key{Brand: intern(brand), Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}
+		return nil, it.Item().Value(func(v []byte) error {
+			c, err := decodeConsent(key, v)
+			if err != nil {
+				return err
+			}
+			return yield(c)
+		})
+	}
+	st.Send = func(*z.Buffer) error { return nil }
+	return st.Orchestrate(ctx)
 }
+
+// ConsentCount is about how many consents there are, counted at the last start (mirror.Counter).
+func (s *Store) ConsentCount() int {
+	v, ok, err := s.Named(consentCountName)
+	if err != nil || !ok {
+		return 0
+	}
+	d := dec{b: v}
+	return int(d.uint())
+}
+
+// NoteConsentCount remembers how many consents were loaded, for the next start.
+func (s *Store) NoteConsentCount(n int) error {
+	var e enc
+	e.uint(uint64(n))
+	return s.PutNamed(consentCountName, e)
+}
+
+const consentCountName = "consent-count"
 
 // EachBlock is part of mirror.Source.
 func (s *Store) EachBlock(ctx context.Context, yield func(iys.Block) error) error {

@@ -391,13 +391,13 @@ func (m *Mirror) Load(ctx context.Context, src Source) error {
 			return src.EachBlacklisted(ctx, func(account, address string) error { m.Blacklist(account, address); return nil })
 		}},
 		{"consents", func() error {
-			n := 0
+			var n atomic.Int64
 			return src.EachConsent(ctx, func(c iys.Consent) error {
 				m.put(c, false)
 				// Reading makes garbage, and the collector would let it grow to
 				// the size of the index. The index holds no pointers, so a
 				// collection costs little here.
-				if n++; n%loadChunk == 0 {
+				if n.Add(1)%loadChunk == 0 {
 					runtime.GC()
 				}
 				return nil
