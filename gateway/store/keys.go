@@ -47,6 +47,7 @@ const version = 1
 //	A seq8                                   audit trail of the administration
 //	j account4 id8                           consent import job
 //	J account4 id8 row4                      refused row of an import
+//	U name                                   user of the panel
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -82,6 +83,7 @@ const (
 	kAudit       = 'A'
 	kImport      = 'j'
 	kImportRow   = 'J'
+	kUser        = 'U'
 )
 
 // key builds a key front to back.
@@ -199,6 +201,8 @@ func blacklistKey(a gateway.AccountID, addr string) key {
 }
 
 func namedKey(name string) key { return newKey(kNamed, len(name)).text(name) }
+
+func userKey(name string) key { return newKey(kUser, len(name)).text(name) }
 
 func directoryKey(kind, id string) key {
 	return newKey(kDirectory, len(kind)+1+len(id)).textZ(kind).text(id)
