@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,9 +38,7 @@ on until Ctrl-C. The data is in a temporary directory that goes away, unless --d
 The texts of the campaign come from the CSV file that IZINLI_TEXTS names (columns text,label), else from a few built in.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return demo(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, size)
+			return demo(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, size)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "data", "", "data directory to keep (default: a temporary one)")

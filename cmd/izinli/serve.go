@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os/signal"
 	"sort"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +30,7 @@ delivers what is accepted over HTTP and SMPP. A stop takes as long as open hand-
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return serve(ctx, cfg, cmd.ErrOrStderr())
+			return serve(cmd.Context(), cfg, cmd.ErrOrStderr())
 		},
 	}
 }
@@ -58,15 +53,8 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) error {
 	}
 	// The store closes last: until then outcomes may still be written.
 	err = errors.Join(err, st.Close())
-	log.Info("izinli stopped", "err", errText(err))
+	log.Info("izinli stopped")
 	return err
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 func logAddrs(log *slog.Logger, addrs map[string]string) {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,10 +40,8 @@ Numbers that end in 13 end undelivered, numbers that end in 77 are refused. --mo
 				return fmt.Errorf("--id must be dec, hex, HEX or padded, not %q", form)
 			}
 			cfg.ID = id
-			rules := demoOperator().Rules
-			cfg.Rules = rules
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
+			cfg.Rules = demoOperator().Rules
+			ctx := cmd.Context()
 			srv, err := smpptest.Start(cfg)
 			if err != nil {
 				return err
@@ -122,8 +118,7 @@ the hour's delay and has no limits.`, iystest.SeedUser, iystest.SeedIYSCode, iys
 			}
 			sim := iystest.New(cfg)
 			sim.Seed()
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
+			ctx := cmd.Context()
 			srv, err := iystest.Listen(sim, addr)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"izinli/gateway"
@@ -184,7 +185,7 @@ func (a *Admin) LookupConsent(ctx context.Context, q ConsentQuery) (v gateway.Co
 	return a.deps.Consents.Lookup(ctx, principal(ctx, q.Account), q.Brand, channel, q.RecipientType, q.Address)
 }
 
-// AddConsents records consents.
+// AddConsents records consents; their channel may also be spelled sms or email.
 func (a *Admin) AddConsents(ctx context.Context, in ConsentInput) ([]gateway.ConsentResult, error) {
 	if a.deps.Consents == nil {
 		return nil, unavailable("consents")
@@ -192,7 +193,15 @@ func (a *Admin) AddConsents(ctx context.Context, in ConsentInput) ([]gateway.Con
 	if _, err := a.account(in.Account); err != nil {
 		return nil, err
 	}
-	out, err := a.deps.Consents.Add(ctx, principal(ctx, in.Account), in.Consents)
+	list := slices.Clone(in.Consents)
+	for i := range list {
+		channel, err := wireChannel(list[i].Channel)
+		if err != nil {
+			return nil, err
+		}
+		list[i].Channel = channel
+	}
+	out, err := a.deps.Consents.Add(ctx, principal(ctx, in.Account), list)
 	if err == nil {
 		a.audit(ctx, "AddConsents", fmt.Sprintf("%d consents of account %d", len(in.Consents), in.Account), nil, nil)
 	}

@@ -1,0 +1,4 @@
+package desk
+
+// CallsForTest is how many methods the socket knows.
+func CallsForTest() int { return len(calls) }
