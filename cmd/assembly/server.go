@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 
 	"izinli/configs"
@@ -169,21 +166,11 @@ func (s *Server) open(name, addr string, conf *tls.Config, serve func(context.Co
 	return nil
 }
 
-// SocketPath is where the administration of a running server is reached.
-func SocketPath(cfg *configs.Config) string { return filepath.Join(cfg.Data, "admin.sock") }
-
 // openSocket opens the administration for this machine's owner of the data directory.
 func (s *Server) openSocket() error {
-	path := SocketPath(s.cfg)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("admin socket: %w", err)
-	}
-	ln, err := net.Listen("unix", path)
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
+	ln, err := desk.Listen(desk.SocketPath(s.cfg.Data))
 	if err != nil {
-		return fmt.Errorf("admin socket: %w", err)
+		return err
 	}
 	s.lis = append(s.lis, ln)
 	s.doors = append(s.doors, func(ctx context.Context) error { return desk.ServeSocket(ctx, ln, s.Admin, s.log) })

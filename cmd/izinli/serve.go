@@ -80,4 +80,3 @@ func newLogger(cfg *configs.Config, out io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(out, opt))
 }
-
