@@ -1,0 +1,59 @@
+package metrics
+
+import (
+	"math"
+	"strconv"
+)
+
+func bindName(n int) string { return strconv.Itoa(n) }
+
+func (c *collector) consent(s sink) {
+	if c.src.Consent != nil {
+		i := c.src.Consent()
+		s.count(iysAsked, i.Asked)
+		s.count(iysFailed, i.AskFailed)
+		for _, k := range i.Calls {
+			s.count(iysCalls, k.Count, k.Operation, k.Outcome)
+		}
+		for _, f := range i.Fresh {
+			age := f.Age.Seconds()
+			if f.Never {
+				age = math.Inf(1)
+			}
+			s.gauge(iysAge, age, f.Brand, f.Channel)
+		}
+		s.gauge(iysRecords, float64(i.Records), "consent")
+		s.gauge(iysRecords, float64(i.Blocks), "block")
+	}
+	if c.src.Outbox != nil {
+		o, err := c.src.Outbox()
+		s.flag(outboxUp, err == nil)
+		if err != nil {
+			return // no number is better than a wrong one
+		}
+		s.gauge(outboxOpen, float64(o.Open), "open")
+		s.gauge(outboxOpen, float64(o.Owed), "owed_by_customer")
+		s.gauge(outboxOpen, float64(o.Warning), "warning")
+		s.gauge(outboxOpen, float64(o.Late), "late")
+	}
+}
+
+func (c *collector) sessions(s sink) {
+	if c.src.Sessions != nil {
+		n := c.src.Sessions()
+		s.gauge(smppConns, float64(n.Connections))
+		s.gauge(smppFlight, float64(n.InFlight))
+		for system, k := range n.Binds {
+			s.gauge(smppBinds, float64(k), system)
+		}
+		for kind, k := range map[string]uint64{"submitted": n.Submitted, "refused": n.Refused, "throttled": n.Throttled,
+			"bind_failed": n.BindFailures, "delivered": n.Delivered, "panic": n.Panics} {
+			s.count(smppRequests, k, kind)
+		}
+	}
+	if c.src.Journal != nil {
+		j := c.src.Journal()
+		s.count(journalLines, j.Written, "written")
+		s.count(journalLines, j.Lost, "lost")
+	}
+}
