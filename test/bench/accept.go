@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// Acceptance alone: the operator is away, so what is accepted waits. What was acknowledged is compared with what a
+// verification of the store finds afterwards.
+
+func bulkAccept(ctx context.Context, b *bench, r *result) error {
+	n := b.size(600_000, 20_000)
+	plain, err := bulkRate(ctx, b, r, n, false)
+	if err != nil {
+		return err
+	}
+	r.Value, r.Unit = plain, "recipients/s"
+	with := &result{Figure: "T3vars", Machine: r.Machine, Settings: map[string]any{}}
+	rate, err := bulkRate(ctx, b, with, n, true)
+	if err != nil {
+		return err
+	}
+	r.set("withVariables", rate)
+	r.set("withVariablesCPUPer1000", with.CPU.Gateway)
+	r.set("withVariablesRequestP99ms", with.Values["requestP99ms"])
+	r.Losses, r.Duplicates = r.Losses+with.Losses, r.Duplicates+with.Duplicates
+	r.Notes = append(r.Notes, with.Notes...)
+	return nil
+}
+
+const bulkConns = 4
+
+func bulkRate(ctx context.Context, b *bench, r *result, n int, vars bool) (rate float64, err error) {
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: min(n, pool)})
+	if err != nil {
+		return 0, err
+	}
+	defer s.remove(&err)
+	r.Settings["recipientsPerRequest"], r.Settings["connections"] = bulkSize, bulkConns
+	c := campaign{n: n, size: bulkSize, vars: vars, number: func(ref int) int { return ref % s.order.Consents }}
+	load := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: bulkConns, requests: c.build(s.gw.API, s.gw.APIKey)}
+	done, err := s.meter(r.Figure)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	accepted, took, err := load.run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	wall := time.Since(began)
+	u, err := done()
+	if err != nil {
+		return 0, err
+	}
+	r.load(u, n)
+	merge(took).put(r, "request")
+	return float64(accepted) / wall.Seconds(), s.verify(r, accepted)
+}
+
+func singleAccept(ctx context.Context, b *bench, r *result) (err error) {
+	n := b.size(120_000, 2_000)
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: min(n, pool)})
+	if err != nil {
+		return err
+	}
+	defer s.remove(&err)
+	const conns = 64
+	r.Settings["connections"] = conns
+	load := singles{addr: s.gw.API, key: s.gw.APIKey, conns: conns, n: n, class: "commercial", number: func(ref int) int { return ref % s.order.Consents }}
+	done, err := s.meter(r.Figure)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	accepted, took, err := load.run(ctx)
+	if err != nil {
+		return err
+	}
+	wall := time.Since(began)
+	u, err := done()
+	if err != nil {
+		return err
+	}
+	r.load(u, n)
+	r.Value, r.Unit = float64(accepted)/wall.Seconds(), "messages/s"
+	merge(took).put(r, "response")
+	return s.verify(r, accepted)
+}
+
+func smppAccept(ctx context.Context, b *bench, r *result) (err error) {
+	n := b.size(300_000, 4_000)
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: min(n, pool)})
+	if err != nil {
+		return err
+	}
+	defer s.remove(&err)
+	load := s.smppLoad(r, n)
+	rate, err := s.acceptRate(ctx, r, load)
+	if err != nil {
+		return err
+	}
+	r.Value, r.Unit = rate, "messages/s"
+	return s.verify(r, int(load.ok.Load()))
+}
+
+// acceptRate sends the load, of which nothing leaves, and returns messages per second.
+func (s *stand) acceptRate(ctx context.Context, r *result, load *esmeLoad) (float64, error) {
+	if err := load.bindAll(ctx); err != nil {
+		return 0, err
+	}
+	done, err := s.meter(r.Figure)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := load.send(ctx); err != nil {
+		return 0, err
+	}
+	wall := time.Since(began)
+	u, err := done()
+	if err != nil {
+		return 0, err
+	}
+	load.unbind(ctx)
+	r.load(u, load.n)
+	resp, _ := load.quantiles()
+	resp.put(r, "response")
+	if n := load.refused.Load() + load.throttle.Load(); n > 0 {
+		r.set("refused", float64(n))
+		r.note("%d messages were refused, the last with status %#x", n, load.status.Load())
+	}
+	return float64(load.ok.Load()) / wall.Seconds(), nil
+}
+
+// millionWaiting measures memory with a million messages scheduled for tomorrow, half of them submitted one by one, and
+// acceptance beside them against an empty store.
+func millionWaiting(ctx context.Context, b *bench, r *result) (err error) {
+	n, probe := b.size(1_000_000, 20_000), b.size(100_000, 4_000)
+	single0, bulk0, err := emptyRates(ctx, b, r, probe)
+	if err != nil {
+		return err
+	}
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: pool})
+	if err != nil {
+		return err
+	}
+	defer s.remove(&err)
+	start := processMemory(s.gw.pid)
+	told, err := s.fillWaiting(ctx, r, n)
+	if err != nil {
+		return err
+	}
+	filled := processMemory(s.gw.pid)
+	single1, bulk1, told1, err := s.rates(ctx, r, probe)
+	if err != nil {
+		return err
+	}
+	end := processMemory(s.gw.pid)
+	r.Value, r.Unit = filled.RSS, "MB RSS"
+	r.Messages = n
+	r.set("anonMB", filled.Anon)
+	r.set("peakMB", end.Peak)
+	r.set("emptyMB", start.RSS)
+	r.set("singlePerSecond", single1)
+	r.set("singleRatio", single1/single0)
+	r.set("bulkPerSecond", bulk1)
+	r.set("bulkRatio", bulk1/bulk0)
+	return s.verify(r, told+told1)
+}
+
+func emptyRates(ctx context.Context, b *bench, r *result, probe int) (single, bulk float64, err error) {
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: pool})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.remove(&err)
+	single, bulk, _, err = s.rates(ctx, r, probe)
+	return single, bulk, err
+}
+
+// rates measures both ways of acceptance.
+func (s *stand) rates(ctx context.Context, r *result, n int) (single, bulkRate float64, told int, err error) {
+	load := s.smppLoad(r, n)
+	scratch := &result{Figure: "T8single", Machine: r.Machine, Settings: map[string]any{}}
+	if single, err = s.acceptRate(ctx, scratch, load); err != nil {
+		return 0, 0, 0, err
+	}
+	c := campaign{n: 2 * n, size: bulkSize, vars: true, number: func(ref int) int { return ref % s.order.Consents }}
+	h := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: bulkConns, requests: c.build(s.gw.API, s.gw.APIKey)}
+	began := time.Now()
+	accepted, _, err := h.run(ctx)
+	return single, float64(accepted) / time.Since(began).Seconds(), int(load.ok.Load()) + accepted, err
+}
+
+// fillWaiting schedules n messages for tomorrow, half of them one by one, and returns how many were accepted.
+func (s *stand) fillWaiting(ctx context.Context, r *result, n int) (told int, err error) {
+	c := campaign{n: n / 2, size: bulkSize, vars: true, number: func(ref int) int { return ref % s.order.Consents }, sendAt: time.Now().Add(24 * time.Hour)}
+	h := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: bulkConns, requests: c.build(s.gw.API, s.gw.APIKey)}
+	accepted, _, err := h.run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	load := s.smppLoad(r, n-n/2)
+	load.schedule, load.noReceipts = "000001000000000R", true // in one day
+	scratch := &result{Figure: "T8fill", Machine: r.Machine, Settings: map[string]any{}}
+	_, err = s.acceptRate(ctx, scratch, load)
+	r.Notes = append(r.Notes, scratch.Notes...)
+	return accepted + int(load.ok.Load()), err
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/consent"
+	"izinli/iys"
+	"izinli/iys/mirror"
+)
+
+// decisions measures Office.Decide in a process of its own, so that its memory is the mirror's.
+func decisions(ctx context.Context, b *bench, r *result) error {
+	large, small := b.size(10_000_000, 100_000), 100_000
+	r.Settings["records"], r.Settings["smallRecords"] = large, small
+	r.Durability = "memory only: decisions read the mirror, never the disk"
+	few, err := decideIn(ctx, small)
+	if err != nil {
+		return err
+	}
+	many, err := decideIn(ctx, large)
+	if err != nil {
+		return err
+	}
+	r.Value, r.Unit = many.PerSecond, "decisions/s"
+	r.Messages = many.Decisions
+	r.set("absentPerSecond", many.AbsentPerSecond)
+	r.set("allCoresPerSecond", many.AllCores)
+	r.set("smallPerSecond", few.PerSecond)
+	r.set("slowdown", few.PerSecond/many.PerSecond)
+	r.set("rssAddedMB", many.AddedMB)
+	r.set("loadSeconds", many.LoadSeconds)
+	r.Losses = few.Wrong + many.Wrong
+	r.Bottleneck = "none: one goroutine, no generator beside it"
+	return nil
+}
+
+// decideResult is what the child process measured.
+type decideResult struct {
+	PerSecond, AbsentPerSecond, AllCores float64
+	AddedMB, LoadSeconds                 float64
+	Decisions                            int
+	Wrong                                int // verdicts other than the expected
+}
+
+func decideIn(ctx context.Context, n int) (r decideResult, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.CommandContext(ctx, self, "decide", strconv.Itoa(n))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return r, fmt.Errorf("decide: %w", err)
+	}
+	return r, json.Unmarshal(out, &r)
+}
+
+// decideMain is the child process: `bench decide <records>`.
+func decideMain() error {
+	n, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		return err
+	}
+	runtime.GC()
+	before := processMemory(os.Getpid())
+	m := mirror.New()
+	began := time.Now()
+	if err := m.Load(context.Background(), made{n}); err != nil {
+		return err
+	}
+	res := decideResult{LoadSeconds: time.Since(began).Seconds()}
+	runtime.GC()
+	res.AddedMB = processMemory(os.Getpid()).RSS - before.RSS
+	office := consent.New(consent.Config{}, oneBrand(), m, nil)
+	j := judge{office: office, batch: &gateway.Batch{Account: 1, Brand: brandCode, Channel: gateway.ChannelSMS, Class: gateway.ClassCommercial,
+		RecipientType: gateway.RecipientIndividual}}
+	present, absent := addresses(n, 0), addresses(n, n)
+	j.run(present, iys.OutcomeSend, time.Second/2) // caches and branches
+	const long = 2 * time.Second
+	res.PerSecond = j.run(present, iys.OutcomeSend, long)
+	res.AbsentPerSecond = j.run(absent, iys.OutcomeAsk, long)
+	var wg sync.WaitGroup
+	rates := make([]float64, runtime.NumCPU())
+	for i := range rates {
+		wg.Go(func() { rates[i] = j.run(present, iys.OutcomeSend, long) })
+	}
+	wg.Wait()
+	for _, v := range rates {
+		res.AllCores += v
+	}
+	res.Decisions, res.Wrong = int(j.done.Load()), int(j.wrong.Load())
+	return json.NewEncoder(os.Stdout).Encode(res)
+}
+
+// judge asks the office again and again.
+type judge struct {
+	office      *consent.Office
+	batch       *gateway.Batch
+	done, wrong atomic.Int64
+}
+
+func (j *judge) run(addrs []string, want iys.Outcome, d time.Duration) float64 {
+	began, n, wrong := time.Now(), 0, 0
+	now := began
+	for time.Since(began) < d {
+		for range 1024 {
+			if j.office.Decide(j.batch, addrs[n&(len(addrs)-1)], now).Outcome != want {
+				wrong++
+			}
+			n++
+		}
+	}
+	j.done.Add(int64(n))
+	j.wrong.Add(int64(wrong))
+	return float64(n) / time.Since(began).Seconds()
+}
+
+// addresses are 2¹⁶ numbers at random places of n from first on: more than the caches hold.
+func addresses(n, first int) []string {
+	rng := rand.New(rand.NewPCG(3, 4))
+	out := make([]string, 1<<16)
+	for i := range out {
+		out[i] = numberOf(first + rng.IntN(n))
+	}
+	return out
+}
+
+// made is a durable copy with n approvals and a fresh pull.
+type made struct{ n int }
+
+func (m made) EachPull(_ context.Context, yield func(mirror.Pull) error) error {
+	return yield(mirror.Pull{Brand: brandCode, Channel: iys.ChannelSMS, Start: time.Now()})
+}
+func (made) EachBlock(context.Context, func(iys.Block) error) error                  { return nil }
+func (made) EachBlacklisted(context.Context, func(account, addr string) error) error { return nil }
+
+func (m made) EachConsent(_ context.Context, yield func(iys.Consent) error) error {
+	at := time.Now()
+	for i := range m.n {
+		if err := yield(iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: at}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type fixedDirectory struct{ d *gateway.Directory }
+
+func (f fixedDirectory) Directory() *gateway.Directory { return f.d }
+
+func oneBrand() fixedDirectory {
+	d := gateway.NewDirectory()
+	d.Brands[brandCode] = &gateway.Brand{Code: brandCode, Account: 1, SMS: gateway.BrandMode{Mode: string(iys.ModePartner)}}
+	return fixedDirectory{d}
+}

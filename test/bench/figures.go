@@ -1,0 +1,36 @@
+package main
+
+// figures in the order in which they run. The targets are those the project set itself for a machine with two cores that
+// generator and operator share.
+var figures = []figure{
+	{id: "T1", what: "SMPP in (4 binds, window 100) → consent → queue → SMPP out, receipts back to the client, real Redis",
+		target: "≥ 12 000 messages/s, ≤ 0.12 CPU-s per 1000 (gateway + Redis)", run: roadRedis,
+		met: func(r *result) bool { return r.Value >= 12_000 && r.CPU.Gateway+r.CPU.Redis <= 0.12 }},
+	{id: "T2", what: "the same with the embedded queue", target: "≥ 10 000 messages/s", run: roadEmbedded,
+		met: func(r *result) bool { return r.Value >= 10_000 }},
+	{id: "T3", what: "HTTP bulk accept, 10 000 recipients a request, without and with variables", target: "≥ 60 000 recipients/s, both ways",
+		run: bulkAccept, met: func(r *result) bool { return r.Value >= 60_000 && r.Values["withVariables"] >= 60_000 }},
+	{id: "T4", what: "HTTP accept, one message a request, 64 kept-alive connections", target: "≥ 8 000/s, p99 ≤ 30 ms", run: singleAccept,
+		met: func(r *result) bool { return r.Value >= 8_000 && r.Values["responseP99ms"] <= 30 }},
+	{id: "T5", what: "SMPP accept alone, 4 binds × window 100", target: "≥ 25 000/s, p99 of submit_sm_resp ≤ 20 ms", run: smppAccept,
+		met: func(r *result) bool { return r.Value >= 25_000 && r.Values["responseP99ms"] <= 20 }},
+	{id: "T7", what: "OTP over HTTP to PDU at the operator while a 500 000-message campaign runs", target: "p99 ≤ 100 ms", run: otpUnderLoad,
+		met: func(r *result) bool { return r.Value <= 100 }},
+	{id: "T8", what: "one million messages waiting (scheduled): memory, and acceptance beside them", run: millionWaiting,
+		target: "RSS ≤ 400 MB; accept rate ≥ 80 % of that on an empty store, bulk and single",
+		met: func(r *result) bool {
+			return r.Value <= 400 && r.Values["singleRatio"] >= 0.8 && r.Values["bulkRatio"] >= 0.8
+		}},
+	{id: "T9", what: "consent decisions on a 10 M-record mirror, one goroutine", run: decisions,
+		target: "≥ 1 000 000/s per core; RSS added ≤ 400 MB; ≤ 2× slower than at 100 k records",
+		met: func(r *result) bool {
+			return r.Value >= 1e6 && r.Values["rssAddedMB"] <= 400 && r.Values["slowdown"] <= 2
+		}},
+	{id: "T10", what: "start-up with 10 M consents and 1 M waiting messages, after a kill", target: "ready ≤ 15 s", extra: true, big: true,
+		run: startUp, met: func(r *result) bool { return r.Value <= 15 && r.Values["afterStopSeconds"] <= 15 }},
+	{id: "T11", what: "MO opt-out received → last PDU to that number, under full load, each number with ≥ 3 messages waiting",
+		target: "≤ 100 ms over 1000 opt-outs; PDUs after the acknowledgement 0", run: optOuts,
+		met: func(r *result) bool { return r.Value <= 100 && r.Leaks == 0 }},
+	{id: "T13", what: "sync system calls per 1000 messages under T1's load (strace); the same load with 2 ms added to each", run: syncs,
+		target: "≤ 60 calls per 1000", met: func(r *result) bool { return r.SyncsPer1000 <= 60 }},
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// startUp fills a store, ends the gateway twice (in order, and by force) and measures each time from starting the process to
+// everything listening, the consents in memory and the queue ready.
+func startUp(ctx context.Context, b *bench, r *result) (err error) {
+	consents, n := 1_000_000, b.size(1_000_000, 20_000)
+	if b.opt.big {
+		consents = 10_000_000
+	}
+	if b.opt.quick {
+		consents = 20_000
+	}
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, consents: consents})
+	if err != nil {
+		return err
+	}
+	defer s.remove(&err)
+	if !b.opt.big {
+		r.note("without --big only %d consents", consents)
+	}
+	r.Settings["waiting"] = n
+	r.set("seedSeconds", s.gw.SeedMS/1000)
+	told, err := s.fillWaiting(ctx, r, n)
+	if err != nil {
+		return err
+	}
+	err = s.gw.stop()
+	s.gw = nil
+	if err != nil {
+		return err
+	}
+	s.order.Seed = false
+	took, err := s.restart(ctx)
+	if err != nil {
+		return err
+	}
+	r.set("afterStopSeconds", took.Seconds())
+	if err := s.gw.kill(); err != nil {
+		return err
+	}
+	s.gw = nil
+	if took, err = s.restart(ctx); err != nil {
+		return err
+	}
+	r.Value, r.Unit, r.Messages = took.Seconds(), "s", n
+	mem := processMemory(s.gw.pid)
+	r.set("rssMB", mem.RSS)
+	r.set("peakMB", mem.Peak)
+	return s.verify(r, told)
+}
+
+// restart starts the gateway on the same store and waits until it is ready.
+func (s *stand) restart(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	gw, err := startGateway(ctx, s.order, nil)
+	s.gw = gw
+	if err != nil {
+		return 0, err
+	}
+	for {
+		a, err := gw.do("settled", "")
+		if err != nil {
+			return 0, err
+		}
+		if a.Healthy == "" {
+			return time.Since(began), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Since(began) > 5*time.Minute {
+			return 0, errors.New("not ready after five minutes: " + a.Healthy)
+		}
+	}
+}
