@@ -208,6 +208,18 @@ func directoryKey(kind, id string) key {
 	return newKey(kDirectory, len(kind)+1+len(id)).textZ(kind).text(id)
 }
 
+func importKey(a gateway.AccountID, id uint64) key {
+	return newKey(kImport, 12).account(a).u64(id)
+}
+
+func importRowPrefix(a gateway.AccountID, id uint64) key {
+	return newKey(kImportRow, 16).account(a).u64(id)
+}
+
+func importRowKey(a gateway.AccountID, id uint64, line uint32) key {
+	return importRowPrefix(a, id).u32(line)
+}
+
 // istanbul is fixed at UTC+3: Türkiye has not changed its clocks since 2016 (iys-api.md §19.8).
 var istanbul = time.FixedZone("Europe/Istanbul", 3*3600)
 

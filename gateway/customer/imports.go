@@ -1,0 +1,317 @@
+package customer
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/iys"
+)
+
+// Modes of an import.
+const (
+	modeVerify   = "verify"
+	modeRegister = "register"
+)
+
+// ImportStore keeps imports. PutImport writes job and rows in one synced commit.
+type ImportStore interface {
+	Directory() *gateway.Directory
+	Full() bool
+	NextSeq() uint64
+	PutImport(ctx context.Context, j *gateway.ImportJob, rows []gateway.ImportRow) error
+	Import(ctx context.Context, a gateway.AccountID, id string) (*gateway.ImportJob, error)
+	OpenImports(ctx context.Context) ([]gateway.ImportJob, error)
+	ImportRows(ctx context.Context, a gateway.AccountID, id string, after uint32, limit int) ([]gateway.ImportRow, error)
+}
+
+// Desk takes the consents of mode register.
+type Desk interface {
+	Add(ctx context.Context, p *gateway.Principal, consents []gateway.Consent) ([]gateway.ConsentResult, error)
+}
+
+// Answer is what İYS said about one address.
+type Answer struct {
+	Approved bool
+	Err      error // an *iys.Refusal concerns the address, anything else the question
+}
+
+// AskFunc asks İYS about up to 1000 addresses of a brand; the answers are in their order and in the mirror when it returns.
+type AskFunc func(ctx context.Context, brand string, ch iys.Channel, rt iys.RecipientType, addresses []string) ([]Answer, error)
+
+// Config of the imports. Zero fields take the default.
+type Config struct {
+	Dir     string        // of the spooled files; made with mode 0700; required
+	MaxSize int64         // octets of one file; default 256 MiB
+	MaxOpen int           // imports of all accounts not yet ended; default 64
+	Running int           // of them at work at once; default 2
+	GiveUp  time.Duration // an import that gets nowhere for so long has failed; default 24 h
+	// Final reports that asking İYS again is no use (a missing right, for example). Nil: it always may be.
+	Final func(error) bool
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Imports implements gateway.Imports. Create it with NewImports and keep Run alive.
+type Imports struct {
+	cfg   Config
+	store ImportStore
+	desk  Desk
+	ask   AskFunc
+	log   *slog.Logger
+	wake  chan struct{}
+
+	mu      sync.Mutex
+	open    map[gateway.AccountID]struct{} // accounts with an import, uploads included; guarded by mu
+	waiting []*task                        // guarded by mu
+}
+
+var _ gateway.Imports = (*Imports)(nil)
+
+// NewImports returns the service with what an earlier run left unfinished; spooled files nobody needs are removed.
+func NewImports(ctx context.Context, cfg Config, st ImportStore, desk Desk, ask AskFunc) (*Imports, error) {
+	cfg.defaults()
+	m := &Imports{cfg: cfg, store: st, desk: desk, ask: ask, log: cfg.Log, wake: make(chan struct{}, 1),
+		open: map[gateway.AccountID]struct{}{}}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("customer: spool directory: %w", err)
+	}
+	jobs, err := st.OpenImports(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("customer: open imports: %w", err)
+	}
+	needed := map[string]bool{}
+	for i := range jobs {
+		needed[jobs[i].ID+spoolSuffix] = true
+		m.open[jobs[i].Account] = struct{}{}
+		m.waiting = append(m.waiting, &task{job: &jobs[i], moved: cfg.Now()})
+	}
+	return m, m.sweep(needed)
+}
+
+func (c *Config) defaults() {
+	if c.MaxSize == 0 {
+		c.MaxSize = 256 << 20
+	}
+	if c.MaxOpen == 0 {
+		c.MaxOpen = 64
+	}
+	if c.Running == 0 {
+		c.Running = 2
+	}
+	if c.GiveUp == 0 {
+		c.GiveUp = 24 * time.Hour
+	}
+	if c.Final == nil {
+		c.Final = func(error) bool { return false }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// sweep removes spooled files of imports that have ended or never began.
+func (m *Imports) sweep(needed map[string]bool) error {
+	list, err := os.ReadDir(m.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("customer: spool directory: %w", err)
+	}
+	for _, e := range list {
+		if e.Type().IsRegular() && strings.HasSuffix(e.Name(), spoolSuffix) && !needed[e.Name()] {
+			if err := os.Remove(filepath.Join(m.cfg.Dir, e.Name())); err != nil {
+				return fmt.Errorf("customer: remove an old upload: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Imports) path(j *gateway.ImportJob) string {
+	return filepath.Join(m.cfg.Dir, j.ID+spoolSuffix)
+}
+
+// StartImport implements gateway.Imports. It returns when file and job are safe. CodeConflict while another import of the
+// account is open, CodeThrottled while too many of all are, CodeInvalid for a file that cannot be read as one, CodeTooLarge and
+// CodeStorageFull.
+func (m *Imports) StartImport(ctx context.Context, p *gateway.Principal, r gateway.ImportRequest) (gateway.ImportView, error) {
+	j, err := m.draft(p, &r)
+	if err != nil {
+		return gateway.ImportView{}, err
+	}
+	if err := m.claim(p.Account); err != nil {
+		return gateway.ImportView{}, err
+	}
+	if err := m.take(ctx, j, r.File); err != nil {
+		m.release(p.Account)
+		return gateway.ImportView{}, err
+	}
+	view := j.ImportView // a worker owns the job from here on
+	m.put(&task{job: j, moved: m.cfg.Now()})
+	m.log.Info("consent import begins", "account", p.Account, "import", view.ID, "brand", view.Brand, "mode", view.Mode)
+	return view, nil
+}
+
+// draft judges what is asked for and fills the job.
+func (m *Imports) draft(p *gateway.Principal, r *gateway.ImportRequest) (*gateway.ImportJob, error) {
+	brand := m.store.Directory().BrandOf(p.Account, r.Brand)
+	if brand == nil {
+		return nil, gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", r.Brand)
+	}
+	ch := wireChannel(r.Channel)
+	if ch != string(iys.ChannelSMS) && ch != string(iys.ChannelEmail) {
+		return nil, gateway.Refuse(gateway.CodeInvalid, "channel", "Files can be imported for MESAJ and EPOSTA.")
+	}
+	rt := gateway.RecipientIndividual
+	if r.RecipientType != "" {
+		if rt = wireType(r.RecipientType); rt == "" {
+			return nil, gateway.Refuse(gateway.CodeInvalid, "recipientType", "recipientType must be BIREYSEL or TACIR")
+		}
+	}
+	switch mode := iys.Mode(modeOf(brand, ch).Mode); {
+	case r.Mode != modeVerify && r.Mode != modeRegister:
+		return nil, gateway.Refuse(gateway.CodeInvalid, "mode", "The field must be verify (already at İYS) or register (to be written there).")
+	case mode == "":
+		return nil, gateway.Refuse(gateway.CodeConflict, "brand", "brand %s is not open for this channel", r.Brand)
+	case r.Mode == modeVerify && mode != iys.ModePartner && mode != iys.ModeAHS:
+		return nil, gateway.Refuse(gateway.CodeConflict, "mode", "There is nothing to verify: İYS is not asked for brand %s.", r.Brand)
+	case r.File == nil:
+		return nil, gateway.Refuse(gateway.CodeInvalid, "file", "The field is required.")
+	}
+	now := m.cfg.Now()
+	return &gateway.ImportJob{
+		ImportView: gateway.ImportView{ID: strconv.FormatUint(m.store.NextSeq(), 36), Brand: r.Brand, Mode: r.Mode,
+			State: gateway.ImportRunning, Created: now, Updated: now},
+		Account: p.Account, Credential: p.Credential.ID, Channel: ch, RecipientType: rt, Name: r.Name,
+	}, nil
+}
+
+func modeOf(b *gateway.Brand, ch string) gateway.BrandMode {
+	if ch == string(iys.ChannelEmail) {
+		return b.Email
+	}
+	return b.SMS
+}
+
+// take spools the file, reads its header and stores the job.
+func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, file io.Reader) error {
+	path := m.path(j)
+	s, err := m.spool(ctx, path, file)
+	if err != nil {
+		return err
+	}
+	if err = inspect(path, s, j); err == nil {
+		if err = m.store.PutImport(ctx, j, nil); err != nil {
+			err = unavailable(err)
+		}
+	}
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// claim gives the account its one import.
+func (m *Imports) claim(a gateway.AccountID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, busy := m.open[a]; busy {
+		return gateway.Refuse(gateway.CodeConflict, "", "Another import of this account is under way; wait for its end.")
+	}
+	if len(m.open) >= m.cfg.MaxOpen {
+		return gateway.Refuse(gateway.CodeThrottled, "", "Too many imports are under way; try again later.")
+	}
+	m.open[a] = struct{}{}
+	return nil
+}
+
+func (m *Imports) release(a gateway.AccountID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, a)
+}
+
+// Import implements gateway.Imports. The counts are those of the last finished piece.
+func (m *Imports) Import(ctx context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
+	j, err := m.store.Import(ctx, a, id)
+	if err != nil {
+		return gateway.ImportView{}, unavailable(err)
+	}
+	return j.ImportView, nil
+}
+
+// errorColumns follow the columns of the file in the answer of ImportErrors. No header of that name means anything to an import,
+// so that a corrected answer can be imported as it is.
+var errorColumns = []string{"izinli_satir", "izinli_kod", "iys_kod", "hata", "error"}
+
+// ImportErrors implements gateway.Imports: the refused rows so far, with the file's header and delimiter, always in UTF-8.
+func (m *Imports) ImportErrors(ctx context.Context, a gateway.AccountID, id string, w io.Writer) error {
+	j, err := m.store.Import(ctx, a, id)
+	if err != nil {
+		return unavailable(err)
+	}
+	rows, err := m.store.ImportRows(ctx, a, id, 0, rowsPerPage)
+	if err != nil {
+		return unavailable(err)
+	}
+	if j.Mark {
+		if _, err := w.Write(mark); err != nil {
+			return fmt.Errorf("customer: write errors: %w", err)
+		}
+	}
+	out := csv.NewWriter(w)
+	out.Comma, out.UseCRLF = rune(j.Delimiter), true
+	header := slices.Clone(j.Header)
+	if len(header) == 0 {
+		header = []string{"recipient"}
+	}
+	if n := len(header) - len(errorColumns); n > 0 && slices.Equal(header[n:], errorColumns) {
+		header = header[:n] // the file was such an answer itself
+	}
+	err = out.Write(append(header, errorColumns...))
+	for err == nil && len(rows) > 0 {
+		for i := range rows {
+			err = errors.Join(err, out.Write(errorRow(&rows[i], len(header), j.Delimiter)))
+		}
+		if out.Flush(); err == nil {
+			err = out.Error()
+		}
+		if last := rows[len(rows)-1].Line; err == nil {
+			rows, err = m.store.ImportRows(ctx, a, id, last, rowsPerPage)
+		}
+	}
+	if out.Flush(); err == nil {
+		err = out.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("customer: write errors: %w", err)
+	}
+	return ctx.Err()
+}
+
+// rowsPerPage is how many refused rows are read at once.
+const rowsPerPage = 500
+
+// errorRow writes a row back. One that could not be cut stands whole in the first column: what belongs where is not guessed.
+func errorRow(r *gateway.ImportRow, width int, delim byte) []string {
+	out := make([]string, width, width+len(errorColumns))
+	if r.Code == gateway.CodeMalformed {
+		out[0] = strings.Join(r.Fields, string(rune(delim)))
+	} else {
+		copy(out, r.Fields)
+	}
+	return append(out, strconv.FormatUint(uint64(r.Line), 10), string(r.Code), r.IYS, r.Turkish, r.English)
+}

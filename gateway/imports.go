@@ -1,0 +1,35 @@
+package gateway
+
+// States of a consent import.
+const (
+	ImportRunning = "running"
+	ImportDone    = "done"
+	ImportFailed  = "failed"
+)
+
+// ImportJob is a consent import as it is kept: what was asked for, how the file is to be read, and how far it has come. It is
+// written with every finished chunk, so that a restart goes on behind the last one.
+type ImportJob struct {
+	ImportView
+	Account       AccountID
+	Credential    string // on whose behalf
+	Channel       string // MESAJ, EPOSTA
+	RecipientType string // of rows that name none
+	Name          string // of the file, as the caller called it
+	Delimiter     byte
+	Encoding      string   // utf-8, windows-1254
+	Mark          bool     // the file asks for a byte order mark in what is given back
+	Header        []string // empty: a bare list of addresses
+	Offset        int64    // octets of the spooled file that are finished
+	Line          uint32   // lines in them
+}
+
+// ImportRow is a refused row of an import, with the reason in both languages.
+type ImportRow struct {
+	Line    uint32   // of the file, from 1
+	Fields  []string // as they stood there
+	Code    Code
+	IYS     string // H-code, where İYS has one
+	Turkish string
+	English string
+}
