@@ -71,6 +71,7 @@ type Progress struct {
 	NextAt   time.Time // when held: looked at again
 	Sent     time.Time // when the operator took the last segment
 	Open     bool      // an intent is open: it may have left
+	Doubt    bool      // an earlier attempt was never answered: it may have left
 	Bind     string    // the bind of the open intent
 	Refunded bool
 	Segments []Segment
@@ -133,21 +134,45 @@ type DecisionRef struct {
 	Pos uint16
 }
 
-// DueRef names messages of one batch that wait together: the recipients [First, First+Count) of the batch.
+// DueRef is one entry of the due index: messages that wait together. Its first span is recipients [First, First+Count) of Batch;
+// small submissions that were accepted together share an entry, and then More holds the spans of the others.
 type DueRef struct {
 	Account AccountID
 	Batch   BatchID
 	First   uint32
 	Count   uint32
+	More    []Span
 	Due     time.Time // millisecond resolution; part of the index key
 	Lane    Lane
 }
 
-// Work is what hand-off needs of the messages of one DueRef.
+// Span names recipients [First, First+Count) of a batch.
+type Span struct {
+	Batch BatchID
+	First uint32
+	Count uint32
+}
+
+// Messages is how many messages the entry has.
+func (r *DueRef) Messages() int {
+	n := int(r.Count)
+	for i := range r.More {
+		n += int(r.More[i].Count)
+	}
+	return n
+}
+
+// Spans returns all spans of the entry.
+func (r *DueRef) Spans() []Span {
+	return append(append(make([]Span, 0, 1+len(r.More)), Span{r.Batch, r.First, r.Count}), r.More...)
+}
+
+// Work is what hand-off needs of the messages of one span of a due entry.
 type Work struct {
-	Ref        DueRef
-	Batch      *Batch
-	Recipients []Recipient // of Ref, in order
+	Ref        *DueRef // the entry, shared by the works of its spans
+	Span       Span
+	Batch      *Batch      // nil when the record is gone (retention)
+	Recipients []Recipient // of Span, in order
 	Progress   []Progress  // the same length; zero where nothing happened yet
 }
 
@@ -253,6 +278,9 @@ type Intent struct {
 	Operator string
 	Segments int
 	Again    bool // an intent that is open already is taken over (in doubt, handed off again)
+	// NextAt is the message's as it was loaded. One that has got another since (replaced, resumed) waits under an entry of its
+	// own and must not leave under this one.
+	NextAt   time.Time
 	Decision Decision
 }
 

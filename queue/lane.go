@@ -212,9 +212,9 @@ func (l *lane) cutLocked(a *account, now time.Time) *chunk {
 	if a.bufMsgs < l.policy.limit && (!l.partialLocked(a) || a.lastCut.Add(l.policy.linger).After(now)) {
 		return nil
 	}
-	n, msgs := 1, int(a.buf[0].Count)
-	for n < len(a.buf) && msgs+int(a.buf[n].Count) <= l.policy.limit {
-		msgs += int(a.buf[n].Count)
+	n, msgs := 1, a.buf[0].Messages()
+	for n < len(a.buf) && msgs+a.buf[n].Messages() <= l.policy.limit {
+		msgs += a.buf[n].Messages()
 		n++
 	}
 	refs := append([]gateway.DueRef(nil), a.buf[:n]...)

@@ -218,7 +218,7 @@ func (q *Queue) Embedded() bool { return q.target.embedded }
 func count(refs []gateway.DueRef) int {
 	n := 0
 	for i := range refs {
-		n += int(refs[i].Count)
+		n += refs[i].Messages()
 	}
 	return n
 }

@@ -110,8 +110,18 @@ func (k *carrier) pumpLater() {
 func (d *Dispatcher) SetCarrier(c Carrier) {
 	k := newCarrier(c)
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	old := d.carriers[c.Name()]
 	d.carriers[c.Name()] = k
+	d.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+}
+
+// close sends away who waits, and who has chosen the carrier and comes only now.
+func (k *carrier) close() {
+	k.slots.close(errDown)
+	k.permits.close(errDown)
 }
 
 // RemoveCarrier forgets a carrier; who waits for it is routed anew.
@@ -121,8 +131,7 @@ func (d *Dispatcher) RemoveCarrier(name string) {
 	delete(d.carriers, name)
 	d.mu.Unlock()
 	if k != nil {
-		k.slots.fail(errDown)
-		k.permits.fail(errDown)
+		k.close()
 	}
 }
 
@@ -198,29 +207,45 @@ func (c *chunk) routeAll() {
 	c.waitForCarrier(down)
 }
 
-// choose takes the least busy carrier that is up, of the lowest rank that has one; at a later attempt another than the last,
-// if there is one. Called with d.mu held.
+// choose takes the least busy carrier that is up, of the lowest rank that has one; at a later attempt another of that rank than
+// the last, if there is one. A message some of whose segments were taken stays with its operator: another may cut or write it
+// differently, and the parts would not fit together. Called with d.mu held.
 func (d *Dispatcher) choose(r *gateway.Route, j *job) *carrier {
-	var best, same *carrier
-	bestRank, bestLoad := 0, 0.0
+	if k := d.carriers[j.progress.Operator]; partlyTaken(j.progress) && k != nil {
+		if k.up() {
+			return k
+		}
+		return nil
+	}
+	var best *carrier
+	var bestRank int
+	var bestLoad float64
+	bestLast := false
 	for _, st := range r.Operators {
 		k := d.carriers[st.Operator]
 		if k == nil || !k.up() {
 			continue
 		}
-		if j.progress.Attempts > 0 && st.Operator == j.progress.Operator {
-			same = k
-			continue
-		}
 		load := k.load() / float64(max(1, st.Weight))
-		if best == nil || st.Rank < bestRank || st.Rank == bestRank && load < bestLoad {
-			best, bestRank, bestLoad = k, st.Rank, load
+		last := j.progress.Attempts > 0 && st.Operator == j.progress.Operator
+		better := best == nil || st.Rank < bestRank
+		if !better && st.Rank == bestRank {
+			better = bestLast && !last || bestLast == last && load < bestLoad
 		}
-	}
-	if best == nil {
-		return same
+		if better {
+			best, bestRank, bestLoad, bestLast = k, st.Rank, load, last
+		}
 	}
 	return best
+}
+
+func partlyTaken(p *gateway.Progress) bool {
+	for i := range p.Segments {
+		if taken(p.Segments[i].State) {
+			return true
+		}
+	}
+	return false
 }
 
 // waitForCarrier puts messages back whose operators are all down. Where a whole due entry waits, the entry moves as it is.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -99,7 +100,13 @@ type Dispatcher struct {
 	mu       sync.RWMutex
 	carriers map[string]*carrier // guarded by mu
 	flights  sync.WaitGroup
+
+	claimMu sync.Mutex
+	claims  map[gateway.MessageID]struct{} // messages under way here; guarded by claimMu
 }
+
+// errUnderWay asks the queue to bring a chunk again: messages of it are still with a carrier, from a run that failed.
+var errUnderWay = errors.New("dispatch: messages of the chunk are still under way")
 
 // New returns a dispatcher without carriers.
 func New(cfg Config, st Store, j Judge) *Dispatcher {
@@ -118,7 +125,7 @@ func New(cfg Config, st Store, j Judge) *Dispatcher {
 	if cfg.Journal == nil {
 		cfg.Journal = quietJournal{}
 	}
-	return &Dispatcher{cfg: cfg, store: st, judge: j, carriers: map[string]*carrier{}}
+	return &Dispatcher{cfg: cfg, store: st, judge: j, carriers: map[string]*carrier{}, claims: map[gateway.MessageID]struct{}{}}
 }
 
 type quietJournal struct{}
@@ -135,13 +142,36 @@ func (d *Dispatcher) Process(ctx context.Context, refs []gateway.DueRef) (pause 
 		return 0, err
 	}
 	c := d.newChunk(works)
+	defer c.release()
 	c.judgeAll(ctx)
 	c.routeAll()
 	c.encodeAll()
-	if err := c.handOffAll(ctx); err != nil {
+	err = c.handOffAll(ctx)
+	// What was decided is written also when the rest has to come again.
+	if err := errors.Join(err, c.settle(ctx)); err != nil {
 		return 0, err
 	}
-	return c.pause, c.settle(ctx)
+	if c.busy {
+		return c.pause, errUnderWay
+	}
+	return c.pause, nil
+}
+
+// claim takes a message for one run; false when another has it. Two runs of one entry would hand it off twice.
+func (d *Dispatcher) claim(id gateway.MessageID) bool {
+	d.claimMu.Lock()
+	defer d.claimMu.Unlock()
+	if _, taken := d.claims[id]; taken {
+		return false
+	}
+	d.claims[id] = struct{}{}
+	return true
+}
+
+func (d *Dispatcher) unclaim(id gateway.MessageID) {
+	d.claimMu.Lock()
+	delete(d.claims, id)
+	d.claimMu.Unlock()
 }
 
 // job is one message on its way through a chunk.
@@ -155,7 +185,11 @@ type job struct {
 	carrier  *carrier
 	out      *Outgoing
 	sending  []int // segments that have to leave; the others were taken at an earlier attempt
+	leaving  bool  // its claim ends with its outcome, not with the chunk
 }
+
+// mayHaveLeft reports whether an earlier attempt was never answered.
+func (j *job) mayHaveLeft() bool { return j.progress.Open || j.progress.Doubt }
 
 // refState counts the messages of one due entry that are still under way; the last one clears the entry.
 type refState struct {
@@ -180,27 +214,45 @@ type chunk struct {
 	dir     *gateway.Directory
 	now     time.Time
 	jobs    []*job
+	claimed []*job           // all it began with
+	busy    bool             // some are under way in another run
 	changes []gateway.Change // decided without a carrier
 	pause   time.Duration
 }
 
+// release gives up the claims on messages that did not leave.
+func (c *chunk) release() {
+	for _, j := range c.claimed {
+		if !j.leaving {
+			c.d.unclaim(j.id)
+		}
+	}
+}
+
 func (d *Dispatcher) newChunk(works []gateway.Work) *chunk {
 	c := &chunk{d: d, dir: d.store.Directory(), now: d.cfg.Now()}
-	for i := range works {
-		w := &works[i]
-		rs := &refState{ref: w.Ref}
-		if w.Batch != nil {
+	for i := 0; i < len(works); {
+		rs := &refState{ref: *works[i].Ref}
+		for first := works[i].Ref; i < len(works) && works[i].Ref == first; i++ {
+			w := &works[i]
 			for j := range w.Recipients {
-				if jb := c.job(w, j, rs); jb != nil {
-					c.jobs = append(c.jobs, jb)
-					rs.left++
+				jb := c.job(w, j, rs)
+				if jb == nil {
+					continue
 				}
+				rs.left++
+				if !d.claim(jb.id) {
+					c.busy = true // and the entry stays until that run has ended
+					continue
+				}
+				c.jobs = append(c.jobs, jb)
 			}
 		}
 		if rs.left == 0 {
 			c.changes = append(c.changes, gateway.Change{Clear: &rs.ref})
 		}
 	}
+	c.claimed = append(c.claimed, c.jobs...)
 	return c
 }
 
@@ -210,21 +262,34 @@ func (c *chunk) job(w *gateway.Work, j int, rs *refState) *job {
 	if r.State == gateway.StateDropped || p.State.Final() || p.State == gateway.StateSent {
 		return nil
 	}
-	own := w.Ref.Count == 1 && p.NextAt.Equal(w.Ref.Due)
+	own := w.Ref.Messages() == 1 && p.NextAt.Equal(w.Ref.Due)
 	if !p.NextAt.IsZero() && !own && !p.Open {
 		return nil // waits under an entry of its own
 	}
-	return &job{id: w.Batch.Ref().Message(w.Ref.First + uint32(j)), batch: w.Batch, rcpt: r, progress: p, ref: rs}
+	return &job{id: w.Batch.Ref().Message(w.Span.First + uint32(j)), batch: w.Batch, rcpt: r, progress: p, ref: rs}
 }
 
 // end records what became of a job that does not leave now.
 func (c *chunk) end(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 	ch.Clear = j.ref.done()
+	honest(j, &ch)
 	if ch.State.Final() {
 		c.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
 	}
 	c.changes = append(c.changes, ch)
+}
+
+// honest makes a message that is stopped unknown if an earlier attempt was never answered: it may have left, and what cannot be
+// known is never a guess, nor refunded.
+func honest(j *job, ch *gateway.Change) {
+	if !j.mayHaveLeft() {
+		return
+	}
+	switch ch.State {
+	case gateway.StateDropped, gateway.StateCancelled, gateway.StateExpired, gateway.StateFailed:
+		ch.State, ch.Code, ch.Close = gateway.StateUnknown, gateway.CodeDoubt, true
+	}
 }
 
 // settle writes the changes that needed no carrier.

@@ -22,6 +22,7 @@ type gate[T any] struct {
 	mu      sync.Mutex
 	queues  [gateway.Lanes][]*waiter[T] // guarded by mu
 	turn    int                         // guarded by mu
+	closed  error                       // guarded by mu; set for good once the carrier is gone
 }
 
 type waiter[T any] struct {
@@ -34,7 +35,7 @@ type waiter[T any] struct {
 func (g *gate[T]) tryNow(n int, lane gateway.Lane) (v T, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.queues[lane]) > 0 {
+	if g.closed != nil || len(g.queues[lane]) > 0 {
 		return v, false
 	}
 	return g.try(n, lane)
@@ -42,18 +43,24 @@ func (g *gate[T]) tryNow(n int, lane gateway.Lane) (v T, ok bool) {
 
 // acquire waits for n. The error is ctx's or errDown.
 func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, error) {
+	var zero T
 	g.mu.Lock()
+	if g.closed != nil {
+		g.mu.Unlock()
+		return zero, g.closed
+	}
+	// Counted before the try: who gives something back looks at the count afterwards, so that one of both sees the other.
+	g.waiting.Add(1)
 	if len(g.queues[lane]) == 0 {
 		if v, ok := g.try(n, lane); ok {
+			g.waiting.Add(-1)
 			g.mu.Unlock()
 			return v, nil
 		}
 	}
 	w := &waiter[T]{n: n, granted: make(chan T, 1), failed: make(chan error, 1)}
 	g.queues[lane] = append(g.queues[lane], w)
-	g.waiting.Add(1)
 	g.mu.Unlock()
-	var zero T
 	select {
 	case v := <-w.granted:
 		return v, nil
@@ -118,6 +125,18 @@ func (g *gate[T]) serveLocked() bool {
 func (g *gate[T]) fail(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.failLocked(err)
+}
+
+// close ends every waiting with err, and every later one at once.
+func (g *gate[T]) close(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = err
+	g.failLocked(err)
+}
+
+func (g *gate[T]) failLocked(err error) {
 	for lane, q := range g.queues {
 		for _, w := range q {
 			w.failed <- err

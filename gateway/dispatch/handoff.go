@@ -73,7 +73,7 @@ func (c *chunk) permit(ctx context.Context) ([]*job, error) {
 func (c *chunk) openIntents(ctx context.Context, group []*job) ([]bool, error) {
 	intents := make([]gateway.Intent, len(group))
 	for i, j := range group {
-		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Segments: len(j.out.Segments), Again: j.progress.Open,
+		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Segments: len(j.out.Segments), Again: j.progress.Open, NextAt: j.progress.NextAt,
 			Decision: consent.Record(gateway.DecisionIntent, j.verdict, c.now)}
 	}
 	return c.d.store.OpenIntents(ctx, intents)
@@ -98,6 +98,8 @@ func (d *Dispatcher) handOff(ctx context.Context, j *job) {
 		return
 	}
 	d.flights.Add(1)
+	j.leaving = true
+	j.out.Validity = j.batch.ValidUntil.Sub(d.cfg.Now())
 	slot.Send(j.out, f.answered)
 	mu.Unlock()
 	d.cfg.Journal.HandedOff(j.id, j.rcpt.Address, j.carrier.c.Name(), len(j.sending), int(j.progress.Attempts)+1)
@@ -125,10 +127,12 @@ func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 	ch.Close = true
 	ch.Clear = j.ref.done()
+	honest(j, &ch)
 	if ch.State.Final() {
 		d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
 	}
 	d.flights.Add(1)
+	j.leaving = true
 	d.write(j, ch)
 }
 
@@ -137,6 +141,7 @@ func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
 func (d *Dispatcher) write(j *job, ch gateway.Change) {
 	d.store.Apply([]gateway.Change{ch}, func(err error) {
 		if err == nil {
+			d.unclaim(j.id)
 			j.carrier.release(len(j.sending), j.batch.Lane())
 			d.flights.Done()
 			return

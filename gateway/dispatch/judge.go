@@ -120,12 +120,6 @@ func expired(j *job, now time.Time) gateway.Change {
 	case gateway.CodeQuietHours, gateway.CodeConsentUnavailable, gateway.CodePromotional, gateway.CodeOperatorDown:
 		code = j.progress.Code
 	}
-	if j.progress.Open {
-		// It may have left before a crash: what cannot be known is unknown, never a guess.
-		ch := rule(gateway.DecisionDrop, gateway.StateUnknown, gateway.CodeDoubt, time.Time{}, now)
-		ch.Close = true
-		return ch
-	}
 	return rule(gateway.DecisionDrop, gateway.StateExpired, code, time.Time{}, now)
 }
 

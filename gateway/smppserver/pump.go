@@ -205,7 +205,7 @@ func (p *pump) read(ctx context.Context, now time.Time) (bool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.unread = p.unread || err != nil || len(due) == limit
+	p.unread = p.unread || err != nil || len(due) >= limit
 	p.waiting = len(p.queue)
 	return len(due) > 0, err
 }

@@ -263,7 +263,11 @@ func (p *pendingBatch) writeDue(t *tx) error {
 		}
 		ref := gateway.DueRef{Account: p.ref.Account, Batch: p.ref.Batch, First: uint32(start), Count: uint32(end - start), Due: due,
 			Lane: p.Batch.Lane()}
-		if err := t.putDue(ref); err != nil {
+		put := t.putDue
+		if due.Equal(t.now) {
+			put = t.shareDue
+		}
+		if err := put(ref); err != nil {
 			return err
 		}
 	}
@@ -272,12 +276,31 @@ func (p *pendingBatch) writeDue(t *tx) error {
 
 // putDue writes a due entry and tells the feeder after the sync.
 func (t *tx) putDue(r gateway.DueRef) error {
-	var e enc
-	e.uint(uint64(r.Count))
-	if err := t.set(dueKey(r), e, 0); err != nil {
+	if err := t.set(dueKey(r), dueValue(&r), 0); err != nil {
 		return err
 	}
 	t.wake(r.Lane, r.Account, r.Due)
+	return nil
+}
+
+// shareDue puts messages that were accepted now into an entry shared with others of this transaction: a stream of single
+// submissions then costs an entry per chunk and not one per message.
+func (t *tx) shareDue(r gateway.DueRef) error {
+	k := laneAccount{r.Lane, r.Account}
+	head := t.dues[k]
+	if head != nil && head.Messages()+int(r.Count) <= r.Lane.ChunkLimit() {
+		head.More = append(head.More, gateway.Span{Batch: r.Batch, First: r.First, Count: r.Count})
+		return nil
+	}
+	if head != nil {
+		if err := t.putDue(*head); err != nil {
+			return err
+		}
+	}
+	if t.dues == nil {
+		t.dues = map[laneAccount]*gateway.DueRef{}
+	}
+	t.dues[k] = &r
 	return nil
 }
 

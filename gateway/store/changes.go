@@ -29,9 +29,10 @@ func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) {
+	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) || !p.NextAt.Equal(in.NextAt) {
 		return false, nil
 	}
+	p.Doubt = p.Doubt || p.Open
 	p.Open = true
 	p.State, p.Code, p.NextAt = gateway.StateQueued, "", time.Time{}
 	p.Operator = in.Operator
@@ -109,7 +110,10 @@ func (t *tx) change(c *gateway.Change) error {
 			return nil
 		}
 		later := *c.Clear
-		later.Due = laterOf(c.Move.Truncate(time.Millisecond), t.now)
+		later.Due = c.Move
+		if err := t.free(&later); err != nil {
+			return err
+		}
 		return t.putDue(later)
 	}
 	p, err := t.progress(c.Message)
@@ -118,23 +122,25 @@ func (t *tx) change(c *gateway.Change) error {
 	}
 	if c.Close {
 		p.Open = false
+		p.Doubt = p.Doubt || c.Code == gateway.CodeDoubt
 	}
 	if err := t.answers(c, &p); err != nil {
 		return err
 	}
-	if p.State.Final() {
+	if p.State.Final() || p.State == gateway.StateSent && !c.Close {
 		return t.save(c.Message, &p, c.Decision)
 	}
-	if !c.NextAt.IsZero() {
-		p.NextAt = c.NextAt
-		ref := gateway.DueRef{Account: c.Message.Account, Batch: c.Message.Batch, First: c.Message.Index, Count: 1,
-			Due: laterOf(c.NextAt.Truncate(time.Millisecond), t.now), Lane: c.Batch.Lane()}
-		if err := t.putDue(ref); err != nil {
+	next, state, code, err := t.resumed(c)
+	if err != nil {
+		return err
+	}
+	if !next.IsZero() {
+		if err := t.wait(c.Message, c.Batch, &p, next); err != nil {
 			return err
 		}
 	}
-	if c.State != gateway.StateNone {
-		p.State, p.Code = c.State, c.Code
+	if state != gateway.StateNone {
+		p.State, p.Code = state, code
 	}
 	if p.State == gateway.StateSent {
 		p.Sent = t.now
@@ -148,6 +154,46 @@ func (t *tx) change(c *gateway.Change) error {
 		}
 	}
 	return t.save(c.Message, &p, c.Decision)
+}
+
+// resumed is what a change asks for; a hold for a pause that has ended meanwhile is none: nobody would bring it forward any more.
+func (t *tx) resumed(c *gateway.Change) (time.Time, gateway.State, gateway.Code, error) {
+	if c.State != gateway.StateHeld || c.Code != gateway.CodePaused {
+		return c.NextAt, c.State, c.Code, nil
+	}
+	v, err := t.get(flagsKey(c.Message.Ref()))
+	if err != nil || len(v) > 0 && v[0]&(flagPaused|flagCancelled) != 0 {
+		return c.NextAt, c.State, c.Code, err
+	}
+	return t.now, gateway.StateQueued, "", nil
+}
+
+// wait gives a message a due entry of its own. Entry and message agree on the instant to the millisecond: that is how hand-off
+// knows the entry that is the message's own.
+func (t *tx) wait(m gateway.MessageID, b *gateway.Batch, p *gateway.Progress, next time.Time) error {
+	ref := gateway.DueRef{Account: m.Account, Batch: m.Batch, First: m.Index, Count: 1, Due: next, Lane: b.Lane()}
+	if err := t.free(&ref); err != nil {
+		return err
+	}
+	p.NextAt = ref.Due
+	return t.putDue(ref)
+}
+
+// free moves a new entry to the first instant, not before now, whose key is not taken: an entry of several messages and one that
+// its first message has of its own would have the same.
+func (t *tx) free(r *gateway.DueRef) error {
+	r.Due = laterOf(r.Due.Truncate(time.Millisecond), t.now)
+	for r.First%gateway.BlockSize == 0 {
+		v, err := t.get(dueKey(*r))
+		if err != nil || v == nil {
+			return err
+		}
+		if old, err := parseDue(dueKey(*r), v); err != nil || old.Messages() == 1 && r.Messages() == 1 {
+			return err // the same message
+		}
+		r.Due = r.Due.Add(time.Millisecond)
+	}
+	return nil
 }
 
 func laterOf(a, b time.Time) time.Time {
@@ -274,16 +320,16 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if index >= len(p.Segments) {
-		return false, fmt.Errorf("%w: receipt for segment %d of %s", errCorrupt, index, id)
+	if index >= len(p.Segments) || p.Segments[index].OperatorID != r.ID {
+		return true, nil // of an attempt that another one, cut otherwise, has replaced
 	}
 	seg := &p.Segments[index]
-	if seg.State.Final() && seg.State != gateway.StateUnknown {
+	if seg.State.Final() && seg.State != gateway.StateUnknown || seg.State == r.State {
 		return true, nil // a repeat
 	}
 	seg.State, seg.Err = r.State, r.Err
 	if !p.Open && (!p.State.Final() || p.State == gateway.StateUnknown) {
-		if worst, ok := settled(&p); ok {
+		if worst, ok := settled(&p); ok && worst != p.State {
 			p.State, p.Code = worst, codeOfReceipt(worst)
 			b, rcpt, err := t.message(id)
 			if err != nil {

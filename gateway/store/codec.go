@@ -270,6 +270,9 @@ func encodeProgress(e *enc, p *gateway.Progress) {
 	if p.Refunded {
 		flags |= 2
 	}
+	if p.Doubt {
+		flags |= 4
+	}
 	e.u8(flags)
 	e.uint(uint64(len(p.Segments)))
 	for _, s := range p.Segments {
@@ -294,7 +297,7 @@ func decodeProgress(b []byte) (p gateway.Progress, err error) {
 	p.Bind = d.text()
 	p.Updated, p.NextAt, p.Sent = d.time(), d.time(), d.time()
 	flags := d.u8()
-	p.Open, p.Refunded = flags&1 != 0, flags&2 != 0
+	p.Open, p.Refunded, p.Doubt = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	if n := d.count(3); n > 0 {
 		p.Segments = make([]gateway.Segment, n)
 		for i := range p.Segments {

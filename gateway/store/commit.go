@@ -149,6 +149,8 @@ type tx struct {
 	chains      map[gateway.AccountID]*chain
 	ledgers     map[gateway.AccountID]*ledger
 	wakes       map[laneAccount]time.Time
+	dues        map[laneAccount]*gateway.DueRef        // entries under construction
+	owed        map[string][]gateway.ReceiptDue        // by system_id
 	dir         *gateway.Directory                     // changed in this transaction
 	progresses  map[gateway.MessageID]gateway.Progress // written in this transaction
 	ids         map[operatorID]segmentOf               // likewise
@@ -165,14 +167,18 @@ type laneAccount struct {
 // no entry is ever committed behind a feeder's cursor.
 func (s *Store) begin() *tx {
 	s.floorMu.Lock()
-	now := s.opt.Now().Truncate(time.Millisecond)
-	if now.Before(s.lastNow) {
-		now = s.lastNow
-	}
-	s.lastNow = now
+	now := s.tickLocked()
 	s.floor = now
 	s.floorMu.Unlock()
 	return &tx{s: s, txn: s.db.NewTransaction(true), now: now}
+}
+
+// tickLocked reads the clock in whole milliseconds; it never goes back.
+func (s *Store) tickLocked() time.Time {
+	if now := s.opt.Now().Truncate(time.Millisecond); now.After(s.lastNow) {
+		s.lastNow = now
+	}
+	return s.lastNow
 }
 
 var maxFloor = time.UnixMilli(1 << 60)
@@ -248,6 +254,16 @@ func (t *tx) wake(l gateway.Lane, a gateway.AccountID, due time.Time) {
 func (t *tx) after(f func()) { t.hooks = append(t.hooks, f) }
 
 func (t *tx) commit() error {
+	for _, r := range t.dues {
+		if err := t.putDue(*r); err != nil {
+			return err
+		}
+	}
+	for system, list := range t.owed {
+		if err := t.flushOwed(system, list); err != nil {
+			return err
+		}
+	}
 	for a, c := range t.chains {
 		if err := t.flushChain(a, c); err != nil {
 			return err

@@ -39,11 +39,10 @@ func (s *Store) DueAccounts(_ context.Context, lane gateway.Lane) ([]gateway.Acc
 // entry gets the clock of its transaction, and Due stops short of the clock of a transaction still open.
 func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, after *gateway.DueRef, limit int) (refs []gateway.DueRef,
 	next time.Time, err error) {
+	// Like the entries' own, the bound has whole milliseconds, and later transactions begin no earlier, also when the clock is
+	// set back: otherwise one could be written behind what is returned here.
 	s.floorMu.Lock()
-	bound := s.opt.Now()
-	if bound.Before(s.lastNow) {
-		bound = s.lastNow
-	}
+	bound := s.tickLocked()
 	if s.floor.Before(bound) {
 		bound = s.floor
 	}
@@ -59,11 +58,10 @@ func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, a
 		defer it.Close()
 		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
 			item := it.Item()
-			var count uint64
-			if err := item.Value(func(v []byte) error { count, _ = binary.Uvarint(v); return nil }); err != nil {
+			var ref gateway.DueRef
+			if err := item.Value(func(v []byte) (err error) { ref, err = parseDue(item.Key(), v); return err }); err != nil {
 				return err
 			}
-			ref := parseDue(item.Key(), uint32(count))
 			if !ref.Due.Before(bound) || len(refs) == limit {
 				next = ref.Due.Add(time.Millisecond)
 				return nil
@@ -75,56 +73,57 @@ func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, a
 	return refs, next, err
 }
 
-// Load reads what hand-off needs of the messages of the refs. A ref whose batch is gone (retention) is left out.
+// Load reads what hand-off needs of the messages of the refs, span by span in their order.
 func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, error) {
 	out := make([]gateway.Work, 0, len(refs))
-	var cold []gateway.DueRef // have to be read
-	for _, ref := range refs {
-		w := gateway.Work{Ref: ref}
-		if s.recent.work(&w) {
+	cold := 0
+	for i := range refs {
+		for _, span := range refs[i].Spans() {
+			w := gateway.Work{Ref: &refs[i], Span: span}
+			if !s.recent.work(&w) {
+				cold++
+			}
 			out = append(out, w)
-		} else {
-			cold = append(cold, ref)
 		}
 	}
-	if len(cold) == 0 {
+	if cold == 0 {
 		return out, nil
 	}
 	err := s.db.View(func(txn *badger.Txn) error {
-		for _, ref := range cold {
-			w, err := loadWork(txn, ref)
-			if err != nil {
+		for i := range out {
+			if out[i].Batch != nil {
+				continue
+			}
+			if err := loadWork(txn, &out[i]); err != nil {
 				return err
 			}
-			out = append(out, w)
 		}
 		return nil
 	})
 	return out, err
 }
 
-func loadWork(txn *badger.Txn, ref gateway.DueRef) (gateway.Work, error) {
-	w := gateway.Work{Ref: ref}
-	batch := gateway.BatchRef{Account: ref.Account, Batch: ref.Batch}
-	b, rs, _, err := readBlock(txn, batch, ref.First/gateway.BlockSize)
+func loadWork(txn *badger.Txn, w *gateway.Work) error {
+	batch := gateway.BatchRef{Account: w.Ref.Account, Batch: w.Span.Batch}
+	b, rs, _, err := readBlock(txn, batch, w.Span.First/gateway.BlockSize)
 	if err != nil || b == nil {
-		return w, err
+		return err
 	}
-	first := ref.First % gateway.BlockSize
+	first := w.Span.First % gateway.BlockSize
 	if int(first) > len(rs) {
-		return w, nil
+		return nil
 	}
 	w.Batch = b
-	w.Recipients = rs[first:min(int(first+ref.Count), len(rs))]
+	w.Recipients = rs[first:min(int(first+w.Span.Count), len(rs))]
 	w.Progress = make([]gateway.Progress, len(w.Recipients))
 	if len(w.Recipients) == 1 {
-		v, err := getValue(txn, progressKey(batch.Message(ref.First)))
+		v, err := getValue(txn, progressKey(batch.Message(w.Span.First)))
 		if err == nil && v != nil {
 			w.Progress[0], err = decodeProgress(v)
 		}
-		return w, err
+		return err
 	}
-	return w, readProgress(txn, batch, ref.First, w.Progress)
+	return readProgress(txn, batch, w.Span.First, w.Progress)
 }
 
 // readProgress fills the progress of the messages from first on.

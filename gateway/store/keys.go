@@ -20,7 +20,7 @@ const version = 1
 //	f account4 batch8                        flags of a batch: paused, cancelled
 //	s account4 batch8 index4                 progress of a message
 //	a account4 hash8 batch8 index4           address index
-//	d lane1 account4 due8 batch8 first4      due index; value: count of recipients from first
+//	d lane1 account4 due8 batch8 first4      due index; value: count from first, further spans (batch, first, count)
 //	z due8 account4 batch8                   batches whose open ends are settled at due (validity other than the default)
 //	c account4 day4 seq4                     decision chain record
 //	o operator 00 id                         operator's message id → message, segment
@@ -124,16 +124,36 @@ func duePrefix(l gateway.Lane, a gateway.AccountID) key {
 	return newKey(kDue, 25).u8(byte(l)).account(a)
 }
 
-// parseDue reads a due key and its value back.
-func parseDue(k []byte, count uint32) gateway.DueRef {
-	return gateway.DueRef{
+// parseDue reads a due entry back.
+func parseDue(k, v []byte) (gateway.DueRef, error) {
+	d := dec{b: v}
+	r := gateway.DueRef{
 		Lane:    gateway.Lane(k[1]),
 		Account: gateway.AccountID(binary.BigEndian.Uint32(k[2:])),
 		Due:     time.UnixMilli(int64(binary.BigEndian.Uint64(k[6:]))),
 		Batch:   gateway.BatchID(binary.BigEndian.Uint64(k[14:])),
 		First:   binary.BigEndian.Uint32(k[22:]),
-		Count:   count,
+		Count:   uint32(d.uint()),
 	}
+	if n := d.count(3); n > 0 {
+		r.More = make([]gateway.Span, n)
+		for i := range r.More {
+			r.More[i] = gateway.Span{Batch: gateway.BatchID(d.uint()), First: uint32(d.uint()), Count: uint32(d.uint())}
+		}
+	}
+	return r, d.err("due entry")
+}
+
+func dueValue(r *gateway.DueRef) enc {
+	e := make(enc, 0, 4+12*len(r.More))
+	e.uint(uint64(r.Count))
+	e.uint(uint64(len(r.More)))
+	for _, m := range r.More {
+		e.uint(uint64(m.Batch))
+		e.uint(uint64(m.First))
+		e.uint(uint64(m.Count))
+	}
+	return e
 }
 
 func settleKey(due time.Time, b gateway.BatchRef) key {

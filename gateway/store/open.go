@@ -77,6 +77,7 @@ type Store struct {
 	eventFn atomic.Pointer[func()]
 
 	recent *recent
+	owed   owedBook
 	stats  stats
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup

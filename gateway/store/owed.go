@@ -52,109 +52,13 @@ func (t *tx) oweReceipt(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipi
 	return nil
 }
 
+// owe gathers what this transaction owes a client; flushOwed writes it as few records.
 func (t *tx) owe(r *gateway.ReceiptDue) error {
-	r.Seq = t.s.nextSeq()
-	var e enc
-	e.uint(uint64(r.Account))
-	e.flag(!r.Message.IsZero())
-	if !r.Message.IsZero() {
-		e.text(r.Message.String())
+	if t.owed == nil {
+		t.owed = map[string][]gateway.ReceiptDue{}
 	}
-	e.text(r.Part)
-	e.u8(byte(r.State))
-	e.text(string(r.Code))
-	e.text(r.Err)
-	e.text(r.From)
-	e.text(r.To)
-	e.time(r.Submitted)
-	e.time(r.Done)
-	e.u8(r.SourceTON)
-	e.u8(r.SourceNPI)
-	e.u8(r.DestTON)
-	e.u8(r.DestNPI)
-	e.flag(r.MO != nil)
-	if r.MO != nil {
-		j, err := json.Marshal(r.MO)
-		if err != nil {
-			return err
-		}
-		e.bytes(j)
-	}
-	system := r.System
-	t.after(func() {
-		if f := t.s.owedFn.Load(); f != nil {
-			(*f)(system)
-		}
-	})
-	return t.set(owedKey(system, r.Seq), e, gateway.MaxValidity)
-}
-
-func decodeOwed(k, v []byte) (gateway.ReceiptDue, error) {
-	d := dec{b: v}
-	var r gateway.ReceiptDue
-	r.Seq = binary.BigEndian.Uint64(k[len(k)-8:])
-	r.System = string(k[1 : len(k)-9])
-	r.Account = gateway.AccountID(d.uint())
-	if d.flag() {
-		id, err := gateway.ParseMessageID(d.text())
-		if err != nil {
-			return r, err
-		}
-		r.Message = id
-	}
-	r.Part = d.text()
-	r.State = gateway.State(d.u8())
-	r.Code = gateway.Code(d.text())
-	r.Err, r.From, r.To = d.text(), d.text(), d.text()
-	r.Submitted, r.Done = d.time(), d.time()
-	r.SourceTON, r.SourceNPI, r.DestTON, r.DestNPI = d.u8(), d.u8(), d.u8(), d.u8()
-	if d.flag() {
-		r.MO = &gateway.Inbound{}
-		if err := json.Unmarshal(d.raw(), r.MO); err != nil {
-			return r, err
-		}
-	}
-	return r, d.err("owed receipt")
-}
-
-// WatchOwed names the function told, after each commit, of the system_ids that are owed something new. It must not block and
-// may be called several times for one.
-func (s *Store) WatchOwed(f func(system string)) { s.owedFn.Store(&f) }
-
-// Owed returns up to limit receipts and MO owed to the system_id with a sequence number above after, oldest first.
-func (s *Store) Owed(_ context.Context, system string, after uint64, limit int) (out []gateway.ReceiptDue, err error) {
-	prefix := newKey(kOwed, len(system)+1).textZ(system)
-	err = s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: min(limit, 100)})
-		defer it.Close()
-		for it.Seek(owedKey(system, after+1)); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
-			k := it.Item().KeyCopy(nil)
-			if len(k) != len(prefix)+8 {
-				continue
-			}
-			if err := it.Item().Value(func(v []byte) error {
-				r, err := decodeOwed(k, v)
-				out = append(out, r)
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
-// OwedDone forgets what the client has acknowledged. done is called after the sync, from the committer.
-func (s *Store) OwedDone(system string, seqs []uint64, done func(error)) {
-	s.enqueue(act{func(t *tx) error {
-		for _, q := range seqs {
-			if err := t.del(owedKey(system, q)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, done})
+	t.owed[r.System] = append(t.owed[r.System], *r)
+	return nil
 }
 
 // oweFinalEvent writes a message.final event if the account's webhook wants it.

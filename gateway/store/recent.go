@@ -108,15 +108,15 @@ func (r *recent) progress(id gateway.MessageID) (p gateway.Progress, ok bool) {
 func (r *recent) work(w *gateway.Work) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.findLocked(gateway.BatchRef{Account: w.Ref.Account, Batch: w.Ref.Batch})
-	if e == nil || int(w.Ref.First) >= len(e.recipients) {
+	e := r.findLocked(gateway.BatchRef{Account: w.Ref.Account, Batch: w.Span.Batch})
+	if e == nil || int(w.Span.First) >= len(e.recipients) {
 		return false
 	}
-	end := min(int(w.Ref.First+w.Ref.Count), len(e.recipients))
-	w.Batch, w.Recipients = e.batch, e.recipients[w.Ref.First:end]
+	end := min(int(w.Span.First+w.Span.Count), len(e.recipients))
+	w.Batch, w.Recipients = e.batch, e.recipients[w.Span.First:end]
 	w.Progress = make([]gateway.Progress, len(w.Recipients))
 	for i := range w.Progress {
-		w.Progress[i] = cloneProgress(e.progress[int(w.Ref.First)+i])
+		w.Progress[i] = cloneProgress(e.progress[int(w.Span.First)+i])
 	}
 	return true
 }

@@ -89,10 +89,7 @@ func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gatewa
 		if err := t.del(dueKey(old)); err != nil {
 			return err
 		}
-		p.NextAt = laterOf(b.SendAt.Truncate(time.Millisecond), t.now)
-		next := old
-		next.Due = p.NextAt
-		if err := t.putDue(next); err != nil {
+		if err := t.wait(id, b, p, b.SendAt); err != nil {
 			return err
 		}
 		p.State, p.Code = gateway.StateQueued, ""
@@ -121,7 +118,7 @@ func (s *Store) CancelBatch(_ context.Context, a gateway.AccountID, ref gateway.
 
 // cancel ends a message that has not left; false when it is too late.
 func (t *tx) cancel(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) (bool, error) {
-	if r.State == gateway.StateDropped || p.Open || p.State.Final() || p.State == gateway.StateSent {
+	if r.State == gateway.StateDropped || p.Open || p.Doubt || p.State.Final() || p.State == gateway.StateSent {
 		return false, nil
 	}
 	p.State, p.Code = gateway.StateCancelled, gateway.CodeCancelled
@@ -209,7 +206,7 @@ func (s *Store) Replace(_ context.Context, id gateway.MessageID, change func(b *
 		if err != nil {
 			return err
 		}
-		if p.Open || p.State.Final() || p.State == gateway.StateSent || r.State == gateway.StateDropped {
+		if p.Open || p.Doubt || p.State.Final() || p.State == gateway.StateSent || r.State == gateway.StateDropped {
 			return gateway.Refuse(gateway.CodeTooLate, "id", "message %s has left or is final", id)
 		}
 		before := credits(b, r)
@@ -217,7 +214,7 @@ func (s *Store) Replace(_ context.Context, id gateway.MessageID, change func(b *
 			return err
 		}
 		extra := int64(credits(b, r) - before)
-		if l, err := t.ledger(id.Account); err != nil || l.credits < extra {
+		if l, err := t.ledger(id.Account); err != nil || extra > 0 && l.credits < extra {
 			if err == nil {
 				err = gateway.Refuse(gateway.CodeNoCredit, "", "")
 			}
@@ -259,9 +256,14 @@ func (t *tx) rewrite(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipien
 	if err := t.move(id.Account, b.Created(), extra); err != nil {
 		return err
 	}
-	p.State, p.NextAt = gateway.StateScheduled, laterOf(b.SendAt.Truncate(time.Millisecond), t.now)
-	ref := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
-	if err := t.putDue(ref); err != nil {
+	p.State, p.Code = gateway.StateQueued, ""
+	if r.State == gateway.StateHeld {
+		p.State, p.Code = r.State, r.Code
+	}
+	if b.SendAt.After(t.now) {
+		p.State, p.Code = gateway.StateScheduled, ""
+	}
+	if err := t.wait(id, b, p, b.SendAt); err != nil {
 		return err
 	}
 	if !defaultSettle(b) {

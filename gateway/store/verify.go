@@ -117,26 +117,30 @@ func (s *Store) verifyAccount(txn *badger.Txn, a gateway.AccountID, r *Report) e
 }
 
 // dueSet collects the account's waiting entries by batch.
-func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway.DueRef, error) {
-	out := map[gateway.BatchID][]gateway.DueRef{}
+func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway.Span, error) {
+	out := map[gateway.BatchID][]gateway.Span{}
 	for lane := gateway.Lane(0); lane < gateway.Lanes; lane++ {
 		prefix := duePrefix(lane, a)
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
 		for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
-			var d dec
-			if err := it.Item().Value(func(v []byte) error { d.b = v; return nil }); err != nil {
+			err := it.Item().Value(func(v []byte) error {
+				ref, err := parseDue(it.Item().Key(), v)
+				for _, span := range ref.Spans() {
+					out[span.Batch] = append(out[span.Batch], span)
+				}
+				return err
+			})
+			if err != nil {
 				it.Close()
 				return nil, err
 			}
-			ref := parseDue(it.Item().Key(), uint32(d.uint()))
-			out[ref.Batch] = append(out[ref.Batch], ref)
 		}
 		it.Close()
 	}
 	return out, nil
 }
 
-func verifyMessage(txn *badger.Txn, m *stored, due map[gateway.BatchID][]gateway.DueRef, r *Report) {
+func verifyMessage(txn *badger.Txn, m *stored, due map[gateway.BatchID][]gateway.Span, r *Report) {
 	r.Messages++
 	st, _ := m.state(m.batch.SendAt)
 	r.States[st.String()]++
