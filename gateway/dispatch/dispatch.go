@@ -88,6 +88,7 @@ type Config struct {
 // Journal is told of the moments of a message's way out.
 type Journal interface {
 	HandedOff(id gateway.MessageID, address, carrier string, segments, attempt int)
+	Answered(id gateway.MessageID, operator string, segment int, operatorID string, st gateway.State, errText string)
 	Ended(id gateway.MessageID, address string, st gateway.State, code gateway.Code)
 }
 
@@ -131,6 +132,7 @@ func New(cfg Config, st Store, j Judge) *Dispatcher {
 type quietJournal struct{}
 
 func (quietJournal) HandedOff(gateway.MessageID, string, string, int, int)        {}
+func (quietJournal) Answered(gateway.MessageID, string, int, string, gateway.State, string) {}
 func (quietJournal) Ended(gateway.MessageID, string, gateway.State, gateway.Code) {}
 
 // Process brings the messages of the refs on their way. It returns when each has been handed off, has got another time, or

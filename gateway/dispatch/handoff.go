@@ -205,6 +205,7 @@ func (f *flight) outcome() gateway.Change {
 			doubt = true
 			continue
 		}
+		f.d.cfg.Journal.Answered(j.id, ch.Operator, sa.Index, sa.OperatorID, sa.State, sa.Err)
 		ch.Answers = append(ch.Answers, sa)
 	}
 	now := f.d.cfg.Now()

@@ -21,6 +21,14 @@ type office struct {
 	locks  sync.Mutex
 	asked  []string
 	onLock func()
+
+	onDecide func() // guarded by mu
+}
+
+func (o *office) setOnDecide(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.onDecide = f
 }
 
 func approve() iys.Verdict {
@@ -29,6 +37,12 @@ func approve() iys.Verdict {
 }
 
 func (o *office) Decide(_ *gateway.Batch, address string, _ time.Time) iys.Verdict {
+	o.mu.Lock()
+	f := o.onDecide
+	o.mu.Unlock()
+	if f != nil {
+		f()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if v, ok := o.stop[address]; ok {
@@ -68,13 +82,32 @@ type fakeCarrier struct {
 	sent   []string
 	answer func(n int) dispatch.Answer
 	ready  func()
+
+	onProfile func()
 }
 
-func (c *fakeCarrier) Name() string              { return "op1" }
-func (c *fakeCarrier) MaxSegments() int          { return 10 }
-func (c *fakeCarrier) Profile() dispatch.Profile { return dispatch.Profile{National: true} }
-func (c *fakeCarrier) NextTry() time.Time        { return time.Time{} }
-func (c *fakeCarrier) OnReady(f func())          { c.ready = f }
+func (c *fakeCarrier) setWindow(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.window = n
+}
+
+func (c *fakeCarrier) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sent)
+}
+
+func (c *fakeCarrier) Name() string       { return "op1" }
+func (c *fakeCarrier) MaxSegments() int   { return 10 }
+func (c *fakeCarrier) NextTry() time.Time { return time.Time{} }
+func (c *fakeCarrier) OnReady(f func())   { c.ready = f }
+func (c *fakeCarrier) Profile() dispatch.Profile {
+	if c.onProfile != nil {
+		c.onProfile()
+	}
+	return dispatch.Profile{National: true}
+}
 func (c *fakeCarrier) Window() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
