@@ -35,8 +35,10 @@ func sources() Sources {
 			q.Lanes[gateway.LaneOTP] = queue.LaneStats{Waiting: 1, Outstanding: 2, Running: 3, Oldest: 1500 * time.Millisecond, Chunks: 8}
 			return q
 		},
-		Binds:     func() []smppclient.BindSnapshot { return []smppclient.BindSnapshot{bind} },
-		Carriers:  func() []dispatch.CarrierState { return []dispatch.CarrierState{{Name: "op1", Up: true, Open: [3]int{1, 2, 3}}} },
+		Binds: func() []smppclient.BindSnapshot { return []smppclient.BindSnapshot{bind} },
+		Carriers: func() []dispatch.CarrierState {
+			return []dispatch.CarrierState{{Name: "op1", Up: true, Open: [3]int{1, 2, 3}}}
+		},
 		Operators: func() operators.Counts { return operators.Counts{Receipts: 10, Parked: 1, MO: 4} },
 		Consent: func() Consent {
 			return Consent{Asked: 1000, AskFailed: 1, Calls: []Calls{{"status", "ok", 3}, {"add", "H175", 1}},
