@@ -74,6 +74,9 @@ func (w *Wire) read() (smpp.Header, []byte, error) {
 	}
 }
 
+// HangUp closes the connection without unbind.
+func (w *Wire) HangUp() { w.conn.Close() }
+
 // Ended reports whether the gateway hangs up; PDUs on the way are returned.
 func (w *Wire) Ended() (last []smpp.Header, ended bool) {
 	for {
