@@ -1,7 +1,10 @@
 package consent
 
 import (
+	"cmp"
 	"context"
+	"hash/maphash"
+	"sync"
 	"time"
 
 	"izinli/gateway"
@@ -18,7 +21,8 @@ const maxConsents = 5000
 type Records interface {
 	Directories
 	OptOut(ctx context.Context, b gateway.Block, entries []exchange.Entry, sync string) error
-	Unblock(ctx context.Context, by *iys.Consent, how string) error
+	// Unblock removes a block and keeps what lifted it, with the evidence where there is any.
+	Unblock(ctx context.Context, by *iys.Consent, how, evidence string) error
 	BlockOf(ctx context.Context, brand string, ch iys.Channel, addr string) (*gateway.Block, error)
 	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
 	History(ctx context.Context, brand string, ch iys.Channel, addr string) ([]gateway.ConsentEvent, error)
@@ -36,12 +40,19 @@ type Desk struct {
 	rec    Records
 	waker  Waker
 	cal    *iys.Calendar
+	// moves keep the steps that set or lift the block of an address in one piece, memory and store together. They are not the
+	// office's locks: hand-off never waits for a sync.
+	moves [256]sync.Mutex
+	note  func(*gateway.OptOut, time.Duration)
 }
 
 // NewDesk returns a desk. waker may be nil.
 func NewDesk(o *Office, rec Records, waker Waker) *Desk {
-	return &Desk{office: o, rec: rec, waker: waker, cal: iys.DefaultCalendar()}
+	return &Desk{office: o, rec: rec, waker: waker, cal: iys.DefaultCalendar(), note: func(*gateway.OptOut, time.Duration) {}}
 }
+
+// Watch names the function told of every opt-out in force, and how long after it was handed in. Call it before the desk is used.
+func (d *Desk) Watch(f func(*gateway.OptOut, time.Duration)) { d.note = f }
 
 // sourceOf is the İYS source of an opt-out by its route (iys-api.md §5.2).
 func sourceOf(route string) iys.Source {
@@ -58,43 +69,78 @@ func sourceOf(route string) iys.Source {
 
 // OptOut implements gateway.ConsentDesk: the block is in force in memory before its commit; the caller acknowledges after it.
 func (d *Desk) OptOut(ctx context.Context, o gateway.OptOut) error {
+	_, err := d.optOut(ctx, o)
+	return err
+}
+
+// optOut is OptOut that tells how far İYS is to be told.
+func (d *Desk) optOut(ctx context.Context, o gateway.OptOut) (sync string, err error) {
+	start := time.Now()
 	ch := Channel(o.Channel)
+	if !ch.Valid() {
+		return "", gateway.Refuse(gateway.CodeInvalid, "channel", "channel must be MESAJ, EPOSTA or ARAMA")
+	}
 	brand := d.rec.Directory().BrandOf(o.Account, o.Brand)
 	if brand == nil {
-		return gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", o.Brand)
+		return "", gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", o.Brand)
 	}
 	addr, err := canonical(ch, o.Address)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if o.At.IsZero() {
-		o.At = d.office.cfg.Now()
+	if now := d.office.cfg.Now(); o.At.IsZero() || o.At.After(now) {
+		o.At = now
 	}
 	src := iys.Source(o.Source)
-	if src == "" {
+	if !src.Sendable() {
 		src = sourceOf(o.Route)
 	}
 	b := gateway.Block{Account: o.Account, Brand: o.Brand, Channel: string(ch), Address: addr, Route: o.Route, Source: string(src), At: o.At,
 		Review: o.Review}
-	mu := d.office.Lock(addr)
-	d.office.mirror.Block(iys.Block{Brand: o.Brand, Channel: ch, Recipient: addr, Since: o.At})
-	mu.Unlock()
+	d.block(o.Brand, ch, addr, o.At)
+	o.Address = addr
+	d.note(&o, time.Since(start))
+	mu := d.move(addr)
+	defer mu.Unlock()
+	d.block(o.Brand, ch, addr, o.At) // again: an approval may just have lifted an older block together with this one
 	entries, sync := d.owed(brand, ch, addr, src, o.At)
 	if err := d.rec.OptOut(ctx, b, entries, sync); err != nil {
-		return err // the block stays in force: to stop needs no store
+		return "", err // the block stays in force: to stop needs no store
 	}
 	if d.waker != nil && len(entries) > 0 {
 		d.waker.Wake()
 	}
-	return nil
+	return sync, nil
+}
+
+// block puts a block in force.
+func (d *Desk) block(brand string, ch iys.Channel, addr string, since time.Time) {
+	mu := d.office.Lock(addr)
+	d.office.mirror.Block(iys.Block{Brand: brand, Channel: ch, Recipient: addr, Since: since})
+	mu.Unlock()
+}
+
+// move takes the lock under which blocks of an address are set and lifted.
+func (d *Desk) move(addr string) *sync.Mutex {
+	mu := &d.moves[maphash.String(d.office.seed, addr)%uint64(len(d.moves))]
+	mu.Lock()
+	return mu
+}
+
+// modeOf is who holds İYS for a channel of a brand; nobody is known to for calls, which we do not carry.
+func modeOf(b *gateway.Brand, ch iys.Channel) gateway.BrandMode {
+	switch ch {
+	case iys.ChannelSMS:
+		return b.SMS
+	case iys.ChannelEmail:
+		return b.Email
+	}
+	return gateway.BrandMode{}
 }
 
 // owed is what İYS has to be told about an opt-out, and by whom.
 func (d *Desk) owed(b *gateway.Brand, ch iys.Channel, addr string, src iys.Source, at time.Time) ([]exchange.Entry, string) {
-	mode := b.SMS
-	if ch == iys.ChannelEmail {
-		mode = b.Email
-	}
+	mode := modeOf(b, ch)
 	switch iys.Mode(mode.Mode) {
 	case iys.ModeExempt:
 		return nil, string(exchange.StateNotApplicable)
@@ -149,9 +195,12 @@ func (d *Desk) Add(ctx context.Context, p *gateway.Principal, consents []gateway
 	if err != nil {
 		return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
 	}
+	if err := d.addRefusals(ctx, p, recs, now, out); err != nil {
+		return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
+	}
 	var entries []exchange.Entry
 	for i := range recs {
-		if out[i].Code != "" {
+		if out[i].Code != "" || recs[i].Status == iys.StatusRejected {
 			continue
 		}
 		e, err := d.take(ctx, p, &consents[i], &recs[i], held[i], now, &out[i])
@@ -171,6 +220,43 @@ func (d *Desk) Add(ctx context.Context, p *gateway.Principal, consents []gateway
 	return out, nil
 }
 
+// refusalsAtOnce is how many refusals of one Add wait for their sync together.
+const refusalsAtOnce = 64
+
+// addRefusals carries out the refusals of an Add before its approvals: what stops comes first. What İYS would say to one stands
+// in its result, but the block is in force whatever that is.
+func (d *Desk) addRefusals(ctx context.Context, p *gateway.Principal, recs []iys.Consent, now time.Time, out []gateway.ConsentResult) error {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, refusalsAtOnce)
+	)
+	for i := range recs {
+		rec, r := &recs[i], &out[i]
+		if r.Code != "" || rec.Status != iys.StatusRejected {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			sync, err := d.optOut(ctx, gateway.OptOut{Account: p.Account, Brand: rec.Brand, Channel: string(rec.Channel),
+				Address: rec.Recipient, Route: "api", Source: string(rec.Source), At: laterZero(rec.ConsentDate, now)})
+			mu.Lock()
+			defer mu.Unlock()
+			first = cmp.Or(first, err)
+			if r.Sync = sync; sync != string(exchange.StatePending) {
+				return
+			}
+			if ref := iys.Refuse(*rec, iys.Stored{}, now, d.cal); ref != nil {
+				r.IYS, r.Text = ref.Code, ref.English
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
 // read turns a caller's consent into a record; what is wrong with it stands in r.
 func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.ConsentResult) iys.Consent {
 	refuse := func(code gateway.Code, text string) iys.Consent {
@@ -180,13 +266,7 @@ func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.Consent
 	if d.rec.Directory().BrandOf(p.Account, c.Brand) == nil {
 		return refuse(gateway.CodeBrand, "the brand is not known to this account")
 	}
-	ch := iys.Channel(c.Channel)
-	switch c.Channel {
-	case gateway.ChannelSMS, "":
-		ch = iys.ChannelSMS
-	case gateway.ChannelEmail:
-		ch = iys.ChannelEmail
-	}
+	ch := Channel(c.Channel)
 	if !ch.Valid() {
 		return refuse(gateway.CodeInvalid, "channel must be MESAJ, EPOSTA or ARAMA")
 	}
@@ -203,16 +283,10 @@ func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.Consent
 		Origin: iys.OriginAPI, ReadAt: d.office.cfg.Now()}
 }
 
-// take decides what becomes of one valid consent.
+// take decides what becomes of one approval.
 func (d *Desk) take(ctx context.Context, p *gateway.Principal, c *gateway.Consent, rec *iys.Consent, held iys.Consent, now time.Time,
 	r *gateway.ConsentResult) ([]exchange.Entry, error) {
-	if rec.Status == iys.StatusRejected {
-		err := d.OptOut(ctx, gateway.OptOut{Account: p.Account, Brand: rec.Brand, Channel: string(rec.Channel), Address: rec.Recipient,
-			Route: "api", Source: string(rec.Source), At: laterZero(rec.ConsentDate, now)})
-		r.Sync = string(exchange.StatePending)
-		return nil, err
-	}
-	stored := iys.Stored{Status: held.Status, ConsentDate: held.ConsentDate}
+	stored := iys.Stored{Known: held.Status.Valid() && !held.ConsentDate.IsZero(), Status: held.Status, ConsentDate: held.ConsentDate}
 	if ref := iys.Refuse(*rec, stored, now, d.cal); ref != nil {
 		r.Code, r.IYS, r.Text = gateway.CodeInvalid, ref.Code, ref.English
 		return nil, nil
@@ -222,10 +296,11 @@ func (d *Desk) take(ctx context.Context, p *gateway.Principal, c *gateway.Consen
 	}
 	e := exchange.NewEntry(*rec, now, d.cal)
 	b := d.rec.Directory().BrandOf(p.Account, rec.Brand)
-	mode := b.SMS
-	if rec.Channel == iys.ChannelEmail {
-		mode = b.Email
+	if b == nil { // removed this very moment
+		r.Code, r.Text = gateway.CodeBrand, gateway.CodeBrand.Wire().Title
+		return nil, nil
 	}
+	mode := modeOf(b, rec.Channel)
 	if iys.Mode(mode.Mode) != iys.ModePartner || mode.ReadOnly {
 		e.State = exchange.StateOwed
 	}
@@ -242,6 +317,8 @@ func laterZero(t, def time.Time) time.Time {
 
 // lift ends a block where the consent may (iys.Lifts); where it may not, the consent is refused as blocked.
 func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, r *gateway.ConsentResult) error {
+	mu := d.move(rec.Recipient)
+	defer mu.Unlock()
 	since, blocked := d.office.mirror.Blocked(rec.Brand, rec.Channel, rec.Recipient)
 	if !blocked {
 		return nil
@@ -254,12 +331,12 @@ func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, r
 		r.Text = "the person opted out; only a later consent with evidence and overrideBlock lifts the block"
 		return nil
 	}
-	return d.unblock(ctx, rec, "api")
+	return d.unblock(ctx, rec, "api", c.Evidence)
 }
 
-// unblock removes a block: from the store first, so that a crash errs on the side of silence.
-func (d *Desk) unblock(ctx context.Context, by *iys.Consent, how string) error {
-	if err := d.rec.Unblock(ctx, by, how); err != nil {
+// unblock removes a block: from the store first, so that a crash errs on the side of silence. It is called with the move lock.
+func (d *Desk) unblock(ctx context.Context, by *iys.Consent, how, evidence string) error {
+	if err := d.rec.Unblock(ctx, by, how, evidence); err != nil {
 		return err
 	}
 	d.office.mirror.Unblock(by.Brand, by.Channel, by.Recipient)
@@ -269,29 +346,31 @@ func (d *Desk) unblock(ctx context.Context, by *iys.Consent, how string) error {
 // Moved implements exchange.Listener: movements read from İYS set and lift blocks.
 func (d *Desk) Moved(ctx context.Context, moves []iys.Consent) error {
 	for i := range moves {
-		m := &moves[i]
-		b := d.rec.Directory().Brands[m.Brand]
-		if b == nil {
-			continue
+		if err := d.moved(ctx, &moves[i]); err != nil {
+			return err
 		}
-		since, blocked := d.office.mirror.Blocked(m.Brand, m.Channel, m.Recipient)
-		switch {
-		case m.Status == iys.StatusApproved:
-			if blocked && iys.Lifts(iys.Block{Brand: m.Brand, Channel: m.Channel, Recipient: m.Recipient, Since: since},
-				iys.Lift{Status: m.Status, Source: m.Source, Origin: m.Origin, ConsentDate: m.ConsentDate}) {
-				if err := d.unblock(ctx, m, string(m.Origin)); err != nil {
-					return err
-				}
-			}
-		case m.Source.FromPerson() && (!blocked || since.Before(m.ConsentDate)):
-			mu := d.office.Lock(m.Recipient)
-			d.office.mirror.Block(iys.Block{Brand: m.Brand, Channel: m.Channel, Recipient: m.Recipient, Since: m.ConsentDate})
-			mu.Unlock()
-			if err := d.rec.OptOut(ctx, gateway.Block{Account: b.Account, Brand: m.Brand, Channel: string(m.Channel), Address: m.Recipient,
-				Route: "iys", Source: string(m.Source), At: m.ConsentDate}, nil, string(exchange.StateAccepted)); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+func (d *Desk) moved(ctx context.Context, m *iys.Consent) error {
+	b := d.rec.Directory().Brands[m.Brand]
+	if b == nil {
+		return nil
+	}
+	mu := d.move(m.Recipient)
+	defer mu.Unlock()
+	since, blocked := d.office.mirror.Blocked(m.Brand, m.Channel, m.Recipient)
+	switch {
+	case m.Status == iys.StatusApproved:
+		if blocked && iys.Lifts(iys.Block{Brand: m.Brand, Channel: m.Channel, Recipient: m.Recipient, Since: since},
+			iys.Lift{Status: m.Status, Source: m.Source, Origin: m.Origin, ConsentDate: m.ConsentDate}) {
+			return d.unblock(ctx, m, string(m.Origin), "")
 		}
+	case m.Source.FromPerson() && (!blocked || since.Before(m.ConsentDate)):
+		d.block(m.Brand, m.Channel, m.Recipient, m.ConsentDate)
+		return d.rec.OptOut(ctx, gateway.Block{Account: b.Account, Brand: m.Brand, Channel: string(m.Channel), Address: m.Recipient,
+			Route: "iys", Source: string(m.Source), At: m.ConsentDate}, nil, string(exchange.StateAccepted))
 	}
 	return nil
 }
@@ -303,6 +382,9 @@ func (d *Desk) Lookup(ctx context.Context, p *gateway.Principal, brand, channel,
 		return v, gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", brand)
 	}
 	ch := Channel(channel)
+	if !ch.Valid() {
+		return v, gateway.Refuse(gateway.CodeInvalid, "channel", "channel must be MESAJ, EPOSTA or ARAMA")
+	}
 	a, err := canonical(ch, addr)
 	if err != nil {
 		return v, err

@@ -29,6 +29,13 @@ type Config struct {
 	AskTimeout time.Duration // how long one question may take; default 10 s
 	Now        func() time.Time
 	Log        *slog.Logger
+	// Records, if set, is where decisions get the İYS transaction id from: the mirror has no room for it.
+	Records Citer
+}
+
+// Citer reads consents as they are written down.
+type Citer interface {
+	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
 }
 
 // lockShards is how many address locks there are; two addresses sharing one only wait a moment for each other.
@@ -70,12 +77,16 @@ func New(cfg Config, dir Directories, m *mirror.Mirror, asker Asker) *Office {
 	return &Office{cfg: cfg, dir: dir, mirror: m, asker: asker, seed: maphash.MakeSeed()}
 }
 
-// Channel translates our channel into İYS's.
+// Channel translates our channel into İYS's, which are taken as they are. What is neither comes out as it went in and is not
+// valid; nothing is SMS that does not say so.
 func Channel(ch string) iys.Channel {
-	if ch == gateway.ChannelEmail || ch == string(iys.ChannelEmail) {
+	switch ch {
+	case gateway.ChannelSMS, "":
+		return iys.ChannelSMS
+	case gateway.ChannelEmail:
 		return iys.ChannelEmail
 	}
-	return iys.ChannelSMS
+	return iys.Channel(ch)
 }
 
 // Decide judges a message of the batch to the address, from memory.
@@ -129,6 +140,43 @@ func (o *Office) Ask(ctx context.Context, b *gateway.Batch, addresses []string) 
 			return
 		}
 		addresses = addresses[n:]
+	}
+}
+
+// Citation is a decision about a message to an address, to be completed with what its consent says of itself.
+type Citation struct {
+	Batch    *gateway.Batch
+	Address  string
+	Decision *gateway.Decision
+}
+
+// Cite completes decisions with the İYS transaction ids of the consents they rest on. What is not known, or cannot be read
+// now, stays empty: the decision itself does not depend on it.
+func (o *Office) Cite(ctx context.Context, list []Citation) {
+	if o.cfg.Records == nil {
+		return
+	}
+	keys := make([]iys.Key, 0, len(list))
+	places := make([]int, 0, len(list))
+	for i, c := range list {
+		if d := c.Decision; d.Where == string(iys.ReadMirror) && d.Status != "" && d.TransactionID == "" {
+			keys = append(keys, iys.Key{Brand: c.Batch.Brand, Channel: Channel(c.Batch.Channel),
+				RecipientType: iys.RecipientType(c.Batch.RecipientType), Recipient: c.Address})
+			places = append(places, i)
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	recs, err := o.cfg.Records.Consents(ctx, keys)
+	if err != nil {
+		o.cfg.Log.Error("transaction ids of consents", "err", err)
+		return
+	}
+	for i, r := range recs {
+		if d := list[places[i]].Decision; string(r.Status) == d.Status {
+			d.TransactionID = r.TransactionID
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ func Record(kind gateway.DecisionKind, v iys.Verdict, now time.Time) gateway.Dec
 		Source: string(v.Consent.Source), Where: string(v.Consent.Read), ConsentDate: v.Consent.ConsentDate,
 		TransactionID: v.Consent.TransactionID, Age: max(0, v.Age),
 	}
+	if v.Consent.Origin == iys.OriginLive {
+		d.Where = string(iys.ReadLive) // İYS's answer to a question, kept in the mirror since
+	}
 	switch v.Outcome {
 	case iys.OutcomeSend:
 		d.Verdict = "send"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/consent"
 	"izinli/iys"
 )
 
@@ -28,6 +29,8 @@ type Judge interface {
 	Decide(b *gateway.Batch, address string, now time.Time) iys.Verdict
 	// Ask asks İYS live about addresses whose verdict was "ask"; afterwards Decide knows the answer or that there is none.
 	Ask(ctx context.Context, b *gateway.Batch, addresses []string)
+	// Cite completes decisions with what the consent they rest on says of itself.
+	Cite(ctx context.Context, list []consent.Citation)
 	// Lock takes the lock of the address; opt-outs take the same.
 	Lock(address string) *sync.Mutex
 }
@@ -131,9 +134,9 @@ func New(cfg Config, st Store, j Judge) *Dispatcher {
 
 type quietJournal struct{}
 
-func (quietJournal) HandedOff(gateway.MessageID, string, string, int, int)        {}
+func (quietJournal) HandedOff(gateway.MessageID, string, string, int, int)                  {}
 func (quietJournal) Answered(gateway.MessageID, string, int, string, gateway.State, string) {}
-func (quietJournal) Ended(gateway.MessageID, string, gateway.State, gateway.Code) {}
+func (quietJournal) Ended(gateway.MessageID, string, gateway.State, gateway.Code)           {}
 
 // Process brings the messages of the refs on their way. It returns when each has been handed off, has got another time, or
 // is final; the answers of the carriers come later. pause > 0 asks the queue to leave the account's lane alone that long,
@@ -299,6 +302,13 @@ func (c *chunk) settle(ctx context.Context) error {
 	if len(c.changes) == 0 {
 		return nil
 	}
+	var cite []consent.Citation
+	for i := range c.changes {
+		if ch := &c.changes[i]; ch.Decision != nil && ch.Batch != nil {
+			cite = append(cite, consent.Citation{Batch: ch.Batch, Address: ch.Recipient.Address, Decision: ch.Decision})
+		}
+	}
+	c.d.judge.Cite(ctx, cite)
 	ch := make(chan error, 1)
 	c.d.store.Apply(c.changes, func(err error) { ch <- err })
 	select {

@@ -76,6 +76,11 @@ func (c *chunk) openIntents(ctx context.Context, group []*job) ([]bool, error) {
 		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Segments: len(j.out.Segments), Again: j.progress.Open, NextAt: j.progress.NextAt,
 			Decision: consent.Record(gateway.DecisionIntent, j.verdict, c.now)}
 	}
+	cite := make([]consent.Citation, len(group))
+	for i, j := range group {
+		cite[i] = consent.Citation{Batch: j.batch, Address: j.rcpt.Address, Decision: &intents[i].Decision}
+	}
+	c.d.judge.Cite(ctx, cite)
 	return c.d.store.OpenIntents(ctx, intents)
 }
 

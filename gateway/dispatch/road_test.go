@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/consent"
 	"izinli/gateway/dispatch"
 	"izinli/gateway/intake"
 	"izinli/gateway/store"
@@ -56,6 +57,8 @@ func (o *office) Ask(_ context.Context, _ *gateway.Batch, addresses []string) {
 	defer o.mu.Unlock()
 	o.asked = append(o.asked, addresses...)
 }
+
+func (o *office) Cite(context.Context, []consent.Citation) {}
 
 func (o *office) Lock(string) *sync.Mutex {
 	if o.onLock != nil {

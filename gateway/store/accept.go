@@ -9,11 +9,14 @@ import (
 	"izinli/gateway"
 )
 
-// stageSize is how many recipients one commit of a staged acceptance carries.
-const stageSize = 1000
+// Bounds of one act of an acceptance, recipients and octets; larger ones are staged.
+const (
+	stageSize  = 1000
+	stageBytes = 512 << 10
+)
 
-// Accept writes a submission so that it survives anything, and returns after the sync. Up to stageSize recipients go into one
-// commit; larger submissions are staged under a mark that nobody reads, and the last commit makes them accepted together
+// Accept writes a submission so that it survives anything, and returns after the sync. Up to 1000 recipients (and half a MiB) go
+// into one commit; larger submissions are staged under a mark that nobody reads, and the last commit makes them accepted together
 // with the charge and the idempotency record. An error means nothing was accepted: *gateway.Error, or *gateway.Replay.
 func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 	if s.full.Load() {
@@ -25,7 +28,8 @@ func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 	p := &pendingBatch{Acceptance: a, ref: a.Batch.Ref()}
 	p.header.u8(1)
 	encodeBatch(&p.header, &a.Batch)
-	if len(a.Recipients) <= stageSize {
+	stages := p.stages()
+	if len(stages) <= 1 {
 		return s.do(func(t *tx) error {
 			if err := p.check(t); err != nil {
 				return err
@@ -36,10 +40,37 @@ func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 			return p.finish(t)
 		})
 	}
-	return s.acceptStaged(ctx, p)
+	return s.acceptStaged(ctx, p, stages)
 }
 
-func (s *Store) acceptStaged(ctx context.Context, p *pendingBatch) error {
+// stages cuts the recipients into acts at multiples of the block size and returns the ends. What fits one block is never cut: it
+// stands in the batch record itself.
+func (p *pendingBatch) stages() (ends []int) {
+	n, size, from := len(p.Recipients), 0, 0
+	for start := 0; start < n; start += gateway.BlockSize {
+		end := min(start+gateway.BlockSize, n)
+		block := 0
+		for i := start; i < end; i++ {
+			block += recipientSize(&p.Recipients[i])
+		}
+		if start > from && (start-from >= stageSize || size+block > stageBytes) {
+			ends, size, from = append(ends, start), 0, start
+		}
+		size += block
+	}
+	return append(ends, n)
+}
+
+// recipientSize is about what a recipient needs, with its address entry and decision.
+func recipientSize(r *gateway.Recipient) int {
+	n := 160 + len(r.Address) + len(r.Ref)
+	for i := range r.Vars {
+		n += 4 + len(r.Vars[i].Name) + len(r.Vars[i].Value)
+	}
+	return n
+}
+
+func (s *Store) acceptStaged(ctx context.Context, p *pendingBatch, stages []int) error {
 	if err := s.do(func(t *tx) error {
 		if err := p.check(t); err != nil {
 			return err
@@ -49,15 +80,16 @@ func (s *Store) acceptStaged(ctx context.Context, p *pendingBatch) error {
 		return err
 	}
 	// The parts are handed over together; the committer spreads them over its transactions and serves others in between.
-	errs := make(chan error, len(p.Recipients)/stageSize+1)
-	parts := 0
-	for from := 0; from < len(p.Recipients); from += stageSize {
-		to := min(from+stageSize, len(p.Recipients))
-		parts++
+	errs := make(chan error, len(stages))
+	for i, to := range stages {
+		from := 0
+		if i > 0 {
+			from = stages[i-1]
+		}
 		s.enqueue(act{func(t *tx) error { return p.writeRecipients(t, from, to) }, func(err error) { errs <- err }})
 	}
 	var failed error
-	for range parts {
+	for range stages {
 		failed = errors.Join(failed, <-errs)
 	}
 	if failed == nil {
@@ -192,7 +224,7 @@ func (p *pendingBatch) finish(t *tx) error {
 	for _, id := range p.PartIDs {
 		var e enc
 		e.text(p.ref.Message(0).String())
-		if err := t.set(partIDKey(id), e, 7*24*time.Hour); err != nil {
+		if err := t.set(partIDKey(id), e, 7*24*time.Hour+max(0, p.Batch.SendAt.Sub(t.now))); err != nil {
 			return err
 		}
 	}

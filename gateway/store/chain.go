@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -20,6 +21,8 @@ type chain struct {
 	day  uint32 // day of the next record
 	seq  uint32 // its sequence number within the day
 	prev [32]byte
+
+	grown bool // a record was written in this transaction
 
 	entries int
 	body    enc
@@ -83,8 +86,12 @@ func (t *tx) chain(a gateway.AccountID) (*chain, error) {
 	return c, nil
 }
 
-// lastChain finds the end of an account's chain.
+// lastChain finds the end of an account's chain: what was written down of it, so that a record that went missing at the end is
+// missed by the next one, or the last record of a store that has no such note.
 func lastChain(txn *badger.Txn, a gateway.AccountID) (*chain, error) {
+	if end, ok, err := chainEnd(txn, a); err != nil || ok {
+		return end, err
+	}
 	prefix := newKey(kChain, 12).account(a)
 	it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: prefix, PrefetchValues: false})
 	defer it.Close()
@@ -99,6 +106,28 @@ func lastChain(txn *badger.Txn, a gateway.AccountID) (*chain, error) {
 	}
 	day, seq := chainPlace(k)
 	return &chain{day: day, seq: seq + 1, prev: chainHash(k, v)}, nil
+}
+
+// chainEnd reads where the chain ends by the note in its own record.
+func chainEnd(txn *badger.Txn, a gateway.AccountID) (*chain, bool, error) {
+	v, err := getValue(txn, chainEndKey(a))
+	if err != nil || v == nil {
+		return nil, false, err
+	}
+	if len(v) != 40 {
+		return nil, false, fmt.Errorf("%w: end of the decision chain of account %d", errCorrupt, a)
+	}
+	return &chain{day: beUint32(v), seq: beUint32(v[4:]) + 1, prev: [32]byte(v[8:])}, true, nil
+}
+
+// endChain writes the open record of an account and notes where the chain ends now.
+func (t *tx) endChain(a gateway.AccountID, c *chain) error {
+	if err := t.flushChain(a, c); err != nil || !c.grown {
+		return err
+	}
+	v := binary.BigEndian.AppendUint32(make([]byte, 0, 40), c.day)
+	v = binary.BigEndian.AppendUint32(v, c.seq-1)
+	return t.set(chainEndKey(a), append(v, c.prev[:]...), 0)
 }
 
 func chainPlace(k []byte) (day, seq uint32) {
@@ -138,6 +167,7 @@ func (t *tx) flushChain(a gateway.AccountID, c *chain) error {
 	}
 	c.prev = chainHash(k, v)
 	c.seq++
+	c.grown = true
 	c.entries, c.body, c.words, c.batch = 0, nil, c.words[:0:0], 0
 	return nil
 }

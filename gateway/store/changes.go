@@ -328,6 +328,7 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 		return true, nil // a repeat
 	}
 	seg.State, seg.Err = r.State, r.Err
+	t.noteReceipt(id, r, &p)
 	if !p.Open && (!p.State.Final() || p.State == gateway.StateUnknown) {
 		if worst, ok := settled(&p); ok && worst != p.State {
 			p.State, p.Code = worst, codeOfReceipt(worst)
@@ -341,6 +342,29 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 		}
 	}
 	return true, t.save(id, &p, nil)
+}
+
+// ReceiptNote tells of a receipt that was applied. Lag is how long after the operator took the message it came; 0 when the
+// operator's answer is not written yet.
+type ReceiptNote struct {
+	Message gateway.MessageID
+	Receipt gateway.OperatorReceipt
+	Lag     time.Duration
+}
+
+// WatchReceipts names the function told of receipts after their sync. It must not block.
+func (s *Store) WatchReceipts(f func(ReceiptNote)) { s.rcptFn.Store(&f) }
+
+func (t *tx) noteReceipt(id gateway.MessageID, r *gateway.OperatorReceipt, p *gateway.Progress) {
+	f := t.s.rcptFn.Load()
+	if f == nil {
+		return
+	}
+	n := ReceiptNote{Message: id, Receipt: *r}
+	if !p.Sent.IsZero() {
+		n.Lag = t.now.Sub(p.Sent)
+	}
+	t.after(func() { (*f)(n) })
 }
 
 // segmentOf finds what an operator's message id names; a zero id means that it is not known.

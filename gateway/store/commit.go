@@ -18,6 +18,11 @@ const (
 	maxTxKeys  = 24_000
 )
 
+// txLimits leave half of what Badger takes to the last act of a transaction.
+func (s *Store) txLimits() (keys, bytes int) {
+	return min(maxTxKeys, int(s.db.MaxBatchCount()/2)), min(maxTxBytes, int(s.db.MaxBatchSize()/2))
+}
+
 // ErrClosed is returned for acts that arrive after Close.
 var ErrClosed = errors.New("store: closed")
 
@@ -27,7 +32,8 @@ type errFatal struct{ err error }
 func (e errFatal) Error() string { return e.err.Error() }
 func (e errFatal) Unwrap() error { return e.err }
 
-// act is one atomic change. apply runs in the committer; if it refuses (returns an error) it must not have written anything.
+// act is one atomic change. apply runs in the committer; if it refuses (returns an error) it must not have written anything. It
+// may be run again, from the start, in another transaction.
 // done is called once after the sync, from the committer: it must not block.
 type act struct {
 	apply func(*tx) error
@@ -103,13 +109,15 @@ func (s *Store) takeActs() ([]act, bool) {
 	return acts, !s.com.closed
 }
 
-// commitSome runs as many of the acts as fit one transaction, syncs it, answers them, and returns how many it took.
+// commitSome runs as many of the acts as fit one transaction, syncs it, answers them, and returns how many it took. When one of
+// several cannot be applied, the transaction is given up and each runs alone: an act that fails (a damaged record, a request
+// larger than a transaction) must not take others' along, which may belong to another account.
 func (s *Store) commitSome(acts []act) int {
 	t := s.begin()
 	results := make([]error, 0, len(acts))
 	var fatal error
 	for _, a := range acts {
-		if t.keys > maxTxKeys || t.bytes > maxTxBytes {
+		if maxKeys, maxBytes := s.txLimits(); t.keys > maxKeys || t.bytes > maxBytes {
 			break
 		}
 		err := a.apply(t)
@@ -118,6 +126,14 @@ func (s *Store) commitSome(acts []act) int {
 			fatal = f
 			break
 		}
+	}
+	if n := len(results); fatal != nil && n > 1 {
+		s.setFloor(maxFloor)
+		t.txn.Discard()
+		for i := range n {
+			s.commitSome(acts[i : i+1])
+		}
+		return n
 	}
 	if fatal == nil {
 		fatal = t.commit()
@@ -265,7 +281,7 @@ func (t *tx) commit() error {
 		}
 	}
 	for a, c := range t.chains {
-		if err := t.flushChain(a, c); err != nil {
+		if err := t.endChain(a, c); err != nil {
 			return err
 		}
 	}

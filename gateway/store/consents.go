@@ -133,12 +133,16 @@ func (t *tx) putConsent(c *iys.Consent, how string) error {
 }
 
 func (t *tx) history(a gateway.AccountID, c *iys.Consent, how, sync string) error {
-	v, err := json.Marshal(gateway.ConsentEvent{At: t.now, How: how, Sync: sync, Consent: WireConsent(c)})
+	return t.addHistory(a, c.Key, gateway.ConsentEvent{How: how, Sync: sync, Consent: WireConsent(c)})
+}
+
+func (t *tx) addHistory(a gateway.AccountID, k iys.Key, ev gateway.ConsentEvent) error {
+	ev.At = t.now
+	v, err := json.Marshal(ev)
 	if err != nil {
 		return err
 	}
-	k := historyPrefix(a, c.Brand, channelByte(c.Channel), c.Recipient).u64(t.s.nextSeq())
-	return t.set(k, v, t.s.opt.Retention)
+	return t.set(historyPrefix(a, k.Brand, channelByte(k.Channel), k.Recipient).u64(t.s.nextSeq()), v, t.s.opt.Retention)
 }
 
 // WireConsent is the form in which a consent is shown.
@@ -219,11 +223,7 @@ func (s *Store) History(_ context.Context, brand string, ch iys.Channel, addr st
 func (s *Store) OptOut(_ context.Context, b gateway.Block, entries []exchange.Entry, sync string) error {
 	return s.do(func(t *tx) error {
 		ch := iys.Channel(b.Channel)
-		v, err := json.Marshal(b)
-		if err != nil {
-			return err
-		}
-		if err := t.set(blockMarkKey(b.Account, b.Brand, channelByte(ch), b.Address), v, 0); err != nil {
+		if err := t.block(b, ch); err != nil {
 			return err
 		}
 		rec := iys.Consent{Key: iys.Key{Brand: b.Brand, Channel: ch, Recipient: b.Address}, Status: iys.StatusRejected,
@@ -243,6 +243,24 @@ func (s *Store) OptOut(_ context.Context, b gateway.Block, entries []exchange.En
 	})
 }
 
+// block writes a block. The later of two refusals stands: only what is later still may lift it.
+func (t *tx) block(b gateway.Block, ch iys.Channel) error {
+	k := blockMarkKey(b.Account, b.Brand, channelByte(ch), b.Address)
+	old, err := t.get(k)
+	if err != nil {
+		return err
+	}
+	var have gateway.Block
+	if old != nil && json.Unmarshal(old, &have) == nil && have.At.After(b.At) {
+		return nil
+	}
+	v, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	return t.set(k, v, 0)
+}
+
 // BlockOf reads a block.
 func (s *Store) BlockOf(_ context.Context, brand string, ch iys.Channel, addr string) (b *gateway.Block, err error) {
 	a, err := s.accountOf(brand)
@@ -260,8 +278,8 @@ func (s *Store) BlockOf(_ context.Context, brand string, ch iys.Channel, addr st
 	return b, err
 }
 
-// Unblock removes a block; what lifted it becomes history.
-func (s *Store) Unblock(_ context.Context, by *iys.Consent, how string) error {
+// Unblock removes a block; what lifted it becomes history, with the evidence where there is any.
+func (s *Store) Unblock(_ context.Context, by *iys.Consent, how, evidence string) error {
 	return s.do(func(t *tx) error {
 		a, err := t.s.accountOf(by.Brand)
 		if err != nil {
@@ -270,7 +288,9 @@ func (s *Store) Unblock(_ context.Context, by *iys.Consent, how string) error {
 		if err := t.del(blockMarkKey(a, by.Brand, channelByte(by.Channel), by.Recipient)); err != nil {
 			return err
 		}
-		return fatal(t.history(a, by, how, "unblocked"))
+		ev := gateway.ConsentEvent{How: how, Sync: "unblocked", Consent: WireConsent(by)}
+		ev.Evidence, ev.OverrideBlock = evidence, evidence != ""
+		return fatal(t.addHistory(a, by.Key, ev))
 	})
 }
 

@@ -23,6 +23,7 @@ const version = 1
 //	d lane1 account4 due8 batch8 first4      due index; value: count from first, further spans (batch, first, count)
 //	z due8 account4 batch8                   batches whose open ends are settled at due (validity other than the default)
 //	c account4 day4 seq4                     decision chain record
+//	C account4                               end of the decision chain: day4 seq4 hash32 of its last record
 //	o operator 00 id                         operator's message id → message, segment
 //	p operator 00 id                         receipt that came before its message id was known
 //	P account4 set16 seq1                    part of a long message that is not complete yet
@@ -59,6 +60,7 @@ const (
 	kDue         = 'd'
 	kSettle      = 'z'
 	kChain       = 'c'
+	kChainEnd    = 'C'
 	kOperatorID  = 'o'
 	kParked      = 'p'
 	kPart        = 'P'
@@ -163,6 +165,8 @@ func settleKey(due time.Time, b gateway.BatchRef) key {
 func chainKey(a gateway.AccountID, day, seq uint32) key {
 	return newKey(kChain, 12).account(a).u32(day).u32(seq)
 }
+
+func chainEndKey(a gateway.AccountID) key { return newKey(kChainEnd, 4).account(a) }
 
 func operatorIDKey(operator, id string) key {
 	return newKey(kOperatorID, len(operator)+1+len(id)).textZ(operator).text(id)

@@ -75,6 +75,7 @@ type Store struct {
 	wakeFn  atomic.Pointer[func(gateway.Lane, gateway.AccountID, time.Time)]
 	owedFn  atomic.Pointer[func(string)]
 	eventFn atomic.Pointer[func()]
+	rcptFn  atomic.Pointer[func(ReceiptNote)]
 
 	recent *recent
 	owed   owedBook

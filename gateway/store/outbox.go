@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -189,24 +190,40 @@ func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error
 	return state, err
 }
 
-// PutEntries queues movements for İYS and returns after the sync.
+// entriesAnAct is how many movements one act writes: with their history about half a megabyte.
+const entriesAnAct = 500
+
+// PutEntries queues movements for İYS and returns after the sync. Many are written in several commits; after an error some may
+// be queued, and queuing them again does no harm.
 func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry) error {
-	return s.do(func(t *tx) error {
-		for i := range entries {
-			if err := t.putOutbox(&entries[i]); err != nil {
-				return fatal(err)
-			}
-			a, err := t.s.accountOf(entries[i].Brand)
-			if err != nil {
-				continue
-			}
-			rec := entries[i].Consent()
-			if err := t.history(a, &rec, "api", string(entries[i].State)); err != nil {
-				return fatal(err)
-			}
+	errs := make(chan error, len(entries)/entriesAnAct+1)
+	n := 0
+	for part := range slices.Chunk(entries, entriesAnAct) {
+		n++
+		s.enqueue(act{func(t *tx) error { return fatal(t.putEntries(part)) }, func(err error) { errs <- err }})
+	}
+	var err error
+	for range n {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
+func (t *tx) putEntries(entries []exchange.Entry) error {
+	for i := range entries {
+		if err := t.putOutbox(&entries[i]); err != nil {
+			return err
 		}
-		return nil
-	})
+		a, err := t.s.accountOf(entries[i].Brand)
+		if err != nil {
+			continue
+		}
+		rec := entries[i].Consent()
+		if err := t.history(a, &rec, "api", string(entries[i].State)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EachPull is part of mirror.Source: a channel is as fresh as the older of its two listings.
@@ -240,4 +257,20 @@ func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) err
 		}
 	}
 	return nil
+}
+
+// OutboxCounts is how many entries are open, and how many of them only the customer can write.
+func (s *Store) OutboxCounts() (open, owed int, err error) {
+	err = s.each(context.Background(), kOutbox, true, func(_, v []byte) error {
+		var e struct{ State exchange.State }
+		if err := json.Unmarshal(v, &e); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		open++
+		if e.State == exchange.StateOwed {
+			owed++
+		}
+		return nil
+	})
+	return open, owed, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -239,8 +241,20 @@ func (s *Store) PauseWebhook(ctx context.Context, a gateway.AccountID, reason st
 	paused := *w
 	paused.Paused = true
 	s.log.Warn("webhook paused", "account", int(a), "reason", reason)
-	return s.PutWebhook(ctx, &paused)
+	err := s.edit(dirWebhook, fmt.Sprint(a), &paused, func(d *gateway.Directory) error {
+		if d.Webhooks[a] != w {
+			return errChanged
+		}
+		return nil
+	})
+	if errors.Is(err, errChanged) {
+		return nil
+	}
+	return err
 }
+
+// errChanged says that the customer has set the webhook anew meanwhile: the new one has not failed.
+var errChanged = errors.New("store: the record has changed")
 
 // Receive stores an inbound message with what follows from it (events, an MO owed to an SMPP client) and returns after the
 // sync; only then may the operator's deliver_sm be answered.

@@ -13,8 +13,9 @@ import (
 
 // Parts of long messages (key kind P, see keys.go) wait here until their set is complete or too old.
 
-// partsLife is an upper bound for forgotten sets; the SMPP door gives up after 5 minutes.
-const partsLife = time.Hour
+// partsLife is an upper bound for forgotten sets. The doors give up after minutes; but parts were acknowledged, so they must
+// also outlast a gateway that stands still for days.
+const partsLife = 14 * 24 * time.Hour
 
 func partPrefix(p gateway.PartSet) key {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%t\x00%d", p.Source, p.Dest, p.Reference, p.Wide, p.Total))
@@ -28,7 +29,7 @@ func (s *Store) PutPart(_ context.Context, p *gateway.Part) (all []gateway.Part,
 	if p.Seq == 0 || p.Seq > p.Set.Total {
 		return nil, gateway.Refuse(gateway.CodeInvalid, "udh", "part %d of %d does not exist", p.Seq, p.Set.Total)
 	}
-	if s.full.Load() {
+	if s.full.Load() && p.Set.Account != 0 { // a handset's part may be an opt-out, and those go on
 		return nil, gateway.Refuse(gateway.CodeStorageFull, "", "")
 	}
 	err = s.do(func(t *tx) error {

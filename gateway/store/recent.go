@@ -61,7 +61,10 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 	if len(rs) > gateway.BlockSize {
 		return
 	}
-	size := 400 + len(b.Text) + len(rs)*220
+	size := 400 + len(b.Text)
+	for i := range rs {
+		size += 60 + recipientSize(&rs[i])
+	}
 	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: size}
 	r.mu.Lock()
 	defer r.mu.Unlock()

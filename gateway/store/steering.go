@@ -105,15 +105,36 @@ func (s *Store) CancelBatch(_ context.Context, a gateway.AccountID, ref gateway.
 	if err := s.do(func(t *tx) error { _, err := t.flag(ref, flagCancelled, flagPaused); return err }); err != nil {
 		return 0, err
 	}
-	n := 0
+	var n blockCount
 	err := s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, r *gateway.Recipient, p *gateway.Progress) error {
 		ok, err := t.cancel(id, b, r, p)
-		if ok {
-			n++
-		}
+		n.add(id, ok)
 		return err
 	})
-	return n, err
+	return n.sum(), err
+}
+
+// blockCount counts messages of a batch; a block that is visited again is counted anew.
+type blockCount map[uint32]int
+
+func (c *blockCount) add(id gateway.MessageID, counts bool) {
+	if *c == nil {
+		*c = blockCount{}
+	}
+	block := id.Index / gateway.BlockSize
+	if id.Index%gateway.BlockSize == 0 {
+		(*c)[block] = 0
+	}
+	if counts {
+		(*c)[block]++
+	}
+}
+
+func (c blockCount) sum() (n int) {
+	for _, k := range c {
+		n += k
+	}
+	return n
 }
 
 // cancel ends a message that has not left; false when it is too late.

@@ -31,12 +31,9 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 				return total, err
 			}
 			total += n
-			if r.key == nil {
-				continue
-			}
-			if err := s.do(func(t *tx) error { return t.del(r.key) }); err != nil {
-				return total, err
-			}
+		}
+		if err := s.dropSettled(refs); err != nil {
+			return total, err
 		}
 		for name, c := range cursors {
 			if err := s.PutNamed(name, c); err != nil {
@@ -45,6 +42,21 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	return total, ctx.Err()
+}
+
+// dropSettled removes the entries of the settle index that were looked at, in one commit.
+func (s *Store) dropSettled(refs []sweepRef) error {
+	return s.do(func(t *tx) error {
+		for _, r := range refs {
+			if r.key == nil {
+				continue
+			}
+			if err := t.del(r.key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 type sweepRef struct {
@@ -105,18 +117,36 @@ func (s *Store) sweepAccount(txn *badger.Txn, a gateway.AccountID, now time.Time
 	return nil
 }
 
-// settle makes the sent messages of a batch unknown when their time is over.
-func (s *Store) settle(ref gateway.BatchRef) (n int, err error) {
-	err = s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, r *gateway.Recipient, p *gateway.Progress) error {
-		if p.State != gateway.StateSent || p.Open || s.noReceipts(p.Operator) || b.ValidUntil.Add(gateway.UnknownAfter).After(t.now) {
+// unsettled reports whether the message was sent and nobody will tell any more what became of it.
+func (s *Store) unsettled(b *gateway.Batch, p *gateway.Progress, now time.Time) bool {
+	return p.State == gateway.StateSent && !p.Open && !s.noReceipts(p.Operator) && !b.ValidUntil.Add(gateway.UnknownAfter).After(now)
+}
+
+// settle makes the sent messages of a batch unknown when their time is over. Most batches have none, which is seen without the
+// committer.
+func (s *Store) settle(ref gateway.BatchRef) (int, error) {
+	found := false
+	now := s.opt.Now()
+	if err := s.db.View(func(txn *badger.Txn) error {
+		return eachStored(txn, ref, func(m *stored) bool {
+			found = s.unsettled(m.batch, &m.progress, now)
+			return !found
+		})
+	}); err != nil || !found {
+		return 0, err
+	}
+	var n blockCount
+	err := s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, r *gateway.Recipient, p *gateway.Progress) error {
+		over := s.unsettled(b, p, t.now)
+		n.add(id, over)
+		if !over {
 			return nil
 		}
 		p.State, p.Code = gateway.StateUnknown, ""
-		n++
 		if err := t.finish(id, b, r, p); err != nil {
 			return err
 		}
 		return t.save(id, p, nil)
 	})
-	return n, err
+	return n.sum(), err
 }

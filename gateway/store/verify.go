@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -33,23 +34,78 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := verifyChain(txn, id, r); err != nil {
+			book := &decisionBook{txn: txn, account: id, records: map[[2]uint32]*chainRecord{}}
+			if err := s.verifyChain(book, r); err != nil {
 				return err
 			}
-			if err := s.verifyAccount(txn, id, r); err != nil {
+			if err := s.verifyAccount(book, r); err != nil {
 				return err
 			}
 		}
-		if n := countPrefix(txn, kStaging, 10); n > 0 {
-			r.problem("%d staged submissions were neither accepted nor removed", n)
-		}
-		return nil
+		return s.verifyStaging(txn, r)
 	})
 	return r, err
 }
 
+// stagingTime is how long a large acceptance may be under way while the store is open.
+const stagingTime = 10 * time.Minute
+
+func (s *Store) verifyStaging(txn *badger.Txn, r *Report) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kStaging}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if ref := batchOfKey(it.Item().Key()); ref.Batch.Time().Add(stagingTime).Before(s.opt.Now()) {
+			r.problem("submission %s was staged and neither accepted nor removed", ref)
+		}
+	}
+	return nil
+}
+
+// expired reports whether records of an Istanbul day may be gone by retention, in part or wholly.
+func (s *Store) expired(day uint32) bool {
+	return s.opt.Retention > 0 && day <= dayOf(s.opt.Now().Add(-s.opt.Retention))
+}
+
+// decisionBook finds decisions for Verify. Neighbours mostly stand in one record, so a few are kept.
+type decisionBook struct {
+	txn      *badger.Txn
+	account  gateway.AccountID
+	day, seq uint32 // first kept record
+	records  map[[2]uint32]*chainRecord
+}
+
+// booksKept is how many chain records a decisionBook holds at once.
+const booksKept = 64
+
+// has reports whether the decision at ref is about the message, or may have expired.
+func (b *decisionBook) has(ref gateway.DecisionRef, id gateway.MessageID) bool {
+	if ref.Day < b.day || ref.Day == b.day && ref.Seq < b.seq {
+		return true
+	}
+	at := [2]uint32{ref.Day, ref.Seq}
+	rec := b.records[at]
+	if rec == nil {
+		k := chainKey(b.account, ref.Day, ref.Seq)
+		v, err := getValue(b.txn, k)
+		if err != nil || v == nil {
+			return false
+		}
+		read, err := decodeChain(b.account, k, v)
+		if err != nil {
+			return false
+		}
+		if len(b.records) >= booksKept {
+			clear(b.records)
+		}
+		rec = &read
+		b.records[at] = rec
+	}
+	return int(ref.Pos) < len(rec.decisions) && rec.decisions[ref.Pos].Message == id
+}
+
 // verifyChain walks an account's chain and names the first broken link.
-func verifyChain(txn *badger.Txn, a gateway.AccountID, r *Report) error {
+func (s *Store) verifyChain(book *decisionBook, r *Report) error {
+	txn, a := book.txn, book.account
 	prefix := newKey(kChain, 4).account(a)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
 	defer it.Close()
@@ -69,6 +125,10 @@ func verifyChain(txn *badger.Txn, a gateway.AccountID, r *Report) error {
 		}
 		switch {
 		case prev == nil: // the first kept record; what it links to may have expired
+			book.day, book.seq = d, q
+			if rec.prev != ([32]byte{}) && !s.expired(d) && !s.expired(d-1) {
+				r.problem("account %d: decision chain begins at %s/%d: the records before it are missing", a, dayText(d), q)
+			}
 		case d == day && q != seq+1, d != day && q != 0:
 			r.problem("account %d: decision chain breaks at %s/%d: the record before it is missing", a, dayText(d), q)
 			return nil
@@ -80,13 +140,25 @@ func verifyChain(txn *badger.Txn, a gateway.AccountID, r *Report) error {
 		r.Decisions += len(rec.decisions)
 		prev, day, seq = &rec, d, q
 	}
+	end, ok, err := chainEnd(txn, a)
+	switch {
+	case err != nil:
+		r.problem("account %d: %v", a, err)
+	case !ok:
+	case prev == nil && !s.expired(end.day),
+		prev != nil && (end.day != day || end.seq != seq+1):
+		r.problem("account %d: decision chain ends before %s/%d: the records behind it are missing", a, dayText(end.day), end.seq-1)
+	case prev != nil && end.prev != prev.hash:
+		r.problem("account %d: decision chain breaks at its end, %s/%d: the record was changed", a, dayText(day), seq)
+	}
 	return nil
 }
 
 type daySum map[uint32]ledgerDay
 
 // verifyAccount sums the account's messages and holds them against the ledger.
-func (s *Store) verifyAccount(txn *badger.Txn, a gateway.AccountID, r *Report) error {
+func (s *Store) verifyAccount(book *decisionBook, r *Report) error {
+	txn, a := book.txn, book.account
 	due, err := dueSet(txn, a)
 	if err != nil {
 		return err
@@ -101,7 +173,7 @@ func (s *Store) verifyAccount(txn *badger.Txn, a gateway.AccountID, r *Report) e
 		day := dayOf(ref.Batch.Time())
 		sum := sums[day]
 		if err := eachStored(txn, ref, func(m *stored) bool {
-			verifyMessage(txn, m, due, r)
+			verifyMessage(book, m, due, r)
 			c := int64(credits(m.batch, m.recipient))
 			sum.charged += c
 			if m.progress.Refunded {
@@ -113,7 +185,7 @@ func (s *Store) verifyAccount(txn *badger.Txn, a gateway.AccountID, r *Report) e
 		}
 		sums[day] = sum
 	}
-	return verifyLedger(txn, a, sums, r)
+	return s.verifyLedger(txn, a, sums, r)
 }
 
 // dueSet collects the account's waiting entries by batch.
@@ -140,14 +212,19 @@ func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway
 	return out, nil
 }
 
-func verifyMessage(txn *badger.Txn, m *stored, due map[gateway.BatchID][]gateway.Span, r *Report) {
+func verifyMessage(book *decisionBook, m *stored, due map[gateway.BatchID][]gateway.Span, r *Report) {
 	r.Messages++
 	st, _ := m.state(m.batch.SendAt)
 	r.States[st.String()]++
-	if m.accept.Day == 0 {
+	if m.accept.Day == 0 || !book.has(m.accept, m.id) {
 		r.problem("message %s has no acceptance decision", m.id)
 	}
 	p := &m.progress
+	for _, ref := range p.Decisions {
+		if !book.has(ref, m.id) {
+			r.problem("message %s lacks its decision at %s/%d/%d", m.id, dayText(ref.Day), ref.Seq, ref.Pos)
+		}
+	}
 	if p.Refunded && !p.State.Refundable(true) {
 		r.problem("message %s is refunded in state %s", m.id, p.State)
 	}
@@ -166,7 +243,7 @@ func verifyMessage(txn *badger.Txn, m *stored, due map[gateway.BatchID][]gateway
 	r.problem("message %s waits in state %s, but nothing will look at it", m.id, st)
 }
 
-func verifyLedger(txn *badger.Txn, a gateway.AccountID, sums daySum, r *Report) error {
+func (s *Store) verifyLedger(txn *badger.Txn, a gateway.AccountID, sums daySum, r *Report) error {
 	v, err := getValue(txn, balanceKey(a))
 	if err != nil {
 		return err
@@ -192,7 +269,7 @@ func verifyLedger(txn *badger.Txn, a gateway.AccountID, sums daySum, r *Report) 
 		have := ledgerDay{charged: d.int(), refunded: d.int()}
 		total.charged += have.charged
 		total.refunded += have.refunded
-		if sum, ok := sums[day]; ok && sum != have {
+		if sum, ok := sums[day]; ok && sum != have && !s.expired(day) {
 			r.problem("account %d: ledger of %s says charged %d, refunded %d; its messages say %d, %d", a, dayText(day), have.charged,
 				have.refunded, sum.charged, sum.refunded)
 		}

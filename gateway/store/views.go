@@ -158,23 +158,22 @@ func timeline(m *stored, v *gateway.MessageView, ds []gateway.DecisionView) []ga
 
 // Lookup resolves any id a client can hold: a message id or the id of a part of a long message.
 func (s *Store) Lookup(a gateway.AccountID, id string) (gateway.MessageID, error) {
-	m, err := gateway.ParseMessageID(id)
-	if err == nil {
-		if m.Account != a {
-			return m, notFound("message", id)
-		}
-		return m, nil
-	}
-	err = s.db.View(func(txn *badger.Txn) error {
+	// The id of a part looks like that of a message, so parts come first.
+	var m gateway.MessageID
+	err := s.db.View(func(txn *badger.Txn) error {
 		v, err := getValue(txn, partIDKey(id))
 		if err != nil {
 			return err
 		}
-		if v == nil {
+		text := id
+		if v != nil {
+			d := dec{b: v}
+			text = d.text()
+		}
+		m, err = gateway.ParseMessageID(text)
+		if errors.Is(err, gateway.ErrBadID) && v == nil {
 			return notFound("message", id)
 		}
-		d := dec{b: v}
-		m, err = gateway.ParseMessageID(d.text())
 		return err
 	})
 	if err == nil && m.Account != a {
