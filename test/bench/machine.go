@@ -96,6 +96,27 @@ func processCPU(pid int) time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
+// machineCPU is the CPU time of everything on the machine, and what the hypervisor kept for others.
+func machineCPU() (busy, stolen time.Duration) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	f := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal …
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		if i < len(f) {
+			n, _ := strconv.Atoi(f[i])
+			busy += time.Duration(n) * clockTick
+		}
+	}
+	if len(f) > 8 {
+		n, _ := strconv.Atoi(f[8])
+		stolen = time.Duration(n) * clockTick
+	}
+	return busy, stolen
+}
+
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

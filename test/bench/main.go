@@ -25,6 +25,7 @@ type options struct {
 	dir     string
 	redis   string
 	rounds  int
+	calm    time.Duration
 	n       int
 	keep    bool
 	verbose bool
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	fs.StringVar(&o.dir, "dir", "", "`directory` for stores and Redis; default: a temporary one. Its disk is part of the result")
 	fs.StringVar(&o.redis, "redis", "redis-server", "the Redis server to start")
 	fs.IntVar(&o.rounds, "rounds", 1, "rounds of each figure; the one with the median value is reported")
+	fs.DurationVar(&o.calm, "calm", 0, "how long, for each round, to wait for other programs to be quiet, and to repeat it if they were not")
 	fs.IntVar(&o.n, "n", 0, "messages instead of a figure's own number")
 	fs.BoolVar(&o.keep, "keep", false, "keep the directory")
 	fs.BoolVar(&o.verbose, "v", false, "log of the gateway to standard error")
@@ -185,12 +187,10 @@ func (b *bench) runAll(ctx context.Context, list []figure, out io.Writer) (bool,
 func (b *bench) median(ctx context.Context, f figure) (*result, error) {
 	var rounds []*result
 	for range max(1, b.opt.rounds) {
-		r := &result{Figure: f.id, What: f.what, Target: f.target, Machine: &b.machine, Settings: map[string]any{}, At: time.Now().UTC().Truncate(time.Second)}
-		if err := f.run(ctx, b, r); err != nil {
+		r, err := b.round(ctx, f)
+		if err != nil {
 			return nil, err
 		}
-		r.Quick = b.opt.quick
-		r.judge(f)
 		rounds = append(rounds, r)
 		if r.broken() {
 			return r, nil
@@ -212,4 +212,48 @@ func (b *bench) median(ctx context.Context, f figure) (*result, error) {
 		}
 	}
 	return m, nil
+}
+
+// round runs a figure once; with --calm again and again until other programs left it the cores or time is up.
+func (b *bench) round(ctx context.Context, f figure) (*result, error) {
+	limit := time.Now().Add(b.opt.calm)
+	for {
+		if b.opt.calm > 0 {
+			if err := awaitCalm(ctx, limit); err != nil {
+				return nil, err
+			}
+		}
+		r := &result{Figure: f.id, What: f.what, Target: f.target, Machine: &b.machine, Settings: map[string]any{}, At: time.Now().UTC().Truncate(time.Second)}
+		if err := f.run(ctx, b, r); err != nil {
+			return nil, err
+		}
+		r.Quick = b.opt.quick
+		r.judge(f)
+		disturbed := r.CPU != nil && r.CPU.OthersShare+r.CPU.StolenShare > disturbance
+		if !disturbed || r.broken() || time.Now().After(limit) {
+			return r, nil
+		}
+	}
+}
+
+// disturbance is the share of the cores above which other programs spoil a figure.
+const disturbance = 0.1
+
+// awaitCalm waits until the machine has been idle for two seconds, or limit.
+func awaitCalm(ctx context.Context, limit time.Time) error {
+	still := 0
+	for still < 4 && time.Now().Before(limit) {
+		busy0, stolen0 := machineCPU()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+		busy1, stolen1 := machineCPU()
+		still++
+		if busy1-busy0+stolen1-stolen0 > 100*time.Millisecond {
+			still = 0
+		}
+	}
+	return nil
 }

@@ -70,6 +70,21 @@ func (o *operator) close() {
 	o.wg.Wait()
 }
 
+// waitBound waits for all binds of the other side.
+func (o *operator) waitBound(ctx context.Context) error {
+	count := func() (n int64) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, s := range o.sessions {
+			if s.bound.Load() {
+				n++
+			}
+		}
+		return n
+	}
+	return until(ctx, patience, count, func() bool { return count() == operatorBinds })
+}
+
 // sendMO brings a message from a handset to the gateway; answered is called with its final acknowledgement.
 func (o *operator) sendMO(from, to, text string, answered func(at time.Duration)) bool {
 	m := smpp.DeliverSM{Source: smpp.Address{TON: smpp.TONInternational, NPI: smpp.NPIISDN, Addr: []byte(from)},

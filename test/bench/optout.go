@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -10,8 +11,8 @@ import (
 )
 
 // optOuts runs a campaign in which some numbers get a message from each of many requests. At a random one of them, the moment
-// its message has been read, the operator brings an opt-out from that number, while others of its messages wait, are leased
-// or are on their way. Measured is the time from the opt-out's PDU being queued to the last message read that went to the
+// its message has been read, the operator brings an opt-out from that number, while at least three more of its messages have
+// been accepted and wait, are leased or are on their way. Measured is the time from the opt-out's PDU being queued to the last message read that went to the
 // number; a message read after the acknowledgement of the opt-out is a leak.
 func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 	people := 1000
@@ -29,9 +30,9 @@ func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 	r.Settings["optOuts"], r.Settings["campaign"], r.Settings["requests"] = people, n, requests
 	p := newPeople(people, requests, size)
 	s.operator.seen = newTracker(n)
-	p.watch(s.operator, waiting)
 	c := campaign{n: n, size: size, vars: true, number: p.number}
-	load := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: 1, requests: c.build(s.gw.API, s.gw.APIKey)}
+	load := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: 1, requests: c.build(s.gw.API, s.gw.APIKey), drops: true}
+	p.watch(s.operator, waiting, func() int { return int(load.done.Load()) })
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
@@ -39,22 +40,32 @@ func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 	if err != nil {
 		return err
 	}
-	accepted, _, err := load.run(ctx)
-	if err != nil {
+	if _, _, err := load.run(ctx); err != nil {
 		return err
 	}
 	// Over when nothing arrives any more: how many leave is what the opt-outs decide.
-	if err := until(ctx, 5*time.Second, s.operator.submits.Load, func() bool { return false }); err != errQuiet {
+	if err := s.operator.calm(ctx, time.Second); err != nil {
 		return err
 	}
 	u, err := done()
 	if err != nil {
 		return err
 	}
-	u.wall -= 5 * time.Second
 	r.load(u, int(s.operator.submits.Load()))
-	p.report(r, accepted, s.operator)
+	if err := s.operator.calm(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	p.report(r, n-people*requests, s.operator)
 	return s.verifyStates(r)
+}
+
+// calm waits until nothing has come for so long.
+func (o *operator) calm(ctx context.Context, d time.Duration) error {
+	err := until(ctx, d, o.submits.Load, func() bool { return false })
+	if errors.Is(err, errQuiet) {
+		return nil
+	}
+	return err
 }
 
 // people who opt out. Their numbers are the first of the pool.
@@ -103,8 +114,9 @@ func (p *people) number(ref int) int {
 	return len(p.all) + at%(pool-len(p.all))
 }
 
-// watch lets people opt out when their moment has come and notes what still arrives.
-func (p *people) watch(o *operator, waiting int) {
+// watch lets people opt out when their moment has come, with so many messages waiting, and notes what still arrives. accepted
+// tells how many requests have been.
+func (p *people) watch(o *operator, waiting int, accepted func() int) {
 	o.onSubmit = func(m *smpp.SubmitSM, ref int, now time.Duration) {
 		i, ok := indexOf(m.Dest.Addr)
 		if !ok || i >= len(p.all) {
@@ -122,11 +134,11 @@ func (p *people) watch(o *operator, waiting int) {
 				p.afterAck.Add(1)
 			}
 		}
-		if got != x.trigger || x.requests-got < waiting {
+		wait := accepted() - got
+		if got < x.trigger || wait < waiting || !x.asked.CompareAndSwap(0, int64(clock())) {
 			return
 		}
-		x.waited.Store(int32(x.requests - got))
-		x.asked.Store(int64(clock()))
+		x.waited.Store(int32(wait))
 		from := string(m.Dest.Addr)
 		// Another goroutine would only come later: sendMO queues and returns.
 		o.sendMO(from, replyNumber[1:], "RET", func(at time.Duration) {
@@ -136,16 +148,17 @@ func (p *people) watch(o *operator, waiting int) {
 	}
 }
 
-// report sums up. accepted is what the client was told.
-func (p *people) report(r *result, accepted int, o *operator) {
+// report sums up. others is how many messages went to everybody else.
+func (p *people) report(r *result, others int, o *operator) {
 	var lasts, acks latencies
-	asked, reached := 0, 0
+	asked, reached, waited := 0, 0, 0
 	for i := range p.all {
 		x := &p.all[i]
 		if x.asked.Load() == 0 {
 			continue
 		}
 		asked++
+		waited += int(x.waited.Load())
 		took := time.Duration(0)
 		if x.last.Load() > 0 {
 			reached++
@@ -164,6 +177,7 @@ func (p *people) report(r *result, accepted int, o *operator) {
 	last.put(r, "lastPDU")
 	merge(acks).put(r, "acknowledgement")
 	r.set("optOuts", float64(asked))
+	r.set("waitingEach", float64(waited)/float64(max(asked, 1)))
 	r.set("gotMoreAfterAsking", float64(reached))
 	r.set("confirmations", float64(p.confirmations.Load()))
 	r.Leaks = int(p.afterAck.Load())
@@ -172,11 +186,11 @@ func (p *people) report(r *result, accepted int, o *operator) {
 		r.note("only %d of %d people had the chance to opt out", asked, len(p.all))
 	}
 	// Everybody else gets everything.
-	others := accepted
+	got := int(o.seen.unique.Load())
 	for i := range p.all {
-		others -= p.all[i].requests - int(p.all[i].got.Load())
+		got -= int(p.all[i].got.Load())
 	}
-	r.Losses += max(0, others-int(o.seen.unique.Load()))
+	r.Losses += max(0, others-got)
 }
 
 // verifyStates lets the store be verified: nothing may be left waiting.

@@ -41,6 +41,7 @@ type result struct {
 
 	CPU            *cpuShare `json:"cpu,omitempty"`
 	CommitsPer1000 float64   `json:"commitsPer1000,omitempty"`
+	KeysPer1000    float64   `json:"keysPer1000,omitempty"` // records written or deleted in the store
 	SyncsPer1000   float64   `json:"syncsPer1000,omitempty"`
 	Bottleneck     string    `json:"bottleneck,omitempty"`
 	Durability     string    `json:"durability,omitempty"`
@@ -59,6 +60,8 @@ type cpuShare struct {
 	GatewayShare  float64 `json:"gatewayShare"`
 	RedisShare    float64 `json:"redisShare"`
 	BenchShare    float64 `json:"generatorAndOperatorShare"`
+	OthersShare   float64 `json:"othersShare"` // programs that have nothing to do with it
+	StolenShare   float64 `json:"stolenShare"` // by the host
 	WallSeconds   float64 `json:"wallSeconds"`
 	GatewaySecond float64 `json:"gatewaySeconds"`
 }
@@ -95,8 +98,9 @@ func (r *result) load(u usage, n int) {
 	share := func(d time.Duration) float64 { return round(d.Seconds() / (u.wall.Seconds() * cores)) }
 	r.Messages = n
 	r.CPU = &cpuShare{Gateway: per(u.gateway), Redis: per(u.redis), Bench: per(u.bench), GatewayShare: share(u.gateway),
-		RedisShare: share(u.redis), BenchShare: share(u.bench), WallSeconds: round(u.wall.Seconds()), GatewaySecond: round(u.gateway.Seconds())}
+		RedisShare: share(u.redis), BenchShare: share(u.bench), OthersShare: share(u.others), StolenShare: share(u.stolen), WallSeconds: round(u.wall.Seconds()), GatewaySecond: round(u.gateway.Seconds())}
 	r.CommitsPer1000 = float64(u.commits) / float64(max(n, 1)) * 1000
+	r.KeysPer1000 = round(float64(u.keys) / float64(max(n, 1)) * 1000)
 	r.Bottleneck = bottleneck(r.CPU)
 }
 
@@ -104,8 +108,11 @@ func (r *result) load(u usage, n int) {
 // them, unless there was time to spare.
 func bottleneck(c *cpuShare) string {
 	busy := c.GatewayShare + c.RedisShare + c.BenchShare
-	text := fmt.Sprintf("gateway %.0f %%, redis %.0f %%, generator and operator %.0f %% of all cores", 100*c.GatewayShare, 100*c.RedisShare, 100*c.BenchShare)
+	text := fmt.Sprintf("gateway %.0f %%, redis %.0f %%, generator and operator %.0f %%, other programs %.0f %% of all cores", 100*c.GatewayShare,
+		100*c.RedisShare, 100*c.BenchShare, 100*(c.OthersShare+c.StolenShare))
 	switch {
+	case c.OthersShare+c.StolenShare > disturbance:
+		return "the machine is busy with other things, measure again: " + text
 	case busy < 0.8:
 		return "waiting (cores not full): " + text
 	case c.BenchShare > c.GatewayShare+c.RedisShare:

@@ -88,19 +88,7 @@ func (s *stand) drive(ctx context.Context, r *result, n int) error {
 }
 
 // bound waits for the gateway's binds to the operator.
-func (s *stand) bound(ctx context.Context) error {
-	count := func() (n int64) {
-		s.operator.mu.Lock()
-		defer s.operator.mu.Unlock()
-		for _, o := range s.operator.sessions {
-			if o.bound.Load() {
-				n++
-			}
-		}
-		return n
-	}
-	return until(ctx, patience, count, func() bool { return count() == operatorBinds })
-}
+func (s *stand) bound(ctx context.Context) error { return s.operator.waitBound(ctx) }
 
 // count compares what the client was told with what the operator read and what receipts said.
 func (s *stand) count(r *result, load *esmeLoad) {

@@ -144,7 +144,8 @@ func (s *stand) remove(err *error) {
 type usage struct {
 	wall                  time.Duration
 	gateway, redis, bench time.Duration
-	commits               uint64
+	others, stolen        time.Duration // by other programs of this machine; by other machines of its host
+	commits, keys         uint64
 }
 
 // meter starts measuring; the function it returns ends that. name is for the profiles.
@@ -159,13 +160,16 @@ func (s *stand) meter(name string) (func() (usage, error), error) {
 		return nil, err
 	}
 	t0, g0, r0, b0 := time.Now(), processCPU(s.gw.pid), processCPU(s.redisPID()), ownCPU()
+	m0, s0 := machineCPU()
 	return func() (u usage, err error) {
 		u = usage{wall: time.Since(t0), gateway: processCPU(s.gw.pid) - g0, redis: processCPU(s.redisPID()) - r0, bench: ownCPU() - b0}
+		m1, s1 := machineCPU()
+		u.others, u.stolen = max(0, m1-m0-u.gateway-u.redis-u.bench), s1-s0
 		z, err := s.gw.do("stats", "")
 		if err != nil {
 			return u, err
 		}
-		u.commits = z.Commits - a.Commits
+		u.commits, u.keys = z.Commits-a.Commits, z.Keys-a.Keys
 		if dir := s.b.opt.profile; dir != "" {
 			_, err = s.gw.do("profiled", "")
 			if err == nil {
