@@ -140,6 +140,9 @@ type Log struct {
 	Level string `yaml:"level"`
 	// Format is text or json. Default text.
 	Format string `yaml:"format"`
+	// Journal is the file of message events, one line each with masked addresses; SIGHUP opens it anew. Default "": journal.log in
+	// the data directory. "off": none.
+	Journal string `yaml:"journal"`
 }
 
 // Network is an address or a network in CIDR form.

@@ -36,6 +36,11 @@ type Options struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Workers    int
+	// Told of what happens to messages; may be nil.
+	Journal  dispatch.Journal
+	Observer intake.Observer
+	Inbound  func(*gateway.Inbound)
+	OptOut   func(*gateway.OptOut, time.Duration)
 	// Towards İYS.
 	IYSLimits    iysapi.Limits
 	PullEvery    time.Duration
@@ -78,16 +83,19 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	late := &lateListener{}
 	var err error
 	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: iyslink.New(st, o.IYSLimits, o.Log), Listener: late,
-		Log: o.Log, PullEvery: o.PullEvery, RequestAfter: o.RequestAfter})
+		Log: o.Log, PullEvery: o.PullEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor})
 	if err != nil {
 		return nil, err
 	}
-	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, Now: o.Now, Log: o.Log}, st, g.Mirror, g.Exchange)
-	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch()}, st, g.Office)
-	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log}, st, g.Office)
+	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
+	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer}, st, g.Office)
+	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal}, st, g.Office)
 	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
 	late.Listener = g.Desk
-	g.Inbound = inbound.New(inbound.Config{Confirm: o.Confirm, Now: o.Now, Log: o.Log}, st, g.Desk, g.Intake)
+	if o.OptOut != nil {
+		g.Desk.Watch(o.OptOut)
+	}
+	g.Inbound = inbound.New(inbound.Config{Confirm: o.Confirm, Now: o.Now, Log: o.Log, Note: o.Inbound}, st, g.Desk, g.Intake)
 	g.Operators = operators.New(operators.Config{Log: o.Log}, st, g.Dispatch, g.Inbound)
 	g.Auth = account.New(st, account.Options{})
 	g.Limits = account.NewLimits(st, o.Now)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"izinli/configs"
@@ -17,22 +18,33 @@ import (
 	"izinli/gateway/account"
 	"izinli/gateway/address"
 	"izinli/gateway/consent"
+	"izinli/gateway/customer"
 	"izinli/gateway/desk"
 	"izinli/gateway/httpapi"
 	"izinli/gateway/inbound"
+	"izinli/gateway/journal"
+	"izinli/gateway/metrics"
 	"izinli/gateway/smppserver"
 	"izinli/gateway/store"
 	"izinli/gateway/webhook"
+	"izinli/iys"
+	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
 )
 
 // Server is a gateway with its doors open.
 type Server struct {
 	*Gateway
-	Admin *desk.Admin
-	SMPP  *smppserver.Server
-	API   *httpapi.API
-	Hooks *webhook.Sender
+	Admin   *desk.Admin
+	SMPP    *smppserver.Server
+	API     *httpapi.API
+	Hooks   *webhook.Sender
+	Imports *customer.Imports
+	Metrics *metrics.Metrics
+	Journal *journal.Journal
+
+	hooks *customer.Webhooks
+	file  *journal.File
 
 	cfg   *configs.Config
 	log   *slog.Logger
@@ -56,14 +68,23 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 	if limits.PerSecond == 0 {
 		limits.PerSecond = cfg.IYS.RequestsPerSecond
 	}
-	g, err := Build(ctx, st, Options{Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
+	s := &Server{cfg: cfg, log: log, Addrs: map[string]string{}}
+	s.Metrics = metrics.New(s.sources())
+	if err := s.openJournal(); err != nil {
+		return nil, err
+	}
+	var err error
+	s.Gateway, err = Build(ctx, st, Options{Journal: s.journalOrNil(), Observer: s.observer(), Inbound: s.noteInbound,
+		OptOut: s.noteOptOut, Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
 		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, IYSLimits: limits, Now: o.Now,
 		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Gateway: g, cfg: cfg, log: log, Addrs: map[string]string{}}
-	s.parts(o)
+	st.WatchReceipts(s.noteReceipt)
+	if err := s.parts(ctx, o); err != nil {
+		return nil, err
+	}
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
@@ -71,18 +92,39 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 }
 
 // parts makes the services around the gateway.
-func (s *Server) parts(o ServerOptions) {
+func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	guard := webhook.Guard{AllowPrivate: o.PrivateWebhooks}
 	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log}, s.Store, s.Store, s.Store)
 	s.Store.WatchEvents(s.Hooks.Wake)
+	s.hooks = customer.NewWebhooks(s.Store, guard.CheckURL)
+	var err error
+	s.Imports, err = customer.NewImports(ctx, customer.Config{Dir: filepath.Join(s.cfg.Data, "imports"), MaxSize: int64(s.cfg.Limits.Import), Log: s.log,
+		Final: func(err error) bool {
+			return errors.Is(err, exchange.ErrMode) || iysapi.RetryOf(err) == iysapi.RetryOperator
+		}},
+		s.Store, s.Desk, s.ask)
+	if err != nil {
+		return err
+	}
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk}, CheckURL: guard.CheckURL,
 		Verify: VerifyFunc(s.Store), Audit: s.audit})
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
 		httpapi.Deps{Submitter: s.Intake, ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
-			Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
+			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
 	s.SMPP = smppserver.New(smppserver.Config{MaxConns: s.cfg.Limits.SMPPSessions, BindTimeout: time.Duration(s.cfg.Limits.BindTimeout)},
 		smppserver.Deps{Auth: s.Auth, Submit: s.Intake, Steering: s.Steering(), Store: s.Store, Directory: s.Store.Directory,
 			NewID: s.Intake.NewID, Allow: allow(s.Limits), Log: s.log})
+	return nil
+}
+
+// ask puts İYS's answers into the words of an import.
+func (s *Server) ask(ctx context.Context, brand string, ch iys.Channel, rt iys.RecipientType, addresses []string) ([]customer.Answer, error) {
+	answers, err := s.Exchange.Ask(ctx, brand, ch, rt, addresses)
+	out := make([]customer.Answer, len(answers))
+	for i, a := range answers {
+		out[i] = customer.Answer{Approved: a.Status == iys.StatusApproved, Err: a.Err}
+	}
+	return out, err
 }
 
 func allow(l *account.Limits) func(*gateway.Principal, int) bool {
@@ -202,7 +244,7 @@ func certificate(c configs.Certificate) (*tls.Config, error) {
 
 // serveOps answers monitors.
 func (s *Server) serveOps(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: s.Metrics.Handler(s.Ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -213,8 +255,9 @@ func (s *Server) serveOps(ctx context.Context, ln net.Listener) error {
 
 // Run serves until ctx ends and then stops in the order of flow. The store is the caller's to close afterwards.
 func (s *Server) Run(ctx context.Context) error {
-	doors := append(s.doors, func(ctx context.Context) error { return s.Hooks.Run(ctx) })
-	return s.Gateway.Run(ctx, doors...)
+	doors := append(s.doors, s.Hooks.Run, func(ctx context.Context) error { s.Imports.Run(ctx); return nil }, s.reopenOnHangup)
+	err := s.Gateway.Run(ctx, doors...)
+	return errors.Join(err, s.closeJournal())
 }
 
 // audit keeps the trail of the administration.

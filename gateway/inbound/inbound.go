@@ -44,6 +44,8 @@ type Config struct {
 	Confirm string
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Note is told of every stored message. It must not block.
+	Note func(*gateway.Inbound)
 }
 
 // DefaultConfirm is the confirmation of an opt-out, free of charge and at most once a day.
@@ -81,6 +83,9 @@ func New(cfg Config, st Store, d gateway.ConsentDesk, s gateway.Submitter) *Desk
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Note == nil {
+		cfg.Note = func(*gateway.Inbound) {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -197,7 +202,11 @@ func (d *Desk) message(ctx context.Context, operator, from, to, text string, par
 	case keyword.OptIn:
 		in.Kind = "optin"
 	}
-	return d.store.Receive(ctx, in, n.System)
+	if err := d.store.Receive(ctx, in, n.System); err != nil {
+		return err
+	}
+	d.cfg.Note(in)
+	return nil
 }
 
 // canonical is the number with plus where it is one; anything else stays as it is.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/consent"
 	"izinli/iys"
 )
 
@@ -27,6 +28,8 @@ type Store interface {
 type Office interface {
 	Decide(b *gateway.Batch, address string, now time.Time) iys.Verdict
 	Ask(ctx context.Context, b *gateway.Batch, addresses []string)
+	// Cite completes decisions with what the consent they rest on says of itself.
+	Cite(ctx context.Context, list []consent.Citation)
 }
 
 // Observer is told of every answered submission, for metrics and journal. It must not block.

@@ -33,7 +33,21 @@ func (d *draft) judgeAll(ctx context.Context, ask bool) error {
 	if ask && len(unknown) > 0 {
 		d.askAbout(ctx, unknown)
 	}
+	d.citeDrops(ctx)
 	return nil
+}
+
+// citeDrops names the consent record behind each drop. A message that goes on gets its own at hand-off.
+func (d *draft) citeDrops(ctx context.Context) {
+	var list []consent.Citation
+	for i := range d.recipients {
+		if d.recipients[i].State == gateway.StateDropped {
+			list = append(list, consent.Citation{Batch: &d.batch, Address: d.recipients[i].Address, Decision: &d.decisions[i]})
+		}
+	}
+	if len(list) > 0 {
+		d.in.office.Cite(ctx, list)
+	}
 }
 
 // recipient judges the i-th recipient and returns the verdict's outcome for a stored one.

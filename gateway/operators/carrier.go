@@ -7,9 +7,9 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/dispatch"
-	"izinli/gateway/sms"
 	"izinli/gateway/smpp"
 	"izinli/gateway/smppclient"
+	"izinli/gateway/sms"
 )
 
 // carrier is a client as dispatch sees it.

@@ -6,9 +6,9 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/inbound"
-	"izinli/gateway/sms"
 	"izinli/gateway/smpp"
 	"izinli/gateway/smppclient"
+	"izinli/gateway/sms"
 )
 
 // counters of what operators delivered.

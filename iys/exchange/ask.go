@@ -216,7 +216,7 @@ func (x *Exchange) keep(ctx context.Context, b Brand, ch iys.Channel, records []
 		x.log.Error("iys answers not stored", "err", err)
 		return
 	}
-	stale := time.Since(x.cfg.Mirror.PulledAt(b.BrandCode, ch)) > iys.DefaultFreshness/2
+	stale := time.Since(x.cfg.Mirror.PulledAt(b.BrandCode, ch)) > x.cfg.FreshFor/2
 	for i, h := range held {
 		switch {
 		case h.Status != iys.StatusApproved:

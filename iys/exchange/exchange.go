@@ -25,6 +25,7 @@ type Config struct {
 	OutboxEvery  time.Duration // default 5 s: how soon a postponed entry is seen
 	RequestAfter time.Duration // default 300 s, İYS's wish between adding a batch and asking for it
 	AskWindow    time.Duration // default 5 ms: how long a question waits for others
+	FreshFor     time.Duration // default iys.DefaultFreshness: how old a pull may be for the mirror to be believed
 	SingleUpTo   int           // so many approvals of a brand go one by one, more as a batch; default 5
 }
 
@@ -68,6 +69,7 @@ func New(cfg Config) (*Exchange, error) {
 	def(&cfg.OutboxEvery, 5*time.Second)
 	def(&cfg.RequestAfter, 300*time.Second)
 	def(&cfg.AskWindow, 5*time.Millisecond)
+	def(&cfg.FreshFor, iys.DefaultFreshness)
 	if cfg.SingleUpTo <= 0 {
 		cfg.SingleUpTo = 5
 	}
