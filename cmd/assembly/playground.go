@@ -130,9 +130,9 @@ func (p *Playground) seedIYS() {
 	p.IYS.AddAHS(iystest.AHS{Username: playAHS, Password: playSecret, Brands: map[string][]string{playOtherBrand: {"MESAJ", "EPOSTA"}}})
 }
 
-// Consent stores a consent at the simulated İYS as if it had been given long ago.
+// Consent stores a consent at the simulated İYS as if it had been given two days ago.
 func (p *Playground) Consent(brand, recipientType, address string, status iys.Status) {
-	at := time.Now().Add(-30 * 24 * time.Hour)
+	at := time.Now().Add(-2 * 24 * time.Hour) // within the reach of the listing: the first pull brings it
 	p.IYS.Put(iystest.Movement{IYSCode: brand, BrandCode: brand, Recipient: address, RecipientType: recipientType, Type: "MESAJ",
 		Status: string(status), Source: "HS_WEB", ConsentDate: at, CreationDate: at})
 }

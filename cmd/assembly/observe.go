@@ -1,0 +1,173 @@
+package assembly
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/dispatch"
+	"izinli/gateway/intake"
+	"izinli/gateway/journal"
+	"izinli/gateway/metrics"
+	"izinli/gateway/operators"
+	"izinli/gateway/smppclient"
+	"izinli/gateway/store"
+	"izinli/iys"
+	"izinli/queue"
+)
+
+// openJournal opens the journal of message events the configuration asks for.
+func (s *Server) openJournal() error {
+	path := s.cfg.Log.Journal
+	if path == "off" {
+		return nil
+	}
+	if path == "" {
+		path = filepath.Join(s.cfg.Data, "journal.log")
+	}
+	var err error
+	if s.file, err = journal.OpenFile(path); err != nil {
+		return err
+	}
+	s.Journal = journal.New(s.file, journal.Config{Log: s.log})
+	return nil
+}
+
+func (s *Server) closeJournal() error {
+	if s.Journal == nil {
+		return nil
+	}
+	s.Journal.Close()
+	return s.file.Close()
+}
+
+// reopenOnHangup lets a log rotation take the journal's file away.
+func (s *Server) reopenOnHangup(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			if s.file == nil {
+				continue
+			}
+			if err := s.file.Reopen(); err != nil {
+				s.log.Error("journal not reopened", "err", err)
+			}
+		}
+	}
+}
+
+func (s *Server) journalOrNil() dispatch.Journal {
+	if s.Journal == nil {
+		return nil
+	}
+	return s.Journal
+}
+
+// observers tells several.
+type observers []intake.Observer
+
+// Accepted implements intake.Observer.
+func (o observers) Accepted(b *gateway.Batch, r *gateway.Result) {
+	for _, x := range o {
+		x.Accepted(b, r)
+	}
+}
+
+func (s *Server) observer() intake.Observer {
+	if s.Journal == nil {
+		return s.Metrics
+	}
+	return observers{s.Metrics, s.Journal}
+}
+
+func (s *Server) noteInbound(in *gateway.Inbound) {
+	if s.Journal != nil {
+		s.Journal.Inbound(in)
+	}
+}
+
+func (s *Server) noteOptOut(o *gateway.OptOut, took time.Duration) {
+	s.Metrics.Silenced(took)
+	if s.Journal != nil {
+		s.Journal.OptOut(o)
+	}
+}
+
+func (s *Server) noteReceipt(n store.ReceiptNote) {
+	if n.Lag > 0 {
+		s.Metrics.Receipt(n.Receipt.Operator, n.Lag)
+	}
+	if s.Journal != nil {
+		s.Journal.Receipt(n.Message, n.Receipt.Operator, n.Receipt.ID, n.Receipt.State, n.Receipt.Err)
+	}
+}
+
+// sources describe the parts to the monitors; they are asked only once the server is whole.
+func (s *Server) sources() metrics.Sources {
+	return metrics.Sources{
+		Store:     func() store.Stats { return s.Store.Stats() },
+		Queue:     func() queue.Snapshot { return s.Queue.Snapshot() },
+		Binds:     func() []smppclient.BindSnapshot { return s.Operators.Snapshot() },
+		Carriers:  func() []dispatch.CarrierState { return s.Dispatch.Carriers() },
+		Operators: func() operators.Counts { return s.Operators.Counts() },
+		Consent:   s.consentState,
+		Outbox:    s.outboxState,
+		Sessions:  s.sessions,
+		Journal: func() metrics.Journal {
+			if s.Journal == nil {
+				return metrics.Journal{}
+			}
+			return metrics.Journal{Written: s.Journal.Written(), Lost: s.Journal.Lost()}
+		},
+	}
+}
+
+func (s *Server) consentState() metrics.Consent {
+	var c metrics.Consent
+	c.Asked, c.AskFailed = s.Office.Counts()
+	size := s.Mirror.Size()
+	c.Records, c.Blocks = size.Consents, size.Blocks
+	now := time.Now()
+	for _, b := range s.Store.Directory().Brands {
+		if b.SMS.Mode != string(iys.ModePartner) {
+			continue
+		}
+		f := metrics.Freshness{Brand: b.Code, Channel: string(iys.ChannelSMS)}
+		if at := s.Mirror.PulledAt(b.Code, iys.ChannelSMS); at.IsZero() {
+			f.Never = true
+		} else {
+			f.Age = now.Sub(at)
+		}
+		c.Fresh = append(c.Fresh, f)
+	}
+	return c
+}
+
+// outboxLimit bounds how many aged entries a scrape reads.
+const outboxLimit = 10_000
+
+func (s *Server) outboxState() (metrics.Outbox, error) {
+	var o metrics.Outbox
+	var err error
+	if o.Open, o.Owed, err = s.Store.OutboxCounts(); err != nil {
+		return o, err
+	}
+	aged, err := s.Exchange.Aged(context.Background(), time.Now(), outboxLimit)
+	o.Late, o.Warning = len(aged.Late), len(aged.Warning)
+	return o, err
+}
+
+func (s *Server) sessions() metrics.Sessions {
+	m := s.SMPP.Metrics()
+	return metrics.Sessions{Connections: m.Conns, Binds: m.Binds, InFlight: m.InFlight, Submitted: m.Submitted, Refused: m.Refused,
+		Throttled: m.Throttled, BindFailures: m.BindFailures, Delivered: m.Delivered, Panics: m.Panics}
+}
