@@ -22,6 +22,8 @@ type Store interface {
 	Directory() *gateway.Directory
 	// Stopped tells from memory whether a batch is paused or cancelled.
 	Stopped(ref gateway.BatchRef) (paused, cancelled bool)
+	// Released tells from memory whether texts held for their words may go.
+	Released(ref gateway.BatchRef) bool
 }
 
 // Judge decides about consent, from memory.

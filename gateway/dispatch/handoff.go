@@ -152,16 +152,13 @@ func (d *Dispatcher) write(j *job, ch gateway.Change) {
 			return
 		}
 		d.cfg.Log.Error("outcome not written", "msg_id", j.id.String(), "err", err)
-		if errors.Is(err, ErrStoreClosed) {
+		if errors.Is(err, gateway.ErrClosed) {
 			d.flights.Done()
 			return
 		}
 		time.AfterFunc(time.Second, func() { d.write(j, ch) })
 	})
 }
-
-// ErrStoreClosed is matched by the error of a store that is closed for good.
-var ErrStoreClosed = errors.New("dispatch: store is closed")
 
 // flight gathers the answers for the segments of one message.
 type flight struct {

@@ -99,7 +99,7 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 		return ch, true
 	case paused:
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodePaused, b.ValidUntil, now), true
-	case j.rcpt.State == gateway.StateHeld && j.rcpt.Code == gateway.CodePromotional:
+	case j.rcpt.State == gateway.StateHeld && j.rcpt.Code == gateway.CodePromotional && !d.store.Released(b.Ref()):
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodePromotional, b.ValidUntil, now), true
 	case acct == nil || acct.Suspended:
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodeUnauthorized, earlier(now.Add(time.Minute), b.ValidUntil), now), true

@@ -12,6 +12,7 @@ import (
 const (
 	flagPaused = 1 << iota
 	flagCancelled
+	flagReleased // somebody looked at texts held for their words, and let them go
 )
 
 // batchFlags is the in-memory copy that hand-off asks; only paused and cancelled batches are in it.
@@ -31,6 +32,13 @@ func (s *Store) Stopped(ref gateway.BatchRef) (paused, cancelled bool) {
 	f := s.flags[ref]
 	s.flagsMu.RUnlock()
 	return f&flagPaused != 0, f&flagCancelled != 0
+}
+
+// Released tells, from memory, whether texts of the batch that were held for their words may go.
+func (s *Store) Released(ref gateway.BatchRef) bool {
+	s.flagsMu.RLock()
+	defer s.flagsMu.RUnlock()
+	return s.flags[ref]&flagReleased != 0
 }
 
 func (t *tx) flag(ref gateway.BatchRef, set, clear byte) (changed bool, err error) {
@@ -71,18 +79,19 @@ func (s *Store) PauseBatch(_ context.Context, a gateway.AccountID, ref gateway.B
 	return s.do(func(t *tx) error { _, err := t.flag(ref, flagPaused, 0); return err })
 }
 
-// ResumeBatch lets a paused batch go on; its waiting messages become due at once or at their sendAt.
+// ResumeBatch lets a paused batch go on, and messages that were held for promotional words; they become due at once or at
+// their sendAt.
 func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gateway.BatchRef) error {
 	if ref.Account != a {
 		return gateway.Refuse(gateway.CodeNotFound, "batch", "")
 	}
 	changed := false
-	if err := s.do(func(t *tx) (err error) { changed, err = t.flag(ref, 0, flagPaused); return err }); err != nil || !changed {
+	if err := s.do(func(t *tx) (err error) { changed, err = t.flag(ref, flagReleased, flagPaused); return err }); err != nil || !changed {
 		return err
 	}
-	// Messages that were held while paused stand in the due index at the end of their validity: bring them forward.
+	// Messages that were held stand in the due index at the end of their validity: bring them forward.
 	return s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, _ *gateway.Recipient, p *gateway.Progress) error {
-		if p.State != gateway.StateHeld || p.Code != gateway.CodePaused || p.Open {
+		if p.State != gateway.StateHeld || (p.Code != gateway.CodePaused && p.Code != gateway.CodePromotional) || p.Open {
 			return nil
 		}
 		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
