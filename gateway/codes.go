@@ -1,6 +1,9 @@
 package gateway
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Code is the stable name of a refusal or failure. Callers compare codes, never texts.
 type Code string
@@ -182,6 +185,9 @@ func Refuse(code Code, field, format string, args ...any) *Error {
 	}
 	return &Error{Code: code, Field: field, Text: fmt.Sprintf(format, args...)}
 }
+
+// ErrClosed is matched by the errors of a store that is closed for good: asking again is no use.
+var ErrClosed = errors.New("gateway: the store is closed")
 
 // CodeOfRule names the code under which a consent rule (package iys, Rule) reaches a sender. An unknown rule reads as a
 // missing consent: it stopped a message, and that is the safe thing to say.

@@ -10,6 +10,7 @@ package inbound
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sort"
@@ -237,20 +238,30 @@ func (d *Desk) entries(to string) []*gateway.Number {
 
 // owner is whose message it is: by keyword where the number is shared, else the whole number's.
 func (d *Desk) owner(to, text string) *gateway.Number {
-	var whole *gateway.Number
+	var whole, within *gateway.Number
 	first, _, _ := strings.Cut(keyword.Fold(text), " ")
 	entries := d.entries(to)
 	for _, n := range entries {
 		if n.Keyword == "" {
 			whole = n
-		} else if keyword.Fold(n.Keyword) == first || strings.Contains(" "+keyword.Fold(text)+" ", " "+keyword.Fold(n.Keyword)+" ") {
+		} else if keyword.Fold(n.Keyword) == first {
 			return n
+		} else if within == nil && names(text, n.Keyword) {
+			within = n
 		}
+	}
+	if within != nil {
+		return within
 	}
 	if whole == nil && len(entries) > 0 {
 		return entries[0]
 	}
 	return whole
+}
+
+// names reports whether a keyword stands in the text as words of its own.
+func names(text, word string) bool {
+	return strings.Contains(" "+keyword.Fold(text)+" ", " "+keyword.Fold(word)+" ")
 }
 
 func (d *Desk) parse(to, text string) keyword.Intent {
@@ -314,10 +325,15 @@ type target struct {
 // optOut blocks every brand the person can have meant. in, when given, is told which.
 func (d *Desk) optOut(ctx context.Context, from, to, text string, intent keyword.Intent, in *gateway.Inbound) error {
 	addr := canonical(from)
-	targets, review := d.targets(addr, to, intent)
+	targets, review := d.targets(addr, to, text, intent)
 	for _, t := range targets {
 		err := d.desk.OptOut(ctx, gateway.OptOut{Account: t.account, Brand: t.brand, Channel: gateway.ChannelSMS, Address: addr, Route: "sms",
 			At: d.cfg.Now(), Text: text, Review: review || intent.Doubtful})
+		if refused(err) {
+			// Nobody we could write to (a service of the operator, say). Asking the operator to deliver it again would not help.
+			d.cfg.Log.Warn("opt-out from something that is no number of a person", "from", address.Mask(addr), "err", err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("inbound: opt-out: %w", err)
 		}
@@ -329,10 +345,27 @@ func (d *Desk) optOut(ctx context.Context, from, to, text string, intent keyword
 	return nil
 }
 
+// refused reports whether the desk will never take the opt-out, as opposed to a failure that passes.
+func refused(err error) bool {
+	var e *gateway.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case gateway.CodeBadNumber, gateway.CodeNotMobile, gateway.CodeForeign, gateway.CodeBrand, gateway.CodeInvalid:
+		return true
+	}
+	return false
+}
+
 // targets finds the brands (sms.md §10 step 3): named in the text, owned by the number, written to lately, all of the number.
-func (d *Desk) targets(addr, to string, intent keyword.Intent) (out []target, review bool) {
+func (d *Desk) targets(addr, to, text string, intent keyword.Intent) (out []target, review bool) {
 	dir := d.store.Directory()
 	entries := d.entries(to)
+	// A keyword of a shared number says whose customer the person is: nobody else's brands are meant.
+	if n := d.owner(to, text); n != nil && n.Keyword != "" && names(text, n.Keyword) && d.parse(to, n.Keyword).Kind != keyword.OptOut {
+		entries = []*gateway.Number{n}
+	}
 	owns := map[target]bool{}
 	accounts := map[gateway.AccountID]bool{}
 	for _, n := range entries {
@@ -385,6 +418,9 @@ func sorted(m map[target]bool) []target {
 	return out
 }
 
+// istanbul is fixed at UTC+3 since 2016 (iys-api.md §19.8).
+var istanbul = time.FixedZone("Europe/Istanbul", 3*3600)
+
 // confirm tells the person, free and at most once a day: the day is in the idempotency key. It is a courtesy; its failure is
 // logged and changes nothing.
 func (d *Desk) confirm(ctx context.Context, t target, addr string) {
@@ -397,7 +433,7 @@ func (d *Desk) confirm(ctx context.Context, t target, addr string) {
 	if b == nil || from == "" {
 		return
 	}
-	key := fmt.Sprintf("optout-confirm/%s/%s/%s", t.brand, addr, d.cfg.Now().UTC().Format(time.DateOnly))
+	key := fmt.Sprintf("optout-confirm/%s/%s/%s", t.brand, addr, d.cfg.Now().In(istanbul).Format(time.DateOnly))
 	sub := &gateway.Submission{
 		Principal: &gateway.Principal{Account: t.account, Credential: gateway.Credential{ID: "system", Account: t.account,
 			Classes: []string{gateway.ClassTransactional}, Reason: "legal"}},

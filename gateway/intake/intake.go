@@ -19,6 +19,8 @@ const listLimit = 1000
 // Store accepts submissions and knows what administrators edited.
 type Store interface {
 	Accept(ctx context.Context, a *gateway.Acceptance) error
+	// Precheck says beforehand what Accept would say to an idempotency key (nil: none) and a number of credits. It stores nothing.
+	Precheck(ctx context.Context, a gateway.AccountID, key *gateway.IdempotencyKey, credits int64) error
 	Directory() *gateway.Directory
 	// Replace changes a single waiting message in one commit.
 	Replace(ctx context.Context, id gateway.MessageID, change func(*gateway.Batch, *gateway.Recipient) error, d *gateway.Decision) error
@@ -90,6 +92,12 @@ func (in *Intake) Submit(ctx context.Context, s *gateway.Submission) (gateway.Re
 		return gateway.Result{}, err
 	}
 	defer release()
+	// A repeat gets the stored answer whatever has changed since: its sendAt may have passed, its sender may be gone.
+	if s.Idempotency != nil && s.Principal != nil && !s.DryRun {
+		if err := in.store.Precheck(ctx, s.Principal.Account, s.Idempotency, 0); err != nil {
+			return replayed(err)
+		}
+	}
 	d, err := in.draft(s)
 	if err != nil {
 		return gateway.Result{}, err
@@ -98,6 +106,11 @@ func (in *Intake) Submit(ctx context.Context, s *gateway.Submission) (gateway.Re
 		return gateway.Result{}, err
 	}
 	res := d.result()
+	if s.DryRun {
+		if err := in.store.Precheck(ctx, d.acct.ID, nil, int64(res.Credits)); err != nil {
+			return replayed(err)
+		}
+	}
 	if s.DryRun || res.Accepted+res.Dropped == 0 {
 		res.Batch = gateway.BatchRef{}
 		for i := range res.Messages {
@@ -116,6 +129,9 @@ func (in *Intake) Check(ctx context.Context, s *gateway.Submission) ([]gateway.V
 	}
 	if err := d.judgeAll(ctx, true); err != nil {
 		return nil, err
+	}
+	for i := range d.verdicts {
+		d.verdicts[i].ID = gateway.MessageID{} // nothing of that id exists
 	}
 	return d.verdicts, nil
 }
@@ -156,23 +172,27 @@ func (in *Intake) accept(ctx context.Context, d *draft, res gateway.Result) (gat
 			return gateway.Result{}, &gateway.Error{Code: gateway.CodeInternal, Text: gateway.CodeInternal.Wire().Title, Err: err}
 		}
 	}
-	err := in.store.Accept(ctx, a)
-	var replay *gateway.Replay
-	if errors.As(err, &replay) {
-		var old gateway.Result
-		if err := json.Unmarshal(replay.Answer, &old); err != nil {
-			return old, &gateway.Error{Code: gateway.CodeInternal, Text: gateway.CodeInternal.Wire().Title, Err: err}
-		}
-		old.Replayed = true
-		return old, nil
-	}
-	if err != nil {
-		return gateway.Result{}, asRefusal(err)
+	if err := in.store.Accept(ctx, a); err != nil {
+		return replayed(err)
 	}
 	if in.cfg.Observer != nil {
 		in.cfg.Observer.Accepted(&a.Batch, &res)
 	}
 	return res, nil
+}
+
+// replayed turns the error of an acceptance into the stored answer where it is a repeat, else into a refusal.
+func replayed(err error) (gateway.Result, error) {
+	var replay *gateway.Replay
+	if !errors.As(err, &replay) {
+		return gateway.Result{}, asRefusal(err)
+	}
+	var old gateway.Result
+	if err := json.Unmarshal(replay.Answer, &old); err != nil {
+		return gateway.Result{}, &gateway.Error{Code: gateway.CodeInternal, Text: gateway.CodeInternal.Wire().Title, Err: err}
+	}
+	old.Replayed = true
+	return old, nil
 }
 
 // asRefusal turns a store's failure into one fit for the sender.

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"unicode/utf8"
 
 	"izinli/gateway"
 	"izinli/gateway/address"
@@ -10,7 +11,7 @@ import (
 	"izinli/iys"
 )
 
-// maxRef bounds the caller's own reference, in octets.
+// maxRef bounds the caller's own reference, in characters.
 const maxRef = 64
 
 // judgeAll brings every recipient to a verdict: refused (not stored), dropped (stored, with its reason) or accepted.
@@ -55,7 +56,7 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 	to := &d.sub.To[i]
 	v := &d.verdicts[i]
 	v.Index, v.Ref, v.To = i, to.Ref, to.Address
-	if len(to.Ref) > maxRef {
+	if len(to.Ref) > maxRef && utf8.RuneCountInString(to.Ref) > maxRef {
 		v.Code, v.Text = gateway.CodeInvalid, "ref is longer than 64 characters"
 		return iys.OutcomeRefuse
 	}
@@ -80,7 +81,7 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 	v.Segments, v.Encoding, v.Words = plan.Segments, plan.Encoding.String(), words
 	r := gateway.Recipient{Address: addr, Ref: to.Ref, Segments: uint8(plan.Segments), Encoding: uint8(plan.Encoding)}
 	if !d.texts.fixed {
-		r.Vars = to.Vars
+		r.Vars = d.texts.tmpl.Used(to.Vars)
 	}
 	var dec gateway.Decision
 	var out iys.Outcome
@@ -90,17 +91,23 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 	} else {
 		dec, out = d.consent(&r)
 	}
-	if len(words) > 0 {
-		dec.Words = words
-		if d.acct.Policy.Promotional == "hold" && r.State != gateway.StateDropped {
-			r.State, r.Code = gateway.StateHeld, gateway.CodePromotional
-		}
-	}
+	d.note(&r, &dec, words)
 	d.recipients = append(d.recipients, r)
 	d.decisions = append(d.decisions, dec)
 	d.places = append(d.places, i)
 	v.State, v.Code = r.State, r.Code
 	return out
+}
+
+// note records the promotional words of a transactional text, and holds the message where the account wants that.
+func (d *draft) note(r *gateway.Recipient, dec *gateway.Decision, words []string) {
+	if len(words) == 0 {
+		return
+	}
+	dec.Words = words
+	if d.acct.Policy.Promotional == "hold" && r.State != gateway.StateDropped {
+		r.State, r.Code = gateway.StateHeld, gateway.CodePromotional
+	}
 }
 
 // consent asks the office about one recipient.

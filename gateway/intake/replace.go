@@ -29,19 +29,23 @@ func (in *Intake) ReplaceMessage(ctx context.Context, p *gateway.Principal, id g
 
 func (in *Intake) replace(p *gateway.Principal, b *gateway.Batch, r *gateway.Recipient, text string, sendAt time.Time,
 	validFor time.Duration, dec *gateway.Decision) error {
-	if text == "" {
-		text = b.Text
-	}
-	d, err := in.draft(&gateway.Submission{Principal: p, Door: b.Door, Channel: b.Channel, Class: b.Class, Brand: b.Brand,
+	sub := &gateway.Submission{Principal: p, Door: b.Door, Channel: b.Channel, Class: b.Class, Brand: b.Brand,
 		RecipientType: b.RecipientType, Reason: b.Reason, From: b.From, To: []gateway.Destination{{Address: r.Address, Vars: r.Vars}},
-		Text: text, Encoding: b.Encoding, SendAt: sendAt, ValidFor: validFor, ID: b.ID})
+		Text: text, Encoding: b.Encoding, SendAt: sendAt, ValidFor: validFor, ID: b.ID}
+	if text == "" {
+		sub.Text, sub.Raw = b.Text, b.Raw
+	}
+	if validFor == 0 {
+		sub.ValidFor = b.ValidUntil.Sub(b.SendAt)
+	}
+	d, err := in.draft(sub)
 	if err != nil {
 		return err
 	}
 	if d.refuseAll != "" {
 		return gateway.Refuse(d.refuseAll, "", "")
 	}
-	plan, _, err := d.planFor(&d.sub.To[0], d.dir.RouteFor(d.acct.ID, b.Class, r.Address))
+	plan, words, err := d.planFor(&d.sub.To[0], d.dir.RouteFor(d.acct.ID, b.Class, r.Address))
 	if err != nil {
 		return err
 	}
@@ -50,11 +54,17 @@ func (in *Intake) replace(p *gateway.Principal, b *gateway.Batch, r *gateway.Rec
 		return gateway.Refuse(gateway.CodeOfRule(string(v.Rule)), "", "")
 	}
 	*dec = consent.Record(gateway.DecisionAccept, v, d.now)
-	b.Text, b.Raw = text, nil
+	d.apply(r, v)
+	d.note(r, dec, words)
+	b.Text, b.Raw = sub.Text, sub.Raw
 	if !sendAt.IsZero() {
 		b.SendAt = d.batch.SendAt
 	}
-	b.ValidUntil = b.SendAt.Add(d.batch.ValidUntil.Sub(d.batch.SendAt))
+	from := b.SendAt
+	if validFor != 0 && from.Before(d.now) {
+		from = d.now
+	}
+	b.ValidUntil = from.Add(sub.ValidFor)
 	r.Segments, r.Encoding = uint8(plan.Segments), uint8(plan.Encoding)
 	return nil
 }

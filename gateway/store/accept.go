@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"izinli/gateway"
 )
 
@@ -124,29 +126,48 @@ type pendingBatch struct {
 
 // check refuses before anything is written: replays and missing credit.
 func (p *pendingBatch) check(t *tx) error {
-	if p.Idempotency != nil {
-		v, err := t.get(idempotencyKey(p.ref.Account, p.Idempotency.Key))
-		if err != nil {
-			return err
-		}
-		if v != nil {
-			if len(v) < 32 || [32]byte(v[:32]) != p.Idempotency.Hash {
-				return gateway.Refuse(gateway.CodeIdempotencyMismatch, "Idempotency-Key", "")
-			}
-			return &gateway.Replay{Answer: v[32:]}
-		}
-	}
-	if p.Credits == 0 {
-		return nil
+	if err := checkKey(t.txn, p.ref.Account, p.Idempotency); err != nil || p.Credits == 0 {
+		return err
 	}
 	l, err := t.ledger(p.ref.Account)
 	if err != nil {
 		return err
 	}
-	if l.credits < p.Credits {
-		return gateway.Refuse(gateway.CodeNoCredit, "", "the request needs %d credits, the account has %d", p.Credits, max(0, l.credits))
+	return l.covers(p.Credits)
+}
+
+// checkKey answers a repeat; nil when the key is new or there is none.
+func checkKey(txn *badger.Txn, a gateway.AccountID, key *gateway.IdempotencyKey) error {
+	if key == nil {
+		return nil
 	}
-	return nil
+	v, err := getValue(txn, idempotencyKey(a, key.Key))
+	if err != nil || v == nil {
+		return err
+	}
+	if len(v) < 32 || [32]byte(v[:32]) != key.Hash {
+		return gateway.Refuse(gateway.CodeIdempotencyMismatch, "Idempotency-Key", "")
+	}
+	return &gateway.Replay{Answer: v[32:]}
+}
+
+// Precheck says beforehand what Accept would say to an idempotency key (nil: none) and a number of credits: *gateway.Replay,
+// *gateway.Error or nil. It stores nothing and promises nothing.
+func (s *Store) Precheck(_ context.Context, a gateway.AccountID, key *gateway.IdempotencyKey, credits int64) error {
+	return s.db.View(func(txn *badger.Txn) error {
+		if err := checkKey(txn, a, key); err != nil || credits == 0 {
+			return err
+		}
+		v, err := getValue(txn, balanceKey(a))
+		if err != nil {
+			return err
+		}
+		var l ledger
+		if err := l.decode(v); err != nil {
+			return err
+		}
+		return l.covers(credits)
+	})
 }
 
 // writeRecipients writes blocks and address index of the recipients [from, to); from is a multiple of the block size.

@@ -24,7 +24,7 @@ func (s *Store) txLimits() (keys, bytes int) {
 }
 
 // ErrClosed is returned for acts that arrive after Close.
-var ErrClosed = errors.New("store: closed")
+var ErrClosed = fmt.Errorf("store: %w", gateway.ErrClosed)
 
 // errFatal marks an error that leaves the transaction half written: everything gathered in it fails.
 type errFatal struct{ err error }

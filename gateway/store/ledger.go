@@ -67,6 +67,14 @@ func (t *tx) ledgerDay(a gateway.AccountID, l *ledger, day uint32) (ledgerDay, e
 	return out, nil
 }
 
+// covers refuses what the balance does not.
+func (l *ledger) covers(credits int64) error {
+	if l.credits < credits {
+		return gateway.Refuse(gateway.CodeNoCredit, "", "the request needs %d credits, the account has %d", credits, max(0, l.credits))
+	}
+	return nil
+}
+
 // move books a charge (positive) or refund (negative) for messages of a batch accepted at the given time.
 func (t *tx) move(a gateway.AccountID, accepted time.Time, credits int64) error {
 	if credits == 0 {
@@ -81,7 +89,11 @@ func (t *tx) move(a gateway.AccountID, accepted time.Time, credits int64) error 
 	if err != nil {
 		return err
 	}
+	before := l.credits
 	l.credits -= credits
+	if err := t.warnCredit(a, before, l.credits); err != nil {
+		return err
+	}
 	if credits > 0 {
 		l.charged += credits
 		d.charged += credits
@@ -94,6 +106,15 @@ func (t *tx) move(a gateway.AccountID, accepted time.Time, credits int64) error 
 	}
 	l.days[day] = d
 	return nil
+}
+
+// warnCredit owes the account's webhook an event when the balance falls below its threshold.
+func (t *tx) warnCredit(a gateway.AccountID, before, after int64) error {
+	acct := t.s.Directory().Accounts[a]
+	if acct == nil || before < acct.Policy.CreditWarning || after >= acct.Policy.CreditWarning || !t.wantsEvent(a, "credit.low") {
+		return nil
+	}
+	return fatal(t.oweEvent(a, "credit.low", map[string]any{"credits": after, "warning": acct.Policy.CreditWarning, "at": t.now.UTC()}))
 }
 
 func (t *tx) flushLedger(a gateway.AccountID, l *ledger) error {

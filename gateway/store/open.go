@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -209,17 +210,36 @@ func (s *Store) loadHeader() error {
 			e.uint(version)
 			e.text(s.instance)
 			e.time(s.opt.Now())
-			return txn.Set(newKey(kHeader, 0), e)
+			return errors.Join(txn.Set(newKey(kHeader, 0), e), s.startSeq(txn))
 		}
 		d := dec{b: v}
 		if got := d.uint(); got > version {
 			return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, got, version)
 		}
 		s.instance = d.text()
-		// Sequence numbers only have to rise; a start begins above whatever an earlier run can have used.
-		s.seq.Store(uint64(s.opt.Now().UnixMilli()) << 20)
-		return d.err("header")
+		return errors.Join(d.err("header"), s.startSeq(txn))
 	})
+}
+
+// seqARun is more numbers than any run uses.
+const seqARun = 1 << 40
+
+// startSeq begins the sequence numbers of this run. They have to rise over restarts, also when the clock was set back: a start
+// begins at the clock, but above whatever the run before it can have used.
+func (s *Store) startSeq(txn *badger.Txn) error {
+	k := namedKey("seq")
+	v, err := getValue(txn, k)
+	if err != nil {
+		return err
+	}
+	start := uint64(max(0, s.opt.Now().UnixMilli())) << 20
+	if len(v) == 8 {
+		if last := binary.BigEndian.Uint64(v); start <= last {
+			start = last + seqARun
+		}
+	}
+	s.seq.Store(start)
+	return txn.Set(k, binary.BigEndian.AppendUint64(nil, start))
 }
 
 func (s *Store) loadFlags(txn *badger.Txn) error {
@@ -407,7 +427,15 @@ func writeKey(path string, key []byte) error {
 		return err
 	}
 	_, err = io.WriteString(f, hex.EncodeToString(key)+"\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	// The name too has to survive: the data is worth nothing without the key.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // ParseKey reads a key given as 32 raw octets or 64 hex digits; nil when it is neither.

@@ -91,6 +91,25 @@ func (t *Template) Fixed() bool {
 	return true
 }
 
+// Used returns the variables the text names, of those given: the others need not be kept.
+func (t *Template) Used(vars []gateway.Var) (used []gateway.Var) {
+	for i, v := range vars {
+		if _, twice := find(vars[:i], v.Name); !twice && t.names(v.Name) {
+			used = append(used, v)
+		}
+	}
+	return used
+}
+
+func (t *Template) names(name string) bool {
+	for i := range t.parts {
+		if t.parts[i].name == name && name != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // Render fills in the variables; *MissingError when one is not there. Values are put in as they are and not parsed again.
 func (t *Template) Render(vars []gateway.Var) (string, error) {
 	if t.Fixed() {
