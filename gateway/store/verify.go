@@ -188,9 +188,26 @@ func (s *Store) verifyAccount(book *decisionBook, r *Report) error {
 	return s.verifyLedger(txn, a, sums, r)
 }
 
+// dueSpan is a span of a due entry; alone says that the entry has nothing else in it.
+type dueSpan struct {
+	gateway.Span
+	due   time.Time
+	alone bool
+}
+
+// finds reports whether hand-off will find the message under the entry: one that waits until an instant of its own is looked for
+// only under an entry of its own and that instant.
+func (d *dueSpan) finds(m *stored) bool {
+	if m.id.Index < d.First || m.id.Index >= d.First+d.Count {
+		return false
+	}
+	p := &m.progress
+	return p.NextAt.IsZero() || p.Open || d.alone && d.due.Equal(p.NextAt)
+}
+
 // dueSet collects the account's waiting entries by batch.
-func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway.Span, error) {
-	out := map[gateway.BatchID][]gateway.Span{}
+func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]dueSpan, error) {
+	out := map[gateway.BatchID][]dueSpan{}
 	for lane := gateway.Lane(0); lane < gateway.Lanes; lane++ {
 		prefix := duePrefix(lane, a)
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
@@ -198,7 +215,7 @@ func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway
 			err := it.Item().Value(func(v []byte) error {
 				ref, err := parseDue(it.Item().Key(), v)
 				for _, span := range ref.Spans() {
-					out[span.Batch] = append(out[span.Batch], span)
+					out[span.Batch] = append(out[span.Batch], dueSpan{span, ref.Due, ref.Messages() == 1})
 				}
 				return err
 			})
@@ -212,7 +229,7 @@ func dueSet(txn *badger.Txn, a gateway.AccountID) (map[gateway.BatchID][]gateway
 	return out, nil
 }
 
-func verifyMessage(book *decisionBook, m *stored, due map[gateway.BatchID][]gateway.Span, r *Report) {
+func verifyMessage(book *decisionBook, m *stored, due map[gateway.BatchID][]dueSpan, r *Report) {
 	r.Messages++
 	st, _ := m.state(m.batch.SendAt)
 	r.States[st.String()]++
@@ -235,8 +252,8 @@ func verifyMessage(book *decisionBook, m *stored, due map[gateway.BatchID][]gate
 		return
 	}
 	r.Waiting++
-	for _, ref := range due[m.id.Batch] {
-		if m.id.Index >= ref.First && m.id.Index < ref.First+ref.Count {
+	for i := range due[m.id.Batch] {
+		if due[m.id.Batch][i].finds(m) {
 			return
 		}
 	}
