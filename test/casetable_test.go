@@ -9,7 +9,6 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/desk"
 	"izinli/gateway/smpp"
-	"izinli/iys"
 	"izinli/iys/iystest"
 	"izinli/test/stage"
 )
@@ -167,24 +166,24 @@ func (w *world) meet(p person, mode, number string) {
 	}
 	switch p {
 	case approved:
-		w.recent(brand, "BIREYSEL", number, "ONAY")
+		w.given(brand, "BIREYSEL", number, "ONAY", recently)
 	case rejected:
-		w.recent(brand, "BIREYSEL", number, "RET")
+		w.given(brand, "BIREYSEL", number, "RET", recently)
 	case merchant:
-		w.recent(brand, "TACIR", number, "ONAY")
+		w.given(brand, "TACIR", number, "ONAY", recently)
 	case veteran:
-		w.Consent(brand, "BIREYSEL", number, iys.StatusApproved)
+		w.given(brand, "BIREYSEL", number, "ONAY", longAgo)
 	case newcomer:
 		w.later = append(w.later, func() { w.IYS.Citizen(brand, "MESAJ", "BIREYSEL", number, "ONAY", "") })
 	case leaver:
 		w.later = append(w.later, func() { w.IYS.Citizen(brand, "MESAJ", "BIREYSEL", number, "RET", "") })
 	case optedOut:
-		w.recent(brand, "BIREYSEL", number, "ONAY")
+		w.given(brand, "BIREYSEL", number, "ONAY", recently)
 		w.later = append(w.later, optOut)
 	case strangerOptOut:
 		w.later = append(w.later, optOut)
 	case blacklisted:
-		w.recent(brand, "BIREYSEL", number, "ONAY")
+		w.given(brand, "BIREYSEL", number, "ONAY", recently)
 		w.later = append(w.later, func() {
 			_, err := w.Server.Admin.PutBlacklist(w.t().Context(), desk.BlacklistEntry{Account: w.Seeds.Account, Address: number})
 			if err != nil {
@@ -194,10 +193,17 @@ func (w *world) meet(p person, mode, number string) {
 	}
 }
 
-// recent stores a consent given two days ago at İYS: within the reach of its listing, so that the first pull brings it.
-func (w *world) recent(brand, rtype, number, status string) {
+// İYS lists the changes of seven days (iys-api.md §8.1): what is older the first pull does not bring.
+const (
+	recently = 2 * 24 * time.Hour
+	longAgo  = 90 * 24 * time.Hour
+)
+
+// given stores a consent at İYS that was given that long ago.
+func (w *world) given(brand, rtype, number, status string, ago time.Duration) {
+	at := time.Now().Add(-ago)
 	w.IYS.Put(iystest.Movement{IYSCode: brand, BrandCode: brand, Recipient: number, RecipientType: rtype, Type: "MESAJ", Status: status,
-		Source: "HS_WEB", ConsentDate: time.Now().Add(-48 * time.Hour), CreationDate: time.Now().Add(-47 * time.Hour)})
+		Source: "HS_WEB", ConsentDate: at, CreationDate: at.Add(time.Hour)})
 }
 
 // t is the test of the world.
