@@ -94,7 +94,7 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 // parts makes the services around the gateway.
 func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	guard := webhook.Guard{AllowPrivate: o.PrivateWebhooks}
-	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log}, s.Store, s.Store, s.Store)
+	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log, Unseal: s.Store.Unseal}, s.Store, s.Store, s.Store)
 	s.Store.WatchEvents(s.Hooks.Wake)
 	s.hooks = customer.NewWebhooks(s.Store, guard.CheckURL)
 	var err error

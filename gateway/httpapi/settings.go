@@ -102,7 +102,7 @@ func (a *API) putWebhook(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.deps.CheckURL(w.URL); err != nil {
+	if err := a.deps.CheckURL(w.URL); err != nil && w.URL != "" { // an empty URL removes the webhook
 		return &gateway.Error{Code: gateway.CodeInvalid, Field: "url", Text: err.Error()}
 	}
 	got, err := a.deps.Webhooks.PutWebhook(c.Request().Context(), c.p.Account, w)

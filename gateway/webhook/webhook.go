@@ -68,6 +68,8 @@ type Config struct {
 	Total      int           // requests at once; default 256
 	Poll       time.Duration // between two looks at what is due; default 1 s
 	Log        *slog.Logger
+	// Unseal opens the secrets of the directory's webhooks; nil: they are not sealed.
+	Unseal func(gateway.Sealed) (string, error)
 }
 
 // Sender delivers events.
@@ -134,6 +136,9 @@ func New(cfg Config, dir Directories, store Events, pauser Pauser) *Sender {
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second
+	}
+	if cfg.Unseal == nil {
+		cfg.Unseal = func(s gateway.Sealed) (string, error) { return string(s), nil }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -416,7 +421,12 @@ func (s *Sender) attempt(ctx context.Context, ev gateway.Event, hook *gateway.We
 	req.Header.Set("User-Agent", "izinli-webhook/1")
 	req.Header.Set(HeaderEventID, ev.ID)
 	req.Header.Set(HeaderEventType, ev.Type)
-	req.Header.Set(HeaderSignature, Sign(string(hook.Secret), time.Now(), ev.Body))
+	secret, err := s.cfg.Unseal(hook.Secret)
+	if err != nil {
+		s.log.Error("webhook secret unreadable", "account", int(ev.Account), "err", err)
+		return result{err: errors.New("the secret cannot be read")}
+	}
+	req.Header.Set(HeaderSignature, Sign(secret, time.Now(), ev.Body))
 	trip := s.secure
 	if req.URL.Scheme == "http" {
 		trip = s.plain
