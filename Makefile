@@ -31,8 +31,10 @@ build: ## bin/izinli
 
 .PHONY: test
 test: peers ## every test, the concurrent packages under the race detector; under ten minutes
-	@go list ./... | grep -vxF "$$(go list $(RACY))" | xargs go test -timeout 10m
-	@go test -race -timeout 10m $(RACY)
+	@code=0; \
+	go list ./... | grep -vxF "$$(go list $(RACY))" | xargs go test -timeout 10m || code=1; \
+	go test -race -timeout 10m $(RACY) || code=1; \
+	exit $$code
 
 .PHONY: race
 race: peers ## every test under the race detector
@@ -42,7 +44,7 @@ race: peers ## every test under the race detector
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@grep -rhoE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz\w+' . >/dev/null || { echo "no fuzz targets found"; exit 1; }
 	@grep -roE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz\w+' . | sed -E 's,/[^/]+:func , ,' | sort | while read -r dir name; do \
-		echo "== $$dir $$name"; go test -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) "$$dir"; done
+		echo "== $$dir $$name"; go test -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null; done
 
 .PHONY: bench
 bench: ## measure throughput, latency and memory with durability on (BENCH="flags")

@@ -43,6 +43,9 @@ var (
 	pure  = []string{"gateway/smpp", "gateway/sms", "gateway/address", "gateway/template", "gateway/inbound/keyword", "iys"}
 )
 
+// planned are packages with a rule of their own that may not be there yet.
+var planned = []string{"admin", "admin/..."}
+
 var rules = []rule{
 	{from: []string{"gateway", "iys"}, to: []string{"*"}, except: []string{"std"},
 		why: "the two vocabularies rest on the standard library alone, so that everyone can meet there"},
@@ -76,7 +79,7 @@ var rules = []rule{
 		why: "codecs and the law turn values into values: no socket, no file"},
 	{from: []string{"gateway/..."}, to: []string{"admin/...", "cmd/...", "configs", "test/..."},
 		why: "arrows point down"},
-	{from: []string{"admin", "admin/..."}, to: []string{"gateway/store", "queue/...", "gateway/intake", "gateway/dispatch", "cmd/...", "configs"},
+	{from: planned, to: []string{"gateway/store", "queue/...", "gateway/intake", "gateway/dispatch", "cmd/...", "configs"},
 		why: "the panel does through the desk what the command line does, and nothing else"},
 	{from: []string{"*"}, to: []string{"gateway/smpptest", "gateway/smtptest", "iys/iystest"}, unless: []string{"cmd/...", "test/..."},
 		why: "simulators are for demonstrations and tests, never behind a door in production"},
@@ -175,7 +178,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s: %s", p.short(), strings.TrimPrefix(bad, module+"/"), r.why)
 			}
 		}
-		if !applies {
+		if !applies && !slices.Equal(r.from, planned) {
 			t.Errorf("the rule %q applies to no package any more", r.why)
 		}
 	}
