@@ -1,0 +1,150 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"izinli/cmd/assembly"
+	"izinli/gateway/store"
+	"izinli/test/stage"
+)
+
+// The environment of the process that is the gateway.
+const (
+	envData  = "IZINLI_CRASH_DATA"
+	envRedis = "IZINLI_CRASH_REDIS"
+)
+
+// Main is the TestMain of packages that tell the story: with the data directory in the environment the binary is the gateway.
+func Main(m *testing.M) {
+	if data := os.Getenv(envData); data != "" {
+		if err := serve(data, os.Getenv(envRedis)); err != nil {
+			fmt.Fprintln(os.Stderr, "gateway:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serve is the gateway: it serves until it is told to stop, or killed. It prints its addresses as one line of JSON.
+func serve(data, redis string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	cfg := assembly.PlaygroundConfig(data)
+	cfg.Queue.Redis = redis
+	st, err := openStore(data)
+	if err != nil {
+		return err
+	}
+	o := stage.Defaults().Server
+	o.PrivateWebhooks = true
+	srv, err := assembly.NewServer(ctx, cfg, st, log, o)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(srv.Addrs); err != nil {
+		return err
+	}
+	if err := srv.Run(ctx); err != nil {
+		return err
+	}
+	return st.Close()
+}
+
+// openStore opens the store of a playground.
+func openStore(data string) (*store.Store, error) {
+	return store.Open(store.Options{Dir: data + "/store", Key: make([]byte, 32), Reserve: 64 << 20})
+}
+
+// process is a running gateway.
+type process struct {
+	cmd   *exec.Cmd
+	addrs map[string]string
+	began time.Time
+	log   *logBuffer
+	ended chan error
+}
+
+func start(tb testing.TB, data, redis string) *process {
+	tb.Helper()
+	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), log: &logBuffer{}, ended: make(chan error, 1), began: time.Now()}
+	p.cmd.Env = append(os.Environ(), envData+"="+data, envRedis+"="+redis)
+	p.cmd.Stderr = p.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &p.addrs)
+	}
+	go func() {
+		io.Copy(io.Discard, out)
+		p.ended <- p.cmd.Wait()
+	}()
+	if err != nil {
+		p.kill()
+		tb.Fatalf("the gateway did not start: %v\n%s", err, p.log)
+	}
+	return p
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill() // it may have ended by itself
+	}
+	<-p.ended
+	p.ended <- nil
+}
+
+// stop ends the gateway in order.
+func (p *process) stop(tb testing.TB) {
+	tb.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		tb.Errorf("stop: %v", err)
+	}
+	err := <-p.ended
+	p.ended <- nil
+	if err != nil {
+		tb.Errorf("the gateway ended with %v\n%s", err, p.log)
+	}
+}
+
+// logBuffer keeps the last of what the gateway logged.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.b.Len() > 64<<10 {
+		l.b.Next(l.b.Len() - 32<<10)
+	}
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

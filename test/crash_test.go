@@ -1,0 +1,18 @@
+package test
+
+import (
+	"testing"
+
+	"izinli/test/crash"
+)
+
+func TestMain(m *testing.M) { crash.Main(m) }
+
+// TestCrash tells the story in short: two kills. The long one, ten kills in twenty thousand messages, is part of make e2e.
+func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two kills take half a minute")
+	}
+	t.Run("embedded queue", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2}) })
+	t.Run("redis", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2, Redis: true}) })
+}
