@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,11 +25,15 @@ func decisions(ctx context.Context, b *bench, r *result) error {
 	large, small := b.size(10_000_000, 100_000), 100_000
 	r.Settings["records"], r.Settings["smallRecords"] = large, small
 	r.Durability = "memory only: decisions read the mirror, never the disk"
-	few, err := decideIn(ctx, small)
+	each := 2 * time.Second
+	if b.opt.quick {
+		each /= 10
+	}
+	few, err := decideIn(ctx, small, each)
 	if err != nil {
 		return err
 	}
-	many, err := decideIn(ctx, large)
+	many, err := decideIn(ctx, large, each)
 	if err != nil {
 		return err
 	}
@@ -53,12 +58,13 @@ type decideResult struct {
 	Wrong                                int // verdicts other than the expected
 }
 
-func decideIn(ctx context.Context, n int) (r decideResult, err error) {
+// decideIn starts the child; each measurement in it lasts so long.
+func decideIn(ctx context.Context, n int, each time.Duration) (r decideResult, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, self, "decide", strconv.Itoa(n))
+	cmd := exec.CommandContext(ctx, self, "decide", strconv.Itoa(n), each.String())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -67,9 +73,16 @@ func decideIn(ctx context.Context, n int) (r decideResult, err error) {
 	return r, json.Unmarshal(out, &r)
 }
 
-// decideMain is the child process: `bench decide <records>`.
+// decideMain is the child process: `bench decide <records> <duration>`.
 func decideMain() error {
+	if len(os.Args) != 4 {
+		return errors.New("wants a number of records and a duration")
+	}
 	n, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		return err
+	}
+	each, err := time.ParseDuration(os.Args[3])
 	if err != nil {
 		return err
 	}
@@ -87,14 +100,13 @@ func decideMain() error {
 	j := judge{office: office, batch: &gateway.Batch{Account: 1, Brand: brandCode, Channel: gateway.ChannelSMS, Class: gateway.ClassCommercial,
 		RecipientType: gateway.RecipientIndividual}}
 	present, absent := addresses(n, 0), addresses(n, n)
-	j.run(present, iys.OutcomeSend, time.Second/2) // caches and branches
-	const long = 2 * time.Second
-	res.PerSecond = j.run(present, iys.OutcomeSend, long)
-	res.AbsentPerSecond = j.run(absent, iys.OutcomeAsk, long)
+	j.run(present, iys.OutcomeSend, each/4) // caches and branches
+	res.PerSecond = j.run(present, iys.OutcomeSend, each)
+	res.AbsentPerSecond = j.run(absent, iys.OutcomeAsk, each)
 	var wg sync.WaitGroup
 	rates := make([]float64, runtime.NumCPU())
 	for i := range rates {
-		wg.Go(func() { rates[i] = j.run(present, iys.OutcomeSend, long) })
+		wg.Go(func() { rates[i] = j.run(present, iys.OutcomeSend, each) })
 	}
 	wg.Wait()
 	for _, v := range rates {

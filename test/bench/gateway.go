@@ -31,6 +31,7 @@ type gatewayOrder struct {
 	Consents int    // the numbers 0…n-1 have agreed
 	Seed     bool   // fill the empty store; otherwise it was filled by an earlier process
 	Verbose  bool
+	Profile  string // file for a CPU profile of the start; empty: none
 }
 
 // gatewayReady is the answer, once everything listens and the consents are fresh.
@@ -77,7 +78,7 @@ func gatewayMain() error {
 		return err
 	}
 	g := &gatewayProcess{order: o}
-	ready, err := g.start()
+	ready, err := g.profiledStart()
 	if err != nil {
 		ready.Err = err.Error()
 		return errors.Join(out.Encode(ready), err)
@@ -117,6 +118,23 @@ type gatewayProcess struct {
 	cancel  context.CancelFunc
 	ended   chan error
 	profile *os.File
+}
+
+// profiledStart is start, under a profile if one is wanted.
+func (g *gatewayProcess) profiledStart() (gatewayReady, error) {
+	if g.order.Profile == "" {
+		return g.start()
+	}
+	f, err := os.Create(g.order.Profile)
+	if err != nil {
+		return gatewayReady{}, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return gatewayReady{}, errors.Join(err, f.Close())
+	}
+	ready, err := g.start()
+	pprof.StopCPUProfile()
+	return ready, errors.Join(err, f.Close())
 }
 
 func (g *gatewayProcess) start() (gatewayReady, error) {

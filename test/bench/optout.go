@@ -52,7 +52,11 @@ func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 		return err
 	}
 	r.load(u, int(s.operator.submits.Load()))
-	if err := s.operator.calm(ctx, 5*time.Second); err != nil {
+	after := 5 * time.Second // for stragglers
+	if b.opt.quick {
+		after = time.Second
+	}
+	if err := s.operator.calm(ctx, after); err != nil {
 		return err
 	}
 	p.report(r, n-people*requests, s.operator)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 )
 
@@ -36,6 +37,9 @@ func startUp(ctx context.Context, b *bench, r *result) (err error) {
 		return err
 	}
 	s.order.Seed = false
+	if dir := s.b.opt.profile; dir != "" {
+		s.order.Profile = filepath.Join(dir, "T10.cpu") // of the second start: the first one's is written over
+	}
 	took, err := s.restart(ctx)
 	if err != nil {
 		return err
@@ -49,6 +53,7 @@ func startUp(ctx context.Context, b *bench, r *result) (err error) {
 		return err
 	}
 	r.Value, r.Unit, r.Messages = took.Seconds(), "s", n
+	r.set("openSeconds", s.gw.OpenMS/1000)
 	mem := processMemory(s.gw.pid)
 	r.set("rssMB", mem.RSS)
 	r.set("peakMB", mem.Peak)
