@@ -1,0 +1,39 @@
+package mail
+
+import "strings"
+
+// Private header fields: instructions of an authenticated sender to the gateway (design §5). They never leave the house.
+const (
+	HeaderClass         = "X-Message-Class"      // commercial, transactional, otp
+	HeaderBrand         = "X-IYS-Brand-Code"     // brandCode
+	HeaderRecipientType = "X-IYS-Recipient-Type" // BIREYSEL, TACIR
+	HeaderReason        = "X-Message-Reason"     // of a transactional message
+	HeaderSMSSender     = "X-SMS-Sender"         // title of a message that becomes an SMS
+)
+
+// privatePrefix names what is ours alone and never accepted from anyone.
+const privatePrefix = "x-izinli-"
+
+// Private reports whether a field of that name must not be relayed: instructions to us, the blind copies, and the return path,
+// which only the final delivery may write (RFC 5321 §4.4).
+func Private(name string) bool {
+	switch n := strings.ToLower(name); n {
+	case "x-message-class", "x-iys-brand-code", "x-iys-recipient-type", "x-message-reason", "x-sms-sender",
+		"bcc", "resent-bcc", "return-path":
+		return true
+	default:
+		return strings.HasPrefix(n, privatePrefix)
+	}
+}
+
+// Envelope marks. A mail travels as a gateway.Submission with its Body; what SMTP said beside the message stands in Headers and
+// in the Vars of each recipient under names no header field and no template variable can have. They are absent where the
+// client said nothing.
+const (
+	MarkFrom   = ":mail-from" // in Headers: the reverse-path; "" is the null one
+	MarkEnvID  = ":envid"     // in Headers: ENVID (RFC 3461 §4.4), decoded
+	MarkReturn = ":ret"       // in Headers: FULL or HDRS (§4.3)
+	MarkUTF8   = ":smtputf8"  // in Headers: "1" when declared (RFC 6531)
+	MarkNotify = ":notify"    // in Vars: NEVER, or a list of SUCCESS FAILURE DELAY with commas (RFC 3461 §4.1)
+	MarkORcpt  = ":orcpt"     // in Vars: type;address as the client wrote it, decoded (§4.2)
+)
