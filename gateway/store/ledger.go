@@ -77,7 +77,12 @@ func (l *ledger) covers(credits int64) error {
 
 // move books a charge (positive) or refund (negative) for messages of a batch accepted at the given time.
 func (t *tx) move(a gateway.AccountID, accepted time.Time, credits int64) error {
-	if credits == 0 {
+	return t.book(a, accepted, max(0, credits), max(0, -credits))
+}
+
+// book adds to what was charged and refunded. A charge is negative where a replaced message costs less than before.
+func (t *tx) book(a gateway.AccountID, accepted time.Time, charge, refund int64) error {
+	if charge == 0 && refund == 0 {
 		return nil
 	}
 	l, err := t.ledger(a)
@@ -90,17 +95,14 @@ func (t *tx) move(a gateway.AccountID, accepted time.Time, credits int64) error 
 		return err
 	}
 	before := l.credits
-	l.credits -= credits
+	l.credits += refund - charge
 	if err := t.warnCredit(a, before, l.credits); err != nil {
 		return err
 	}
-	if credits > 0 {
-		l.charged += credits
-		d.charged += credits
-	} else {
-		l.refunded -= credits
-		d.refunded -= credits
-	}
+	l.charged += charge
+	d.charged += charge
+	l.refunded += refund
+	d.refunded += refund
 	if l.days == nil {
 		l.days = map[uint32]ledgerDay{}
 	}

@@ -283,7 +283,7 @@ func (t *tx) rewrite(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipien
 	}
 	t.s.recent.drop(id.Ref())
 	t.after(func() { t.s.recent.drop(id.Ref()) })
-	if err := t.move(id.Account, b.Created(), extra); err != nil {
+	if err := t.book(id.Account, b.Created(), extra, 0); err != nil {
 		return err
 	}
 	p.State, p.Code = gateway.StateQueued, ""
