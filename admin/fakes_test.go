@@ -1,0 +1,445 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"izinli/gateway"
+	"izinli/gateway/account"
+	"izinli/gateway/desk"
+)
+
+// office is a desk of made-up records that remembers what was done.
+type office struct {
+	desk.Service // what a test does not expect panics
+
+	mu   sync.Mutex
+	acts []string // guarded by mu
+	fail error    // of every change
+
+	accounts    []gateway.Account
+	brands      []gateway.Brand
+	senders     []gateway.Sender
+	numbers     []gateway.Number
+	credentials []gateway.Credential
+	operators   []gateway.Operator
+	routes      []gateway.Route
+	links       []gateway.IYSLink
+	webhooks    []gateway.Webhook
+	messages    []desk.MessageDetail
+	batch       gateway.BatchView
+	blacklist   []desk.BlacklistEntry
+	consent     gateway.ConsentView
+}
+
+func (o *office) did(ctx context.Context, what string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		return o.fail
+	}
+	o.acts = append(o.acts, what+" by "+desk.ActorOf(ctx))
+	return nil
+}
+
+func (o *office) done() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]string(nil), o.acts...)
+}
+
+func of[T any](list []T, q desk.Query, account func(*T) gateway.AccountID) (out []T) {
+	for i := range list {
+		if q.Account == 0 || account(&list[i]) == q.Account {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}
+
+func (o *office) ListAccounts(_ context.Context, q desk.Query) ([]gateway.Account, error) {
+	return of(o.accounts, q, func(a *gateway.Account) gateway.AccountID { return a.ID }), nil
+}
+func (o *office) PutAccount(ctx context.Context, a gateway.Account) (gateway.Account, error) {
+	if a.ID == 0 {
+		a.ID = 9
+	}
+	return a, o.did(ctx, "PutAccount")
+}
+func (o *office) SuspendAccount(ctx context.Context, s desk.Suspension) (gateway.Account, error) {
+	return gateway.Account{}, o.did(ctx, "SuspendAccount")
+}
+func (o *office) AddCredits(ctx context.Context, e desk.CreditEntry) (gateway.Balance, error) {
+	return gateway.Balance{}, o.did(ctx, "AddCredits")
+}
+func (o *office) Balance(context.Context, desk.Query) (gateway.Balance, error) {
+	return gateway.Balance{Credits: 48_250, Charged: 51_750, Added: 100_000, Warning: 50_000}, nil
+}
+func (o *office) ListBrands(_ context.Context, q desk.Query) ([]gateway.Brand, error) {
+	return of(o.brands, q, func(b *gateway.Brand) gateway.AccountID { return b.Account }), nil
+}
+func (o *office) PutBrand(ctx context.Context, b gateway.Brand) (gateway.Brand, error) {
+	return b, o.did(ctx, "PutBrand")
+}
+func (o *office) ListSenders(_ context.Context, q desk.Query) ([]gateway.Sender, error) {
+	return of(o.senders, q, func(b *gateway.Sender) gateway.AccountID { return b.Account }), nil
+}
+func (o *office) PutSender(ctx context.Context, s gateway.Sender) (gateway.Sender, error) {
+	return s, o.did(ctx, "PutSender")
+}
+func (o *office) DeleteSender(ctx context.Context, _ gateway.SenderKey) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteSender")
+}
+func (o *office) ListNumbers(_ context.Context, q desk.Query) ([]gateway.Number, error) {
+	return of(o.numbers, q, func(b *gateway.Number) gateway.AccountID { return b.Account }), nil
+}
+func (o *office) PutNumber(ctx context.Context, n gateway.Number) (gateway.Number, error) {
+	return n, o.did(ctx, "PutNumber")
+}
+func (o *office) DeleteNumber(ctx context.Context, _ gateway.Number) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteNumber")
+}
+func (o *office) ListCredentials(_ context.Context, q desk.Query) ([]gateway.Credential, error) {
+	return of(o.credentials, q, func(b *gateway.Credential) gateway.AccountID { return b.Account }), nil
+}
+func (o *office) CreateCredential(ctx context.Context, n desk.NewCredential) (desk.Issued, error) {
+	return desk.Issued{Credential: n.Credential, Secret: "izk_made_up"}, o.did(ctx, "CreateCredential")
+}
+func (o *office) ChangeCredential(ctx context.Context, c gateway.Credential) (gateway.Credential, error) {
+	return c, o.did(ctx, "ChangeCredential")
+}
+func (o *office) RotateCredential(ctx context.Context, r desk.Rotation) (desk.Issued, error) {
+	return desk.Issued{Credential: gateway.Credential{Kind: r.Kind, ID: r.ID}, Secret: "izk_made_up"}, o.did(ctx, "RotateCredential")
+}
+func (o *office) RevokeCredential(ctx context.Context, _ gateway.CredentialKey) (gateway.Credential, error) {
+	return gateway.Credential{}, o.did(ctx, "RevokeCredential")
+}
+func (o *office) ListOperators(context.Context, desk.Query) ([]gateway.Operator, error) {
+	return o.operators, nil
+}
+func (o *office) PutOperator(ctx context.Context, in desk.OperatorInput) (gateway.Operator, error) {
+	return in.Operator, o.did(ctx, "PutOperator")
+}
+func (o *office) DeleteOperator(ctx context.Context, _ desk.Name) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteOperator")
+}
+func (o *office) ListRoutes(context.Context, desk.Query) ([]gateway.Route, error) {
+	return o.routes, nil
+}
+func (o *office) PutRoute(ctx context.Context, r gateway.Route) (gateway.Route, error) {
+	return r, o.did(ctx, "PutRoute")
+}
+func (o *office) DeleteRoute(ctx context.Context, _ desk.Name) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteRoute")
+}
+func (o *office) TryRoute(_ context.Context, t desk.Trial) (desk.Path, error) {
+	if !strings.HasPrefix(t.Address, "0") {
+		return desk.Path{}, gateway.Refuse(gateway.CodeBadNumber, "address", "")
+	}
+	return desk.Path{Address: "+905321234567", Class: t.Class, Lane: "commercial", Route: &o.routes[0],
+		Steps: []desk.PathStep{{Operator: "op1", Share: 100}}, Passed: []desk.PassedRoute{{ID: "otp", Why: "is for class otp"}}}, nil
+}
+func (o *office) ListIYSLinks(context.Context, desk.Query) ([]gateway.IYSLink, error) {
+	return o.links, nil
+}
+func (o *office) PutIYSLink(ctx context.Context, in desk.IYSLinkInput) (gateway.IYSLink, error) {
+	return in.Link, o.did(ctx, "PutIYSLink")
+}
+func (o *office) ListWebhooks(_ context.Context, q desk.Query) ([]gateway.Webhook, error) {
+	return of(o.webhooks, q, func(b *gateway.Webhook) gateway.AccountID { return b.Account }), nil
+}
+func (o *office) PutWebhook(ctx context.Context, in desk.WebhookInput) (gateway.WebhookView, error) {
+	return gateway.WebhookView{URL: in.URL, Secret: "whsec"}, o.did(ctx, "PutWebhook")
+}
+func (o *office) Message(_ context.Context, n desk.Name) (desk.MessageDetail, error) {
+	for _, m := range o.messages {
+		if m.Message.ID.String() == n.Name {
+			return m, nil
+		}
+	}
+	return desk.MessageDetail{}, gateway.Refuse(gateway.CodeNotFound, "id", "")
+}
+func (o *office) ListMessages(_ context.Context, q desk.MessageQuery) (page gateway.Page[gateway.MessageView], err error) {
+	for _, m := range o.messages {
+		if m.Message.ID.Account == q.Account && (q.To == "" || q.To == m.Message.To) {
+			page.Items = append(page.Items, m.Message)
+		}
+	}
+	return page, nil
+}
+func (o *office) CancelMessage(ctx context.Context, _ desk.Name) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "CancelMessage")
+}
+func (o *office) Batch(context.Context, desk.Name) (gateway.BatchView, error) { return o.batch, nil }
+func (o *office) PauseBatch(ctx context.Context, _ desk.Name) (gateway.BatchView, error) {
+	return o.batch, o.did(ctx, "PauseBatch")
+}
+func (o *office) ResumeBatch(ctx context.Context, _ desk.Name) (gateway.BatchView, error) {
+	return o.batch, o.did(ctx, "ResumeBatch")
+}
+func (o *office) CancelBatch(ctx context.Context, _ desk.Name) (desk.Cancelled, error) {
+	return desk.Cancelled{Cancelled: 412}, o.did(ctx, "CancelBatch")
+}
+func (o *office) LookupConsent(context.Context, desk.ConsentQuery) (gateway.ConsentView, error) {
+	return o.consent, nil
+}
+func (o *office) AddConsents(ctx context.Context, in desk.ConsentInput) ([]gateway.ConsentResult, error) {
+	return make([]gateway.ConsentResult, len(in.Consents)), o.did(ctx, "AddConsents")
+}
+func (o *office) OptOut(ctx context.Context, _ gateway.OptOut) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "OptOut")
+}
+func (o *office) ListBlacklist(_ context.Context, q desk.BlacklistQuery) (gateway.Page[desk.BlacklistEntry], error) {
+	return gateway.Page[desk.BlacklistEntry]{Items: of(o.blacklist, desk.Query{Account: q.Account}, func(b *desk.BlacklistEntry) gateway.AccountID { return b.Account }), Next: "+905330000001"}, nil
+}
+func (o *office) PutBlacklist(ctx context.Context, _ desk.BlacklistEntry) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "PutBlacklist")
+}
+func (o *office) DeleteBlacklist(ctx context.Context, _ desk.BlacklistEntry) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteBlacklist")
+}
+
+// people keeps users in memory.
+type people struct {
+	mu sync.Mutex
+	m  map[string]gateway.PanelUser
+}
+
+func (p *people) PanelUser(_ context.Context, name string) (gateway.PanelUser, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u, ok := p.m[name]; ok {
+		return u, nil
+	}
+	return gateway.PanelUser{}, gateway.Refuse(gateway.CodeNotFound, "user", "")
+}
+func (p *people) PanelUsers(context.Context) (out []gateway.PanelUser, _ error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range sortedKeys(p.m) {
+		out = append(out, p.m[name])
+	}
+	return out, nil
+}
+func (p *people) PutPanelUser(_ context.Context, u gateway.PanelUser) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.m[u.Name] = u
+	return nil
+}
+func (p *people) DeletePanelUser(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.m, name)
+	return nil
+}
+func (p *people) Seal(s string) gateway.Sealed { return gateway.Sealed("sealed:" + s) }
+func (p *people) Unseal(s gateway.Sealed) (string, error) {
+	return strings.TrimPrefix(string(s), "sealed:"), nil
+}
+
+// files are imports that end at once.
+type files struct{ office *office }
+
+func (f files) StartImport(ctx context.Context, _ *gateway.Principal, r gateway.ImportRequest) (gateway.ImportView, error) {
+	if _, err := io.Copy(io.Discard, r.File); err != nil {
+		return gateway.ImportView{}, err
+	}
+	return gateway.ImportView{ID: "i1", Brand: r.Brand, Mode: r.Mode}, f.office.did(ctx, "StartImport")
+}
+func (f files) Import(_ context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
+	return gateway.ImportView{ID: id, Brand: "675403", Mode: "verify", State: gateway.ImportRunning, Rows: 4200, Good: 4100, Bad: 100, Approved: 3900, Created: noon, Updated: noon}, nil
+}
+func (f files) ImportErrors(_ context.Context, _ gateway.AccountID, _ string, w io.Writer) error {
+	_, err := io.WriteString(w, "adres;hata\n")
+	return err
+}
+
+type hooks struct{}
+
+func (hooks) Webhook(context.Context, gateway.AccountID) (gateway.WebhookView, error) {
+	return gateway.WebhookView{Pending: 3, LastErr: "502 Bad Gateway"}, nil
+}
+func (hooks) PutWebhook(context.Context, gateway.AccountID, gateway.WebhookView) (gateway.WebhookView, error) {
+	panic("changes go through the desk")
+}
+
+var noon = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+
+const (
+	password   = "uzun bir parola cümlesi"
+	totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+)
+
+// passwordHash is made once: argon2id takes its time.
+var passwordHash = sync.OnceValue(func() string { return account.HashPassword(password) })
+
+// world is a panel with its surroundings.
+type world struct {
+	*testing.T
+	panel  *Panel
+	office *office
+	people *people
+
+	mu    sync.Mutex
+	now   time.Time    // guarded by mu
+	trail []desk.Entry // guarded by mu
+	snap  Snapshot
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	w.now = w.now.Add(d)
+	w.mu.Unlock()
+}
+
+func (w *world) entries() []desk.Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]desk.Entry(nil), w.trail...)
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, office: furnished(), people: &people{m: map[string]gateway.PanelUser{}}, now: noon, snap: snapshot()}
+	var err error
+	w.panel, err = New(Config{MaxImport: 1 << 16}, Deps{
+		Desk: w.office, Users: w.people, Now: w.clock, Imports: files{w.office}, Webhooks: hooks{},
+		Audits: func(_ context.Context, _ string, _ int) (page gateway.Page[[]byte], err error) {
+			for _, e := range w.entries() {
+				raw, err := json.Marshal(e)
+				if err != nil {
+					return page, err
+				}
+				page.Items = append(page.Items, raw)
+			}
+			return page, nil
+		},
+		Audit: func(_ context.Context, e desk.Entry) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.trail = append(w.trail, e)
+			return nil
+		},
+		Live: func(context.Context) Snapshot { return w.snap },
+		Inbound: func(_ context.Context, a gateway.AccountID, _ string, _ int) (gateway.Page[gateway.Inbound], error) {
+			return gateway.Page[gateway.Inbound]{Items: []gateway.Inbound{{ID: "1", From: "+905321234567", To: "3338", Text: "RET 675403", Kind: "optout", Brands: []string{"675403"}, At: noon}}}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// hire adds a user who can sign in.
+func (w *world) hire(name string, role gateway.PanelRole, change ...func(*gateway.PanelUser)) {
+	u := gateway.PanelUser{Name: name, Role: role, PasswordHash: passwordHash(), TOTP: w.people.Seal(totpSecret), Created: noon}
+	for _, f := range change {
+		f(&u)
+	}
+	if err := w.people.PutPanelUser(context.Background(), u); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// browser keeps cookies between requests.
+type browser struct {
+	w       *world
+	cookies map[string]string
+	from    string
+	headers map[string]string
+}
+
+func (w *world) browser() *browser {
+	return &browser{w: w, cookies: map[string]string{}, from: "192.0.2.7:40000", headers: map[string]string{}}
+}
+
+// signedIn is a browser of a user, whose session is made without the costly sign-in.
+func (w *world) signedIn(name string) *browser {
+	b := w.browser()
+	b.cookies[cookieSession] = w.panel.sessions.begin(name, true, w.clock())
+	return b
+}
+
+func (b *browser) do(method, target, kind string, body io.Reader) *httptest.ResponseRecorder {
+	b.w.Helper()
+	req := httptest.NewRequest(method, target, body)
+	req.RemoteAddr = b.from
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	for k, v := range b.headers {
+		req.Header.Set(k, v)
+	}
+	for k, v := range b.cookies {
+		req.AddCookie(&http.Cookie{Name: k, Value: v})
+	}
+	rec := httptest.NewRecorder()
+	b.w.panel.Handler().ServeHTTP(rec, req)
+	for _, c := range rec.Result().Cookies() {
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c.Value
+		}
+	}
+	return rec
+}
+
+func (b *browser) get(target string) *httptest.ResponseRecorder {
+	return b.do(http.MethodGet, target, "", nil)
+}
+
+// token is the CSRF token the panel gave this browser's forms.
+func (b *browser) token() string {
+	if s := b.cookies[cookieSession]; s != "" {
+		return b.w.panel.csrf(s)
+	}
+	if b.cookies[cookiePre] == "" {
+		b.get("/login")
+	}
+	return b.w.panel.csrf("pre " + b.cookies[cookiePre])
+}
+
+// post sends a form with its token; pairs are names and values.
+func (b *browser) post(target string, pairs ...string) *httptest.ResponseRecorder {
+	v := url.Values{csrfField: {b.token()}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return b.do(http.MethodPost, target, "application/x-www-form-urlencoded", strings.NewReader(v.Encode()))
+}
+
+func (w *world) totpNow() string {
+	code, err := totp.GenerateCode(totpSecret, w.clock())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return code
+}
+
+func setAccounts(list ...gateway.AccountID) func(*gateway.PanelUser) {
+	return func(u *gateway.PanelUser) { u.Accounts = list }
+}
+
+func setCIDR(s string) func(*gateway.PanelUser) {
+	return func(u *gateway.PanelUser) { u.CIDRs = []netip.Prefix{netip.MustParsePrefix(s)} }
+}

@@ -1,0 +1,218 @@
+package admin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+)
+
+// Snapshot is the gateway at one instant, as the dashboard shows it. Counters rise from the start of the process; the panel makes
+// rates of them. What is not known stays zero.
+type Snapshot struct {
+	At      time.Time
+	Version string
+	// Ready says what keeps the gateway from its work, in English; empty: nothing.
+	Ready string
+
+	Accepted  uint64 // messages taken in
+	HandedOff uint64 // messages handed to operators
+	Delivered uint64
+	Failed    uint64 // undelivered, rejected, expired, failed
+	Dropped   uint64 // by policy
+
+	Lanes     []LaneState
+	Operators []OperatorState
+	Brands    []BrandState
+	Outbox    OutboxState
+	Queue     QueueState
+	Storage   StorageState
+	// Latency is how many operator answers took up to each bound, not cumulated; the last entry has no bound.
+	Latency []LatencyBucket
+}
+
+// LaneState is one lane of traffic.
+type LaneState struct {
+	Lane    gateway.Lane
+	Waiting int           // messages or chunks in hand
+	Running int           // being handed off
+	Oldest  time.Duration // how long the oldest has been due; 0: none
+}
+
+// OperatorState is one bind of an operator.
+type OperatorState struct {
+	Operator       string
+	Bind           int
+	State          string // bound, connecting, waiting, closed …
+	Up             bool
+	Since          time.Time
+	Window, InUse  int
+	ThrottledUntil time.Time // zero: not throttled
+	LastError      string
+	Sent, Refused  uint64
+}
+
+// BrandState is how fresh the consents of a brand are on one channel.
+type BrandState struct {
+	Account  gateway.AccountID
+	Brand    string
+	Name     string
+	Channel  string    // sms, email
+	Mode     string    // partner, ahs, self_managed, exempt
+	PulledAt time.Time // start of the last complete pull; zero: never
+	FreshFor time.Duration
+	Approved int // consents known here
+	Rejected int
+}
+
+// Stale reports whether the mirror of a partner brand is too old to be believed: everything is then asked live.
+func (b *BrandState) Stale(now time.Time) bool {
+	return b.Mode == "partner" && (b.PulledAt.IsZero() || b.FreshFor > 0 && now.Sub(b.PulledAt) > b.FreshFor)
+}
+
+// OutboxState is what İYS has not been told yet.
+type OutboxState struct {
+	Open    int // entries
+	Warning int // past the first business day
+	Late    int // past the third: the legal deadline
+	Owed    int // of Open: owed by customers, whose brand we may not write
+}
+
+// QueueState is the queue's health.
+type QueueState struct {
+	Up       bool
+	Embedded bool
+	Error    string
+}
+
+// StorageState is the disk under the store.
+type StorageState struct {
+	Full          bool // acceptance has stopped
+	Free, Reserve uint64
+	Used          uint64
+}
+
+// LatencyBucket counts answers within a bound.
+type LatencyBucket struct {
+	Upto  time.Duration // 0: no bound
+	Count uint64
+}
+
+// sample is one point of the history: messages per second.
+type sample struct {
+	at                                              time.Time
+	accepted, handedOff, delivered, failed, dropped float64
+}
+
+const history = 150 // samples: five minutes at two seconds
+
+// live looks at the gateway at a steady pace, once for all viewers.
+type live struct {
+	look func(context.Context) Snapshot
+	tick time.Duration
+	now  func() time.Time
+
+	mu      sync.Mutex
+	last    Snapshot // guarded by mu, like all below
+	known   bool
+	running bool
+	samples []sample
+	changed chan struct{} // closed with every new look
+	ended   chan struct{} // closed when run ends
+	viewers int
+}
+
+func newLive(look func(context.Context) Snapshot, tick time.Duration, now func() time.Time) *live {
+	return &live{look: look, tick: tick, now: now, changed: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// run looks until ctx ends. It is called once.
+func (l *live) run(ctx context.Context) {
+	defer close(l.ended)
+	if l.look == nil {
+		<-ctx.Done()
+		return
+	}
+	l.mu.Lock()
+	l.running = true
+	l.mu.Unlock()
+	t := time.NewTicker(l.tick)
+	defer t.Stop()
+	for {
+		l.put(l.look(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// put takes a look and wakes the viewers.
+func (l *live) put(s Snapshot) {
+	if s.At.IsZero() {
+		s.At = l.now()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known {
+		if x, ok := rates(&l.last, &s); ok {
+			l.samples = append(l.samples, x)
+			if len(l.samples) > history {
+				l.samples = append(l.samples[:0], l.samples[1:]...)
+			}
+		}
+	}
+	l.last, l.known = s, true
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// rates turns two looks into messages per second; false when no time lies between them.
+func rates(a, b *Snapshot) (sample, bool) {
+	d := b.At.Sub(a.At).Seconds()
+	if d <= 0 {
+		return sample{}, false
+	}
+	per := func(x, y uint64) float64 {
+		if y < x { // the process below has started anew
+			return 0
+		}
+		return float64(y-x) / d
+	}
+	return sample{at: b.At, accepted: per(a.Accepted, b.Accepted), handedOff: per(a.HandedOff, b.HandedOff),
+		delivered: per(a.Delivered, b.Delivered), failed: per(a.Failed, b.Failed), dropped: per(a.Dropped, b.Dropped)}, true
+}
+
+// view returns the last look with the history, and a channel closed with the next one. Without run it looks itself.
+func (l *live) view(ctx context.Context) (Snapshot, []sample, <-chan struct{}) {
+	l.mu.Lock()
+	running := l.running && l.known
+	l.mu.Unlock()
+	if !running && l.look != nil {
+		l.put(l.look(ctx))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, append([]sample(nil), l.samples...), l.changed
+}
+
+const maxViewers = 256
+
+// join counts a viewer; false when there are too many.
+func (l *live) join() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.viewers >= maxViewers {
+		return false
+	}
+	l.viewers++
+	return true
+}
+
+func (l *live) leave() {
+	l.mu.Lock()
+	l.viewers--
+	l.mu.Unlock()
+}

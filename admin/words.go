@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"strings"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/desk"
+)
+
+// stateKind is the colour of a state.
+func stateKind(s gateway.State) string {
+	switch s {
+	case gateway.StateDelivered:
+		return "ok"
+	case gateway.StateSent, gateway.StateQueued, gateway.StateAccepted:
+		return "info"
+	case gateway.StateHeld, gateway.StateUnknown, gateway.StateScheduled:
+		return "warn"
+	case gateway.StateUndelivered, gateway.StateExpired, gateway.StateRejected, gateway.StateFailed:
+		return "error"
+	}
+	return "muted"
+}
+
+func (c *call) state(s gateway.State) cell { return badge(stateKind(s), c.t("state."+s.String())) }
+
+// reason is a code in plain words, empty for none.
+func (c *call) reason(code gateway.Code) string {
+	if code == "" {
+		return ""
+	}
+	if key := "why." + string(code); has(key) {
+		return c.t(key)
+	}
+	if key := "code." + string(code); has(key) {
+		return c.t(key)
+	}
+	return string(code)
+}
+
+// ruleText is the sentence for a rule of a decision.
+func (c *call) ruleText(rule string) string {
+	if key := "rule." + rule; has(key) {
+		return c.t(key)
+	}
+	return c.reason(gateway.Code(rule))
+}
+
+// explain answers the two questions people ask of a message: why does it wait, why was it dropped.
+func (c *call) explain(d *desk.MessageDetail) *note {
+	m := &d.Message
+	switch {
+	case m.State == gateway.StateDropped:
+		n := &note{Kind: "error", Text: c.t("explain.dropped", c.reason(m.Code))}
+		if len(d.Decisions) > 0 && d.Decisions[0].Verdict == "drop" {
+			n.Text = c.t("explain.dropped", c.ruleText(d.Decisions[0].Rule))
+		}
+		return n
+	case m.State == gateway.StateScheduled:
+		return &note{Kind: "info", Text: c.t("explain.scheduled", c.l.when(m.SendAt))}
+	case m.State == gateway.StateHeld:
+		why := c.reason(m.Code)
+		if why == "" {
+			why = c.t("explain.unsaid")
+		}
+		if m.NextAt.IsZero() {
+			return &note{Kind: "warn", Text: c.t("explain.held", why, c.l.when(m.ValidUntil))}
+		}
+		return &note{Kind: "warn", Text: c.t("explain.held.until", why, c.l.when(m.NextAt), c.l.when(m.ValidUntil))}
+	case m.State == gateway.StateQueued || m.State == gateway.StateAccepted:
+		return &note{Kind: "info", Text: c.t("explain.queued", c.l.when(m.ValidUntil))}
+	case m.State == gateway.StateSent:
+		return &note{Kind: "info", Text: c.t("explain.sent", firstNonEmpty(m.Operator, "–"))}
+	case m.State == gateway.StateDelivered:
+		return &note{Kind: "ok", Text: c.t("explain.delivered", firstNonEmpty(m.Operator, "–"))}
+	}
+	key := "explain." + m.State.String()
+	if why := c.reason(m.Code); why != "" {
+		return &note{Kind: stateKind(m.State), Text: c.t(key) + " " + why}
+	}
+	return &note{Kind: stateKind(m.State), Text: c.t(key)}
+}
+
+// decisionEvent tells one decision record in a sentence with its proof.
+func (c *call) decisionEvent(d *gateway.DecisionView) event {
+	kind := map[string]string{"send": "ok", "hold": "warn", "drop": "error"}[d.Verdict]
+	title := c.t("decision." + firstKnown("decision.", d.Kind, "accept"))
+	if key := "verdict." + d.Verdict; has(key) {
+		title += ": " + c.t(key)
+	}
+	e := event{When: c.l.when(d.At), At: d.At, Title: title, Text: c.ruleText(d.Rule), Kind: kind}
+	add := func(label string, v cell) {
+		if v.Text != "" {
+			e.Facts = append(e.Facts, fact{c.t(label), v})
+		}
+	}
+	if d.Status != "" {
+		add("consent.status", text(c.statusText(d.Status)))
+	}
+	add("consent.source", text(d.Source))
+	if !d.ConsentDate.IsZero() {
+		add("consent.date", c.at(d.ConsentDate))
+	}
+	add("consent.transaction", mono(d.TransactionID))
+	if d.Where != "" {
+		where := c.t("where." + firstKnown("where.", d.Where, "none"))
+		if d.AgeSeconds > 0 {
+			where += ", " + c.t("consent.age", c.l.ago(time.Duration(d.AgeSeconds)*time.Second))
+		}
+		add("consent.where", text(where))
+	}
+	add("decision.words", text(strings.Join(d.Words, ", ")))
+	e.Sub = c.t("decision.chain", d.Day, c.l.num(int64(d.Seq)), short(d.Hash), d.Policy)
+	return e
+}
+
+// firstKnown returns s when the catalogue has prefix+s, else instead.
+func firstKnown(prefix, s, instead string) string {
+	if has(prefix + s) {
+		return s
+	}
+	return instead
+}
+
+func (c *call) statusText(s string) string {
+	if has("status." + s) {
+		return c.t("status." + s)
+	}
+	return s
+}
+
+func short(hash string) string {
+	if len(hash) > 12 {
+		return hash[:12] + "…"
+	}
+	return hash
+}
