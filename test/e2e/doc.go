@@ -1,0 +1,8 @@
+// Package e2e meets foreign implementations of SMPP: npm's smpp, Perl's Net::SMPP, go-smpp and Kannel bind to the gateway,
+// submit Turkish texts of several segments and get their receipts. It also tells the long form of the crash story. Everything
+// is behind the build tag e2e:
+//
+//	make e2e
+//
+// A peer that is not installed is skipped with the reason; with CI=true that is a failure.
+package e2e
