@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"sort"
 
 	"github.com/spf13/cobra"
@@ -50,7 +48,6 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) error {
 		err = bootstrap(ctx, cfg, s)
 	}
 	if err == nil {
-		tuneGC(s.Mirror.Size().Bytes)
 		logAddrs(log, s.Addrs)
 		err = s.Run(ctx)
 	}
@@ -82,15 +79,4 @@ func newLogger(cfg *configs.Config, out io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(out, opt))
 	}
 	return slog.New(slog.NewTextHandler(out, opt))
-}
-
-// tuneGC trades memory for processor time: the live heap is small (the mirror holds no pointers), so it may grow to four times
-// its size between collections, below a soft limit that keeps the process's memory in bounds. GOGC and GOMEMLIMIT win.
-func tuneGC(mirror int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(300)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(320<<20 + int64(mirror)*3/2)
-	}
 }

@@ -88,7 +88,7 @@ func (s *Store) acceptStaged(ctx context.Context, p *pendingBatch, stages []int)
 		if i > 0 {
 			from = stages[i-1]
 		}
-		s.enqueue(act{func(t *tx) error { return p.writeRecipients(t, from, to) }, func(err error) { errs <- err }})
+		s.enqueueBulk(act{func(t *tx) error { return p.writeRecipients(t, from, to) }, func(err error) { errs <- err }})
 	}
 	var failed error
 	for range stages {

@@ -14,8 +14,11 @@ import (
 // Bounds of one synced transaction. Badger refuses more than about 15 % of a memtable; these stay well below, and keep a
 // lone OTP from waiting long behind a bulk submission.
 const (
-	maxTxBytes = 3 << 20
-	maxTxKeys  = 24_000
+	maxTxBytes = 1 << 20
+	maxTxKeys  = 6_000
+	// Parts of bulk submissions beside other acts, and alone: between them everything else gets its turn.
+	bulkBeside = 2
+	bulkAlone  = 4
 )
 
 // txLimits leave half of what Badger takes to the last act of a transaction.
@@ -44,21 +47,27 @@ type act struct {
 type committer struct {
 	mu      sync.Mutex
 	pending []act // guarded by mu
+	bulk    []act // parts of bulk submissions, which can wait a round; guarded by mu
 	closed  bool  // guarded by mu
 	wake    chan struct{}
 	done    chan struct{}
 }
 
 // enqueue hands an act to the committer.
-func (s *Store) enqueue(a act) {
+func (s *Store) enqueue(a act) { s.enqueueIn(&s.com.pending, a) }
+
+// enqueueBulk hands over an act that others may overtake.
+func (s *Store) enqueueBulk(a act) { s.enqueueIn(&s.com.bulk, a) }
+
+func (s *Store) enqueueIn(queue *[]act, a act) {
 	s.com.mu.Lock()
 	if s.com.closed {
 		s.com.mu.Unlock()
 		a.done(ErrClosed)
 		return
 	}
-	s.com.pending = append(s.com.pending, a)
-	first := len(s.com.pending) == 1
+	*queue = append(*queue, a)
+	first := len(*queue) == 1
 	s.com.mu.Unlock()
 	if first {
 		select {
@@ -106,6 +115,15 @@ func (s *Store) takeActs() ([]act, bool) {
 	defer s.com.mu.Unlock()
 	acts := s.com.pending
 	s.com.pending = nil
+	n := bulkBeside
+	if len(acts) == 0 {
+		n = bulkAlone
+	}
+	n = min(n, len(s.com.bulk))
+	acts = append(acts, s.com.bulk[:n]...)
+	if s.com.bulk = s.com.bulk[n:]; len(s.com.bulk) == 0 {
+		s.com.bulk = nil // let go of the array
+	}
 	return acts, !s.com.closed
 }
 

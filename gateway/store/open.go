@@ -140,21 +140,22 @@ func Open(o Options) (*Store, error) {
 }
 
 func badgerOptions(o *Options) badger.Options {
-	mem := o.Memory / 6
+	mem := o.Memory / 12 // a memtable; a rotation stalls writers for as long as its memory takes to make
 	b := badger.DefaultOptions(o.Dir).
 		WithInMemory(o.InMemory).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // the committer is the only writer
 		WithNumVersionsToKeep(1).
-		WithMemTableSize(max(16<<20, mem)).
+		WithMemTableSize(max(8<<20, mem)).
+		WithBaseLevelSize(128 << 20).
 		WithNumMemtables(3).
-		WithNumLevelZeroTables(4).
-		WithNumLevelZeroTablesStall(12).
+		WithNumLevelZeroTables(8).
+		WithNumLevelZeroTablesStall(24).
 		WithNumCompactors(2).
 		WithBaseTableSize(8 << 20).
 		WithValueLogFileSize(64 << 20).
-		WithBlockCacheSize(max(16<<20, mem)).
-		WithIndexCacheSize(max(16<<20, mem)).
+		WithBlockCacheSize(max(16<<20, 2*mem)).
+		WithIndexCacheSize(max(16<<20, 2*mem)).
 		WithCompression(options.None).
 		WithMetricsEnabled(false).
 		WithLogger(badgerLog{o.Log})
