@@ -1,0 +1,292 @@
+package inbound_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/inbound"
+	"izinli/gateway/sms"
+	"izinli/gateway/store"
+)
+
+const (
+	ayse   = "905321234567"
+	plus   = "+905321234567"
+	own    = "08503330001" // whole number of brand 100001
+	shared = "3333"        // by keyword: MAVI of account 1, YESIL of account 2
+	house  = "08503330002" // whole number of account 1, no brand
+)
+
+// desk notes opt-outs.
+type desk struct {
+	gateway.ConsentDesk
+	got []gateway.OptOut
+	err error
+}
+
+func (d *desk) OptOut(_ context.Context, o gateway.OptOut) error {
+	if d.err != nil {
+		return d.err
+	}
+	d.got = append(d.got, o)
+	return nil
+}
+
+func (d *desk) brands() (out []string) {
+	for _, o := range d.got {
+		out = append(out, o.Brand)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// submitter counts confirmations as the intake would: one for each key.
+type submitter struct {
+	gateway.Submitter
+	keys map[string]int
+	last *gateway.Submission
+}
+
+func (s *submitter) Submit(_ context.Context, sub *gateway.Submission) (gateway.Result, error) {
+	s.keys[sub.Idempotency.Key]++
+	s.last = sub
+	return gateway.Result{}, nil
+}
+
+type bench struct {
+	t    *testing.T
+	st   *store.Store
+	desk *desk
+	sub  *submitter
+	in   *inbound.Desk
+	now  time.Time
+	a, b gateway.AccountID
+	ids  *gateway.BatchIDs
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, desk: &desk{}, sub: &submitter{keys: map[string]int{}}, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), ids: gateway.NewBatchIDs(0)}
+	clock := func() time.Time { return b.now }
+	var err error
+	if b.st, err = store.Open(store.Options{InMemory: true, Now: clock, Gather: -1}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.st.Close() })
+	ctx := t.Context()
+	first, second := &gateway.Account{Name: "Bir"}, &gateway.Account{Name: "İki"}
+	b.must(b.st.PutAccount(ctx, first))
+	b.must(b.st.PutAccount(ctx, second))
+	b.a, b.b = first.ID, second.ID
+	for code, x := range map[string]gateway.Brand{"100001": {Account: b.a, Short: "MAVI"}, "100002": {Account: b.a, Short: "KIRMIZI"},
+		"200001": {Account: b.b, Short: "YESIL"}} {
+		x.Code, x.Name = code, x.Short
+		b.must(b.st.PutBrand(ctx, &x))
+		b.must(b.st.PutSender(ctx, &gateway.Sender{Name: x.Short, Account: x.Account, Channel: "sms", Brand: code, Approved: true}))
+	}
+	for _, n := range []gateway.Number{{Number: own, Account: b.a, Brand: "100001"}, {Number: house, Account: b.a},
+		{Number: shared, Keyword: "MAVI", Account: b.a}, {Number: shared, Keyword: "YESIL", Account: b.b}} {
+		b.must(b.st.PutNumber(ctx, &n))
+	}
+	b.in = inbound.New(inbound.Config{Confirm: inbound.DefaultConfirm, Now: clock}, b.st, b.desk, b.sub)
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) receive(to, text string) {
+	b.t.Helper()
+	b.must(b.in.Receive(b.t.Context(), inbound.MO{Operator: "op1", From: ayse, To: to, Body: []byte(text)}))
+}
+
+func (b *bench) stored(a gateway.AccountID) []gateway.Inbound {
+	b.t.Helper()
+	page, err := b.st.Inbound(b.t.Context(), a, "", 100)
+	b.must(err)
+	return page.Items
+}
+
+// sent makes the store know that a commercial message of the brand went to the person.
+func (b *bench) sent(a gateway.AccountID, brand string) {
+	b.t.Helper()
+	batch := gateway.Batch{Account: a, ID: b.ids.Next(b.now), Channel: "sms", Class: gateway.ClassCommercial, Brand: brand, Count: 1, SendAt: b.now,
+		ValidUntil: b.now.Add(time.Hour)}
+	rs := []gateway.Recipient{{Address: plus, State: gateway.StateQueued}}
+	b.must(b.st.Accept(b.t.Context(), &gateway.Acceptance{Batch: batch, Recipients: rs, Decisions: make([]gateway.Decision, 1)}))
+	id := batch.Ref().Message(0)
+	if _, err := b.st.OpenIntents(b.t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1}}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.must(b.st.ApplyWait([]gateway.Change{{Message: id, Batch: &batch, Recipient: &rs[0], Operator: "op1", Close: true, State: gateway.StateSent}}))
+}
+
+// Which brands an opt-out stops (sms.md §10): the one named, the number's, those that wrote lately, all that can be meant.
+func TestTargets(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		sent   []string
+		to     string
+		text   string
+		want   []string
+		review bool
+	}{
+		{name: "named by code", to: house, text: "RET 100002", want: []string{"100002"}},
+		{name: "named by name", to: house, text: "KIRMIZI IPTAL", want: []string{"100002"}},
+		{name: "another account's brand is not named", to: house, text: "RET 200001", want: []string{"100001", "100002"}, review: true},
+		{name: "the number's", to: own, text: "IPTAL", want: []string{"100001"}},
+		{name: "the number with country code", to: "908503330001", text: "IPTAL", want: []string{"100001"}},
+		{name: "wrote lately", sent: []string{"100002"}, to: house, text: "IPTAL", want: []string{"100002"}},
+		{name: "several wrote lately", sent: []string{"100001", "100002"}, to: house, text: "IPTAL", want: []string{"100001", "100002"}, review: true},
+		{name: "nobody wrote", to: house, text: "IPTAL", want: []string{"100001", "100002"}, review: true},
+		{name: "shared, keyword", to: shared, text: "YESIL IPTAL", want: []string{"200001"}},
+		{name: "shared, keyword, another account wrote", sent: []string{"100001"}, to: shared, text: "YESIL IPTAL", want: []string{"200001"}},
+		{name: "shared, no keyword, one wrote", sent: []string{"200001"}, to: shared, text: "IPTAL", want: []string{"200001"}},
+		{name: "shared, no keyword, nobody wrote", to: shared, text: "IPTAL", want: []string{"100001", "100002", "200001"}, review: true},
+		{name: "no opt-out", to: own, text: "Merhaba, adres nedir?"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			for _, s := range c.sent {
+				a := b.a
+				if strings.HasPrefix(s, "2") {
+					a = b.b
+				}
+				b.sent(a, s)
+			}
+			b.receive(c.to, c.text)
+			if got := b.desk.brands(); !slices.Equal(got, c.want) {
+				t.Fatalf("brands = %v, want %v", got, c.want)
+			}
+			for _, o := range b.desk.got {
+				if o.Address != plus || o.Route != "sms" || o.Review != c.review || !strings.HasPrefix(o.Brand, string('0'+rune(o.Account))) {
+					t.Errorf("opt-out = %+v, want address %s, review %t, its own account", o, plus, c.review)
+				}
+			}
+			all := append(b.stored(b.a), b.stored(b.b)...)
+			if len(all) != 1 || (all[0].Kind == "optout") != (len(c.want) > 0) || all[0].From != plus || len(all[0].Brands) != len(c.want) {
+				t.Errorf("stored = %+v, want the message with its brands, once", all)
+			}
+		})
+	}
+}
+
+// A message to a shared number is the keyword's owner's, and nobody else sees it.
+func TestOwner(t *testing.T) {
+	b := newBench(t)
+	b.receive(shared, "yesil randevu istiyorum")
+	b.receive(shared, "bilgi mavi")
+	b.receive("9999", "kimse")
+	if x := b.stored(b.b); len(x) != 1 || x[0].Text != "yesil randevu istiyorum" {
+		t.Errorf("account 2 has %+v", x)
+	}
+	if x := b.stored(b.a); len(x) != 1 || x[0].Text != "bilgi mavi" {
+		t.Errorf("account 1 has %+v", x)
+	}
+}
+
+// parts cuts a text into the parts of a long message.
+func parts(t *testing.T, text string, ref uint16) (out []inbound.MO) {
+	t.Helper()
+	segs, err := sms.Split(text, sms.Policy{MaxSegments: 10}, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range segs {
+		out = append(out, inbound.MO{Operator: "op1", From: ayse, To: own, UDH: s.UDH, Body: s.Body, DataCoding: s.DataCoding})
+	}
+	return out
+}
+
+// A long message is one message in whatever order its parts come, and however often.
+func TestLongMessage(t *testing.T) {
+	text := strings.Repeat("uzun bir mesaj ", 25)
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 1, 0, 2}} {
+		b := newBench(t)
+		ps := parts(t, text, 7)
+		if len(ps) != 3 {
+			t.Fatalf("%d parts, want 3", len(ps))
+		}
+		for _, i := range order {
+			if got := b.stored(b.a); len(got) != 0 {
+				t.Fatalf("order %v: stored before all parts came", order)
+			}
+			b.must(b.in.Receive(t.Context(), ps[i]))
+		}
+		if got := b.stored(b.a); len(got) != 1 || got[0].Text != text || got[0].Partial {
+			t.Errorf("order %v: stored %+v, want the whole text once", order, got)
+		}
+		b.now = b.now.Add(time.Hour)
+		b.must(b.in.Expire(t.Context()))
+		if got := b.stored(b.a); len(got) != 1 {
+			t.Errorf("order %v: %d messages after the wait, want 1", order, len(got))
+		}
+	}
+}
+
+// What never becomes whole is handed out after the wait, marked; and a stop word in the first part counts at once.
+func TestIncompleteMessage(t *testing.T) {
+	b := newBench(t)
+	ps := parts(t, "IPTAL. "+strings.Repeat("yeter artik ", 20), 9)
+	b.must(b.in.Receive(t.Context(), ps[0]))
+	if got := b.desk.brands(); !slices.Equal(got, []string{"100001"}) {
+		t.Errorf("after the first part alone %v is blocked, want 100001", got)
+	}
+	b.must(b.in.Expire(t.Context()))
+	if got := b.stored(b.a); len(got) != 0 {
+		t.Fatalf("handed out before the wait was over: %+v", got)
+	}
+	b.now = b.now.Add(5*time.Minute + time.Second)
+	b.must(b.in.Expire(t.Context()))
+	if got := b.stored(b.a); len(got) != 1 || !got[0].Partial || got[0].Kind != "optout" {
+		t.Errorf("stored %+v, want one partial opt-out", got)
+	}
+}
+
+// Delivered again, an opt-out is carried out again and confirmed once a day; the day is Istanbul's.
+func TestConfirmation(t *testing.T) {
+	b := newBench(t)
+	b.now = time.Date(2026, 3, 4, 20, 30, 0, 0, time.UTC) // 23:30 there
+	b.receive(own, "IPTAL")
+	b.receive(own, "IPTAL")
+	if len(b.sub.keys) != 1 {
+		t.Errorf("confirmation keys = %v, want one for the day", b.sub.keys)
+	}
+	s := b.sub.last
+	if s.Door != gateway.DoorSystem || s.Class != gateway.ClassTransactional || s.From != "MAVI" || s.To[0].Address != plus {
+		t.Errorf("confirmation = %+v", s)
+	}
+	b.now = b.now.Add(time.Hour) // the next day there, the same in UTC
+	b.receive(own, "IPTAL")
+	if len(b.sub.keys) != 2 {
+		t.Errorf("confirmation keys = %v, want one more on the next day", b.sub.keys)
+	}
+}
+
+// A failure that passes is the operator's to repeat; a sender that is no number never becomes one and must not block the line.
+func TestFailures(t *testing.T) {
+	b := newBench(t)
+	b.desk.err = errors.New("disk")
+	if err := b.in.Receive(t.Context(), inbound.MO{From: ayse, To: own, Body: []byte("IPTAL")}); err == nil {
+		t.Error("an opt-out that was not carried out was acknowledged")
+	}
+	if got := b.stored(b.a); len(got) != 0 {
+		t.Errorf("stored %+v before it was carried out", got)
+	}
+	b.desk.err = gateway.Refuse(gateway.CodeBadNumber, "address", "")
+	if err := b.in.Receive(t.Context(), inbound.MO{From: "SERVIS", To: own, Body: []byte("IPTAL")}); err != nil {
+		t.Errorf("an opt-out from a service name = %v, want it taken", err)
+	}
+	if got := b.stored(b.a); len(got) != 1 {
+		t.Errorf("stored %d messages, want 1", len(got))
+	}
+}
