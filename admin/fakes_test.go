@@ -443,3 +443,5 @@ func setAccounts(list ...gateway.AccountID) func(*gateway.PanelUser) {
 func setCIDR(s string) func(*gateway.PanelUser) {
 	return func(u *gateway.PanelUser) { u.CIDRs = []netip.Prefix{netip.MustParsePrefix(s)} }
 }
+
+func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -16,7 +16,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"izinli/gateway"
-	"izinli/gateway/account"
 	"izinli/gateway/desk"
 )
 
@@ -80,7 +79,6 @@ type Panel struct {
 
 	key      [32]byte    // of CSRF tokens and enrolment secrets; new with every process
 	seal     cipher.AEAD // of addresses in URLs; likewise
-	dummy    string      // what unknown names are checked against, so that they cost the same
 	hashing  chan struct{}
 	sessions *sessions
 	strikes  *throttle
@@ -112,7 +110,7 @@ func New(cfg Config, deps Deps) (*Panel, error) {
 	}
 	fill(p.key[:])
 	p.seal = newSeal()
-	p.dummy = account.HashPassword(newToken())
+	dummyHash() // not while somebody waits, whose wait would tell
 	p.sessions = newSessions(cfg.Idle, cfg.Absolute)
 	p.live = newLive(deps.Live, cfg.Tick, p.now)
 	p.routes = table()
