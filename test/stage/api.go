@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,7 +146,14 @@ func (a *API) AwaitBatch(ref gateway.BatchRef, states ...gateway.State) gateway.
 			return fmt.Errorf("counts %v", v.States)
 		}
 		next = time.Now().Add(50 * time.Millisecond)
-		v = a.Batch(ref)
+		ans := a.Call("GET", "/v1/batches/"+ref.String(), nil)
+		if ans.Status == http.StatusTooManyRequests {
+			return errors.New("reading too fast")
+		}
+		v = gateway.BatchView{}
+		if err := json.Unmarshal(ans.Body, &v); ans.Status != http.StatusOK || err != nil {
+			a.tb.Fatalf("batch %s: status %d, %v: %s", ref, ans.Status, err, ans.Body)
+		}
 		n := 0
 		for _, st := range states {
 			n += v.States[st.String()]
@@ -153,7 +161,7 @@ func (a *API) AwaitBatch(ref gateway.BatchRef, states ...gateway.State) gateway.
 		if n == v.Count {
 			return nil
 		}
-		return fmt.Errorf("counts %v", v.States)
+		return fmt.Errorf("counts %v for reasons %v", v.States, v.Reasons)
 	})
 	return v
 }
