@@ -13,7 +13,7 @@ import (
 
 // Bounds of one act of an acceptance, recipients and octets; larger ones are staged.
 const (
-	stageSize  = 1000
+	stageSize  = 500
 	stageBytes = 512 << 10
 )
 

@@ -1,15 +1,17 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/ristretto/v2/z"
 
 	"izinli/gateway"
 	"izinli/iys"
@@ -334,26 +336,65 @@ func (s *Store) each(ctx context.Context, kind byte, values bool, f func(k, v []
 // EachConsent, EachBlock and EachBlacklisted are, with EachPull, mirror.Source: the durable copy read at start-up. EachConsent
 // calls yield from several goroutines.
 func (s *Store) EachConsent(ctx context.Context, yield func(iys.Consent) error) error {
-	st := s.db.NewStream()
-	st.LogPrefix = "consents"
-	st.Prefix = []byte{kConsent}
-	st.NumGo = max(2, runtime.GOMAXPROCS(0))
-	st.KeyToList = func(k []byte, it *badger.Iterator) (*pb.KVList, error) {
-		a, brand, rest, ok := parseBrandKey(k)
-		if !ok || len(rest) < 3 {
-			return nil, fmt.Errorf("%w: consent key of account %d", errCorrupt, a)
-		}
-		key := iys.Key{Brand: intern(brand), Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}
-		return nil, it.Item().Value(func(v []byte) error {
-			c, err := decodeConsent(key, v)
-			if err != nil {
-				return err
+	bounds := s.split(kConsent, max(2, runtime.NumCPU()))
+	var wg sync.WaitGroup
+	errs := make([]error, len(bounds)-1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for i := range errs {
+		wg.Go(func() {
+			if errs[i] = s.consentsBetween(ctx, bounds[i], bounds[i+1], yield); errs[i] != nil {
+				cancel()
 			}
-			return yield(c)
 		})
 	}
-	st.Send = func(*z.Buffer) error { return nil }
-	return st.Orchestrate(ctx)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// split cuts the records of a kind into about n ranges of like size, at the borders of tables; it returns the n+1 bounds.
+func (s *Store) split(kind byte, n int) [][]byte {
+	var borders [][]byte
+	for _, t := range s.db.Tables() {
+		if len(t.Left) > 8 && t.Left[0] == kind {
+			borders = append(borders, t.Left[:len(t.Left)-8]) // without Badger's version
+		}
+	}
+	slices.SortFunc(borders, bytes.Compare)
+	bounds := [][]byte{{kind}}
+	for i := 1; i < n && len(borders) > n; i++ {
+		bounds = append(bounds, borders[i*len(borders)/n])
+	}
+	return append(bounds, []byte{kind + 1})
+}
+
+func (s *Store) consentsBetween(ctx context.Context, from, to []byte, yield func(iys.Consent) error) error {
+	return s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kConsent}}) // values are read in place: no prefetch
+		defer it.Close()
+		n := 0
+		for it.Seek(from); it.Valid() && bytes.Compare(it.Item().Key(), to) < 0; it.Next() {
+			if n++; n%10_000 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			item := it.Item()
+			a, brand, rest, ok := parseBrandKey(item.Key())
+			if !ok || len(rest) < 3 {
+				return fmt.Errorf("%w: consent key of account %d", errCorrupt, a)
+			}
+			key := iys.Key{Brand: intern(brand), Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}
+			if err := item.Value(func(v []byte) error {
+				c, err := decodeConsent(key, v)
+				if err != nil {
+					return err
+				}
+				return yield(c)
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // ConsentCount is about how many consents there are, counted at the last start (mirror.Counter).
