@@ -205,7 +205,7 @@ type Operator struct {
 	Window      int    `json:"window,omitempty"`    // per bind, default 10
 	PerSecond   int    `json:"perSecond,omitempty"` // per bind, 0: no limit
 	NoReceipts  bool   `json:"noReceipts,omitempty"`
-	IDForm      string `json:"idForm,omitempty"`   // as-is, hex->dec, dec->hex, lower, trim
+	IDForm      string `json:"idForm,omitempty"`   // as-is, hex->dec, dec->hex, lower, trim-zeros; joined by commas
 	National    bool   `json:"national,omitempty"` // takes Turkish shift tables
 	Alphabet    string `json:"alphabet,omitempty"` // gsm7 (unpacked), latin1, packed
 	Suffix      int    `json:"suffix,omitempty"`   // characters the operator appends
