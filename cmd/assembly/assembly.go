@@ -35,7 +35,9 @@ type Options struct {
 	Confirm    string // text that confirms an opt-out; empty: none
 	Now        func() time.Time
 	Log        *slog.Logger
-	Workers    int
+	// Of the queue; zero fields take its defaults.
+	Workers, OTPWorkers, MaxTasks int
+	DrainTimeout                  time.Duration
 	// Told of what happens to messages; may be nil.
 	Journal  dispatch.Journal
 	Observer intake.Observer
@@ -44,6 +46,8 @@ type Options struct {
 	// Towards İYS.
 	IYSLimits    iysapi.Limits
 	PullEvery    time.Duration
+	OutboxEvery  time.Duration
+	AskTimeout   time.Duration
 	RequestAfter time.Duration
 }
 
@@ -83,11 +87,11 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	late := &lateListener{}
 	var err error
 	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: iyslink.New(st, o.IYSLimits, o.Log), Listener: late,
-		Log: o.Log, PullEvery: o.PullEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor})
+		Log: o.Log, PullEvery: o.PullEvery, OutboxEvery: o.OutboxEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor})
 	if err != nil {
 		return nil, err
 	}
-	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
+	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer}, st, g.Office)
 	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal}, st, g.Office)
 	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
@@ -99,7 +103,8 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	g.Operators = operators.New(operators.Config{Log: o.Log}, st, g.Dispatch, g.Inbound)
 	g.Auth = account.New(st, account.Options{})
 	g.Limits = account.NewLimits(st, o.Now)
-	g.Queue, err = queue.New(queue.Config{Instance: st.Instance(), Redis: o.Redis, Logger: o.Log, Workers: o.Workers})
+	g.Queue, err = queue.New(queue.Config{Instance: st.Instance(), Redis: o.Redis, Logger: o.Log, Workers: o.Workers,
+		OTPWorkers: o.OTPWorkers, MaxTasks: o.MaxTasks, DrainTimeout: o.DrainTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"izinli/configs"
 	"izinli/gateway"
 	"izinli/gateway/account"
@@ -76,7 +78,9 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 	var err error
 	s.Gateway, err = Build(ctx, st, Options{Journal: s.journalOrNil(), Observer: s.observer(), Inbound: s.noteInbound,
 		OptOut: s.noteOptOut, Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
-		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, IYSLimits: limits, Now: o.Now,
+		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, OTPWorkers: cfg.Queue.OTPWorkers, MaxTasks: cfg.Queue.MaxTasks,
+		DrainTimeout: time.Duration(cfg.Queue.DrainTimeout), OutboxEvery: time.Duration(cfg.IYS.PushEvery), AskTimeout: time.Duration(cfg.IYS.Timeout),
+		IYSLimits: limits, Now: o.Now,
 		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter})
 	if err != nil {
 		return nil, err
@@ -202,6 +206,9 @@ func (s *Server) open(name, addr string, conf *tls.Config, serve func(context.Co
 	s.Addrs[name] = ln.Addr().String()
 	if conf != nil {
 		ln = tls.NewListener(ln, conf)
+	}
+	if n := s.cfg.Limits.HTTPConnections; name == "api" && n > 0 {
+		ln = netutil.LimitListener(ln, n)
 	}
 	s.lis = append(s.lis, ln)
 	s.doors = append(s.doors, func(ctx context.Context) error { return serve(ctx, ln) })

@@ -12,6 +12,7 @@ import (
 	"izinli/gateway"
 	"izinli/iys"
 	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
 	"izinli/iys/mirror"
 )
 
@@ -136,7 +137,11 @@ func (o *Office) Ask(ctx context.Context, b *gateway.Batch, addresses []string) 
 		if err != nil {
 			o.errors.Add(1)
 			o.fail(b.Brand, ch)
-			o.cfg.Log.Warn("consent could not be asked", "brand", b.Brand, "addresses", len(addresses), "err", err)
+			level := slog.LevelWarn
+			if iysapi.RetryOf(err) == iysapi.RetryOperator {
+				level = slog.LevelError // not an outage: somebody has to mend the brand's set-up
+			}
+			o.cfg.Log.Log(ctx, level, "consent could not be asked", "brand", b.Brand, "addresses", len(addresses), "err", err)
 			return
 		}
 		addresses = addresses[n:]

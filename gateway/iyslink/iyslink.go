@@ -80,8 +80,12 @@ func (d *Directory) Brands(context.Context) ([]exchange.Brand, error) {
 }
 
 func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Brand, error) {
+	iysCode := b.IYSCode
+	if acct := dir.Accounts[b.Account]; iysCode == 0 && acct != nil {
+		iysCode = acct.IYSCode // the brand's own code is needed only where it differs
+	}
 	out := exchange.Brand{
-		Brand: iysapi.Brand{IYSCode: strconv.Itoa(b.IYSCode), BrandCode: b.Code},
+		Brand: iysapi.Brand{IYSCode: strconv.Itoa(iysCode), BrandCode: b.Code},
 		Modes: map[iys.Channel]iys.Mode{}, ReadOnly: map[iys.Channel]bool{},
 	}
 	for ch, m := range map[iys.Channel]gateway.BrandMode{iys.ChannelSMS: b.SMS, iys.ChannelEmail: b.Email} {
