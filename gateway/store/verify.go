@@ -66,6 +66,12 @@ func (s *Store) expired(day uint32) bool {
 	return s.opt.Retention > 0 && day <= dayOf(s.opt.Now().Add(-s.opt.Retention))
 }
 
+// olderThanRecords reports whether the account is older than what is kept, so that the beginning of its chain may have expired.
+func (s *Store) olderThanRecords(a gateway.AccountID) bool {
+	acct := s.Directory().Accounts[a]
+	return acct == nil || s.opt.Retention > 0 && !acct.Created.Add(s.opt.Retention).After(s.opt.Now())
+}
+
 // decisionBook finds decisions for Verify. Neighbours mostly stand in one record, so a few are kept.
 type decisionBook struct {
 	txn      *badger.Txn
@@ -126,7 +132,7 @@ func (s *Store) verifyChain(book *decisionBook, r *Report) error {
 		switch {
 		case prev == nil: // the first kept record; what it links to may have expired
 			book.day, book.seq = d, q
-			if rec.prev != ([32]byte{}) && !s.expired(d) && !s.expired(d-1) {
+			if rec.prev != ([32]byte{}) && !s.olderThanRecords(a) {
 				r.problem("account %d: decision chain begins at %s/%d: the records before it are missing", a, dayText(d), q)
 			}
 		case d == day && q != seq+1, d != day && q != 0:
