@@ -18,6 +18,7 @@ import (
 	"izinli/cmd/assembly"
 	"izinli/gateway"
 	"izinli/gateway/desk"
+	"izinli/gateway/smpp"
 	"izinli/gateway/smpptest"
 	"izinli/iys/iystest"
 	"izinli/test/stage"
@@ -81,9 +82,11 @@ func TestWalkthrough(t *testing.T) {
 	if got := operator.Submits(); len(got) != 1 || string(got[0].Submit.Dest.Addr) != "905321234567" {
 		t.Errorf("the operator received %d messages, want one for the person who agreed", len(got))
 	}
-	if st := stage.Dial(t, srv.addrs["smpp"]).Bind(0, "ornek", bind.Secret); st != 0 {
+	w := stage.Dial(t, srv.addrs["smpp"])
+	if st := w.Bind(smpp.BindTRX, "ornek", bind.Secret); st != smpp.StatusOK {
 		t.Errorf("bind with the credential just made: %s", st)
 	}
+	w.HangUp()
 	if out := c.run("", "message", "show", res.Messages[0].ID.String()); !strings.Contains(out, "delivered") || !strings.Contains(out, "consent_onay") {
 		t.Errorf("message show tells neither state nor decision:\n%s", out)
 	}
