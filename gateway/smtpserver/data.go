@@ -1,0 +1,328 @@
+package smtpserver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"izinli/gateway"
+	"izinli/gateway/mail"
+)
+
+// Data implements smtp.Session, for DATA and BDAT alike.
+func (s *session) Data(r io.Reader) error {
+	tx := s.transaction()
+	if tx == nil || len(tx.to) == 0 {
+		return reply(503, "5.5.1", "No valid recipients")
+	}
+	s.guard.setBusy(true)
+	defer s.guard.setBusy(false)
+	_, chunked := r.(*io.PipeReader)
+	body := &whole{r: &paced{r: r, conn: s.conn.Conn(), cfg: &s.srv.cfg, start: time.Now()}, there: func() bool {
+		return !chunked || stillThere(s.conn, s.guard)
+	}}
+	strict := mail.NewReader(body, s.peer != nil && s.peer.Normalise)
+	var err error
+	if tx.kind == kindInbox {
+		err = s.deliver(tx, strict)
+	} else {
+		err = s.accept(tx, strict)
+	}
+	var ok *smtp.SMTPError
+	if err != nil && (!errors.As(err, &ok) || ok.Code != 250) {
+		s.srv.refusedData.Add(1)
+		s.log.Info("message refused", "err", err)
+		if errors.Is(err, errSlow) || errors.Is(err, errAborted) {
+			s.guard.hangUp()
+		}
+	}
+	return err
+}
+
+// whole passes the end of a body on only while its client is there: see stillThere.
+type whole struct {
+	r     io.Reader
+	there func() bool
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if errors.Is(err, io.EOF) && !w.there() {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// deliver hands mail for ourselves to the Inbox.
+func (s *session) deliver(tx *transaction, body io.Reader) error {
+	in := Incoming{From: tx.from, RemoteIP: s.guard.from, Helo: s.helo, TLS: s.secure,
+		Body: &capped{r: body, left: s.srv.cfg.MaxInbox}}
+	for _, r := range tx.to {
+		in.To = append(in.To, r.addr)
+	}
+	if err := s.srv.deps.Inbox.Deliver(s.ctx, in); err != nil {
+		return replyOfData(err)
+	}
+	s.srv.inbox.Add(1)
+	return nil
+}
+
+// capped fails beyond its bound.
+type capped struct {
+	r    io.Reader
+	left int64
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.left -= int64(n); c.left < 0 {
+		return 0, gateway.Refuse(gateway.CodeTooLarge, "", "")
+	}
+	return n, err
+}
+
+// accept takes a message of a principal: header, orders, body, Submit. The answer is 250 with the batch, or a refusal.
+func (s *session) accept(tx *transaction, strict io.Reader) error {
+	br := bufio.NewReaderSize(strict, 16<<10)
+	head, err := mail.ReadHeader(br)
+	if err != nil {
+		return replyOfData(err)
+	}
+	if head.Count("Received") > s.srv.cfg.MaxHops {
+		return errLoop
+	}
+	sub := s.submission(tx, tx.kind)
+	if err := s.orders(tx, head, sub); err != nil {
+		return replyOf(err)
+	}
+	s.addressees(tx, sub)
+	clean := head.Without(mail.Private)
+	if tx.kind == kindSMS {
+		return s.acceptSMS(tx, sub, head, br)
+	}
+	if sub.From, err = s.author(head); err != nil {
+		return replyOf(err)
+	}
+	clean = s.traced(clean, tx)
+	ref, err := s.srv.deps.Bodies.Put(s.ctx, io.MultiReader(bytes.NewReader(clean.Bytes()), br))
+	if err != nil {
+		return replyOfData(err)
+	}
+	sub.Body = ref
+	res, err := s.srv.deps.Submit.Submit(s.ctx, sub)
+	if err != nil || res.Accepted == 0 {
+		s.forget(ref)
+	}
+	if err != nil {
+		return replyOf(err)
+	}
+	return s.answer(tx, sub, res, clean)
+}
+
+// forget deletes a body nobody will send. The session may be over, so the act has a context of its own.
+func (s *session) forget(ref gateway.BodyRef) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 10*time.Second)
+	defer cancel()
+	if err := s.srv.deps.Bodies.Delete(ctx, ref); err != nil {
+		s.log.Warn("body not deleted", "err", err) // the sweep of orphans will
+	}
+}
+
+// orders fills class, brand, recipient type and reason from the private headers of a trusted sender. A header cannot widen what
+// the credential permits, nor change the class recipients were judged by at RCPT.
+func (s *session) orders(tx *transaction, head mail.Header, sub *gateway.Submission) error {
+	sub.Class = tx.class
+	if !s.trusted {
+		if sub.Class == "" {
+			sub.Class = s.principal.Credential.Class("")
+		}
+		return nil
+	}
+	for _, name := range []string{mail.HeaderClass, mail.HeaderBrand, mail.HeaderRecipientType, mail.HeaderReason, mail.HeaderSMSSender} {
+		if head.Count(name) > 1 {
+			return gateway.Refuse(gateway.CodeInvalid, name, "header %s appears more than once", name)
+		}
+	}
+	class := strings.ToLower(head.Get(mail.HeaderClass))
+	switch {
+	case class != "" && !gateway.ValidClass(class):
+		return gateway.Refuse(gateway.CodeInvalid, mail.HeaderClass, "%s must be commercial, transactional or otp", mail.HeaderClass)
+	case class != "" && !s.principal.Credential.Allows(class), class != "" && tx.class != "" && class != tx.class:
+		return gateway.Refuse(gateway.CodeClassNotAllowed, mail.HeaderClass, "")
+	case tx.class == "":
+		sub.Class = s.principal.Credential.Class(class)
+	}
+	sub.Brand = head.Get(mail.HeaderBrand)
+	sub.Reason = strings.ToLower(head.Get(mail.HeaderReason))
+	switch t := strings.ToUpper(head.Get(mail.HeaderRecipientType)); t {
+	case "", gateway.RecipientIndividual, gateway.RecipientMerchant:
+		sub.RecipientType = t
+	default:
+		return gateway.Refuse(gateway.CodeInvalid, mail.HeaderRecipientType, "%s must be BIREYSEL or TACIR", mail.HeaderRecipientType)
+	}
+	if sub.Reason != "" && !gateway.ValidReason(sub.Reason) {
+		return gateway.Refuse(gateway.CodeReason, mail.HeaderReason, "")
+	}
+	return nil
+}
+
+// addressees fills the recipients and what SMTP said beside the message.
+func (s *session) addressees(tx *transaction, sub *gateway.Submission) {
+	sub.Headers = map[string]string{mail.MarkFrom: tx.from}
+	if tx.opts.EnvelopeID != "" {
+		sub.Headers[mail.MarkEnvID] = tx.opts.EnvelopeID
+	}
+	if tx.opts.Return != "" {
+		sub.Headers[mail.MarkReturn] = string(tx.opts.Return)
+	}
+	if tx.opts.UTF8 {
+		sub.Headers[mail.MarkUTF8] = "1"
+	}
+	for i := range tx.to {
+		r := &tx.to[i]
+		sub.To = append(sub.To, gateway.Destination{Address: r.addr, Vars: r.vars()})
+		if len(r.notify) == 0 { // RFC 3461 §4.1: failure is told unless the client says otherwise
+			sub.Receipt |= gateway.ReceiptFailure
+		}
+		for _, n := range r.notify {
+			switch n {
+			case smtp.DSNNotifySuccess:
+				sub.Receipt |= gateway.ReceiptSuccess
+			case smtp.DSNNotifyFailure:
+				sub.Receipt |= gateway.ReceiptFailure
+			}
+		}
+	}
+}
+
+// author finds who the message says it is from: one From field, every address of it on an approved domain of the account. A
+// message that could be read two ways (two From, two To …, RFC 5322 §3.6) is refused.
+func (s *session) author(head mail.Header) (string, error) {
+	for _, once := range []string{"From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID"} {
+		if head.Count(once) > 1 {
+			return "", reply(550, "5.6.0", "Header field "+once+" appears more than once")
+		}
+	}
+	list, err := mail.Addresses(head.Get("From"))
+	if err != nil || len(list) == 0 {
+		return "", reply(550, "5.6.0", "The message needs one well-formed From field")
+	}
+	if v := head.Get("Sender"); v != "" {
+		more, err := mail.Addresses(v)
+		if err != nil {
+			return "", errHeader
+		}
+		list = append(list, more...)
+	}
+	first := ""
+	for i, raw := range list {
+		a, err := mailbox(raw, true)
+		if err != nil {
+			return "", reply(550, "5.6.0", "The message needs one well-formed From field")
+		}
+		if s.senderOf(a) == nil {
+			return "", gateway.Refuse(gateway.CodeSender, "From", "")
+		}
+		if i == 0 {
+			first = a
+		}
+	}
+	return first, nil
+}
+
+// traced adds our Received field (RFC 5321 §4.4) and what a submission server may add (RFC 6409 §8): Date and Message-ID. The
+// address of a customer's own machine is nobody's business; a relay peer's is part of the trace.
+func (s *session) traced(h mail.Header, tx *transaction) mail.Header {
+	now := s.srv.now()
+	with := "ESMTP"
+	if tx.opts.UTF8 {
+		with = "UTF8SMTP" // RFC 6531 §4.3
+	}
+	if s.secure {
+		with += "S"
+	}
+	from := "authenticated"
+	if s.peer == nil {
+		with += "A" // RFC 3848
+	} else {
+		from = fmt.Sprintf("%s ([%s])", domainText(s.helo), s.guard.from)
+	}
+	date := now.Format("Mon, 02 Jan 2006 15:04:05 -0700")
+	received := mail.NewField("Received", fmt.Sprintf("from %s by %s with %s id %s; %s", from, s.srv.cfg.Domain, with, s.id, date))
+	h = append(mail.Header{received}, h...)
+	if h.Count("Date") == 0 {
+		h = h.With("Date", date)
+	}
+	if h.Count("Message-ID") == 0 {
+		h = h.With("Message-ID", "<"+strings.ToLower(rand.Text())+"@"+s.srv.cfg.Domain+">")
+	}
+	return h
+}
+
+// domainText keeps what a client calls itself from writing our trace.
+func domainText(helo string) string {
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:[]", r)
+	}
+	if helo == "" || len(helo) > 255 || strings.ContainsFunc(helo, func(r rune) bool { return !ok(r) }) {
+		return "unknown"
+	}
+	return helo
+}
+
+// answer tells the client what became of the message: 250 with the batch, 554 when nobody may get it (451 when somebody may
+// later). Recipients dropped beside accepted ones are told by DSN.
+func (s *session) answer(tx *transaction, sub *gateway.Submission, res gateway.Result, head mail.Header) error {
+	var lost []NoticeRecipient
+	var code gateway.Code
+	passing, same := false, true
+	for i, v := range res.Messages {
+		if !v.Refused() && v.State != gateway.StateDropped {
+			continue
+		}
+		passing = passing || v.Code.Wire().SMTP/100 == 4
+		same = same && (code == "" || code == v.Code)
+		code = v.Code
+		at := v.Index
+		if len(res.Messages) == len(tx.to) {
+			at = i
+		}
+		if at >= 0 && at < len(tx.to) && !never(tx.to[at].notify) {
+			lost = append(lost, NoticeRecipient{tx.to[at].addr, tx.to[at].orcpt, v})
+		}
+	}
+	if res.Accepted == 0 {
+		switch {
+		case passing:
+			return reply(451, "4.7.1", "Consent could not be confirmed, try again later")
+		case same && code != "":
+			return reply(554, "5.7.1", "No permitted recipient: "+code.Wire().Title+" ("+string(code)+")")
+		}
+		return reply(554, "5.7.1", "No permitted recipient")
+	}
+	s.srv.accepted.Add(1)
+	if len(lost) > 0 && tx.from != "" && s.srv.deps.Notify != nil {
+		n := Notice{Principal: s.principal, Batch: res.Batch, To: tx.from, EnvID: tx.opts.EnvelopeID, Return: string(tx.opts.Return), Header: head, Failed: lost}
+		if err := s.srv.deps.Notify(context.WithoutCancel(s.ctx), n); err != nil {
+			s.log.Error("notice not stored", "batch", res.Batch.String(), "err", err) // the decisions are; the message must not come twice
+		}
+	}
+	s.log.Info("message accepted", "batch", res.Batch.String(), "class", sub.Class, "accepted", res.Accepted, "dropped", res.Dropped+res.Refused)
+	text := "OK: queued as " + res.Batch.String()
+	if gone := res.Dropped + res.Refused; gone > 0 {
+		text += fmt.Sprintf(", %d of %d recipients not permitted", gone, gone+res.Accepted)
+	}
+	return reply(250, "2.0.0", text)
+}
+
+func never(list []smtp.DSNNotify) bool {
+	return len(list) == 1 && list[0] == smtp.DSNNotifyNever
+}
