@@ -316,12 +316,12 @@ func TestPauseLeavesTheAccountAlone(t *testing.T) {
 		}
 		early := 0
 		for _, at := range calls[1] {
-			if at < 7*time.Second {
+			if at > calls[1][0] && at < 7*time.Second { // one that started with the first could not know yet
 				early++
 			}
 		}
-		if early > 1 {
-			t.Errorf("%d calls for the paused account before its pause ended, want the one that asked for it", early)
+		if early > 0 {
+			t.Errorf("%d calls for the paused account before its pause ended, want only those that were under way", early)
 		}
 		if last := calls[2][len(calls[2])-1]; last > time.Second {
 			t.Errorf("the other account was served until %s, want it unaffected", last)

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"strconv"
@@ -132,7 +133,10 @@ func (o *Office) Ask(ctx context.Context, b *gateway.Batch, addresses []string) 
 		n := min(len(addresses), 1000)
 		answers, err := o.asker.Ask(ctx, b.Brand, ch, iys.RecipientType(b.RecipientType), addresses[:n])
 		for i := 0; i < len(answers) && err == nil; i++ {
-			err = answers[i].Err
+			// An address İYS cannot take stays unknown by itself; it says nothing about the others.
+			if refusal := (*iys.Refusal)(nil); !errors.As(answers[i].Err, &refusal) {
+				err = answers[i].Err
+			}
 		}
 		if err != nil {
 			o.errors.Add(1)

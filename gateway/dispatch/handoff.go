@@ -214,6 +214,10 @@ func (f *flight) outcome() gateway.Change {
 	switch {
 	case refused:
 		ch.State, ch.Code = gateway.StateRejected, gateway.CodeOperatorRejected
+		if j.progress.Doubt || j.progress.Open {
+			// An earlier attempt may have arrived: the refusal of this one does not tell.
+			ch.State, ch.Code = gateway.StateUnknown, gateway.CodeDoubt
+		}
 	case doubt:
 		f.doubt(&ch, now)
 	case later:

@@ -102,7 +102,7 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 	case j.rcpt.State == gateway.StateHeld && j.rcpt.Code == gateway.CodePromotional && !d.store.Released(b.Ref()):
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodePromotional, b.ValidUntil, now), true
 	case acct == nil || acct.Suspended:
-		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodeUnauthorized, earlier(now.Add(time.Minute), b.ValidUntil), now), true
+		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodeUnauthorized, earlier(now.Add(10*time.Minute), b.ValidUntil), now), true
 	}
 	if b.Class != gateway.ClassCommercial || !d.cfg.QuietHours {
 		return gateway.Change{}, false

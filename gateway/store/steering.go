@@ -120,6 +120,9 @@ func (s *Store) CancelBatch(_ context.Context, a gateway.AccountID, ref gateway.
 		n.add(id, ok)
 		return err
 	})
+	if err == nil && n.sum() == 0 {
+		err = gateway.Refuse(gateway.CodeTooLate, "batch", "nothing of batch %s is left to stop", ref)
+	}
 	return n.sum(), err
 }
 

@@ -314,7 +314,6 @@ func (w *world) steer(b *modelBatch, m *modelMessage) {
 			return
 		}
 		n, err := w.st.CancelBatch(ctx, w.acct, b.batch.Ref())
-		w.must(err)
 		want := 0
 		for _, x := range b.messages {
 			if stoppable(x) {
@@ -323,6 +322,10 @@ func (w *world) steer(b *modelBatch, m *modelMessage) {
 			}
 		}
 		b.cancelled, b.paused = true, false
+		var refused *gateway.Error
+		if tooLate := errors.As(err, &refused) && refused.Code == gateway.CodeTooLate; tooLate != (want == 0) || err != nil && !tooLate {
+			w.t.Fatalf("cancel of a batch with %d messages to stop = %v", want, err)
+		}
 		if n != want {
 			w.t.Fatalf("cancel of batch stopped %d, want %d", n, want)
 		}
