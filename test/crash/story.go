@@ -129,6 +129,15 @@ func (r *run) killAt(k, n int) {
 		}
 		return fmt.Errorf("%d accepted and not final, %d unanswered at the operator\n%s", backlog, open, r.gw.log)
 	})
+	// The axe falls while customers are being answered.
+	acked := r.load.ackedNow()
+	r.load.allow(acked + 1000)
+	stage.UntilWithin(t, patience, "another acknowledgement", func() error {
+		if r.load.ackedNow() == acked && acked < r.Messages-2*chunk {
+			return fmt.Errorf("none since %d", acked)
+		}
+		return nil
+	})
 	r.gw.kill()
 	r.until("the connections to end", func(s smpptest.Stats) bool { return s.Bound == 0 })
 	op.Release()
