@@ -262,7 +262,7 @@ func (s *Server) serveOps(ctx context.Context, ln net.Listener) error {
 
 // Run serves until ctx ends and then stops in the order of flow. The store is the caller's to close afterwards.
 func (s *Server) Run(ctx context.Context) error {
-	doors := append(s.doors, s.Hooks.Run, func(ctx context.Context) error { s.Imports.Run(ctx); return nil }, s.reopenOnHangup)
+	doors := append(s.doors, s.Hooks.Run, func(ctx context.Context) error { s.Imports.Run(ctx); return nil }, s.reopenOnHangup, s.trim)
 	tune(s.Mirror.Size().Bytes)
 	err := s.Gateway.Run(ctx, doors...)
 	return errors.Join(err, s.closeJournal())
