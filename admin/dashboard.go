@@ -97,13 +97,17 @@ func (c *call) traffic(s *Snapshot, samples []sample) []block {
 		last.failed += x.failed / n
 		last.dropped += x.dropped / n
 	}
+	failing := ""
+	if last.failed > 0 {
+		failing = "warn"
+	}
 	one := func(key string, rate float64, total uint64, kind string) card {
 		return card{Label: c.t(key), Value: c.t("unit.perSecond", c.l.rate(rate)), Sub: c.t("dash.total", c.l.num(int64(min(total, math.MaxInt64)))), Kind: kind}
 	}
 	return []block{
 		{ID: "rates", Title: c.t("dash.rates"), Cards: []card{
 			one("dash.accepted", last.accepted, s.Accepted, ""), one("dash.handedOff", last.handedOff, s.HandedOff, ""),
-			one("dash.delivered", last.delivered, s.Delivered, "ok"), one("dash.failed", last.failed, s.Failed, "warn"),
+			one("dash.delivered", last.delivered, s.Delivered, "ok"), one("dash.failed", last.failed, s.Failed, failing),
 			one("dash.dropped", last.dropped, s.Dropped, ""),
 		}},
 		{ID: "chart", Chart: c.chartOf(samples)},

@@ -150,11 +150,11 @@ func (c *call) findForm(list []gateway.Account, account gateway.AccountID, what,
 
 func (c *call) messageTable(list []gateway.MessageView) *table_ {
 	t := &table_{Caption: c.t("messages.title"), Empty: c.t("messages.none"), Heads: []string{c.t("message.created"), c.t("message.to"),
-		c.t("message.from"), c.t("message.class"), c.t("message.state"), c.t("message.reason"), c.t("message.id")}}
+		c.t("message.from"), c.t("message.class"), c.t("message.state"), c.t("message.reason")}}
 	for i := range list {
 		m := &list[i]
-		t.Rows = append(t.Rows, []cell{c.at(m.Created), {Text: address.Mask(m.To), Mono: true, Sub: m.Ref}, text(m.From), text(c.t("class." + m.Class)),
-			c.state(m.State), text(c.reason(m.Code)), {Text: m.ID.String(), Mono: true, Href: "/messages/" + m.ID.String()}})
+		t.Rows = append(t.Rows, []cell{{Text: c.l.when(m.Created), Href: "/messages/" + m.ID.String()}, {Text: address.Mask(m.To), Mono: true, Sub: m.Ref}, text(m.From),
+			text(c.t("class." + m.Class)), c.state(m.State), text(firstNonEmpty(c.reason(m.Code), "–"))})
 	}
 	return t
 }
@@ -224,7 +224,9 @@ func (c *call) showMessage(d *desk.MessageDetail, to string, fault error) error 
 	m := &d.Message
 	pg := page{Title: c.t("message.title"), Nav: "/messages", Up: &link{Text: c.t("messages.title"), Href: "/messages?account=" + idText(m.ID.Account)}}
 	pg.Blocks = append(pg.Blocks, block{Note: c.explain(d)}, block{Facts: c.messageFacts(m, to)})
-	pg.Blocks = append(pg.Blocks, c.messageActs(m, to, fault)...)
+	if c.may(post, "/messages/:id/cancel") && m.State.Waiting() {
+		pg.Blocks = append(pg.Blocks, block{Form: &form{Action: "/messages/" + m.ID.String() + "/cancel", Submit: c.t("message.cancel"), Kind: "danger"}})
+	}
 	if len(m.Segments) > 0 {
 		t := &table_{Caption: c.t("segments.title"), Heads: []string{c.t("segment"), c.t("message.state"), c.t("segment.id"), c.t("segment.error")}}
 		for i, s := range m.Segments {
@@ -244,6 +246,9 @@ func (c *call) showMessage(d *desk.MessageDetail, to string, fault error) error 
 		b.Timeline = append(b.Timeline, c.decisionEvent(&d.Decisions[i]))
 	}
 	pg.Blocks = append(pg.Blocks, b)
+	if c.may(post, "/messages/:id/reveal") && to != m.To {
+		pg.Blocks = append(pg.Blocks, c.revealBlock(m, fault))
+	}
 	if fault != nil {
 		_, pg.status = refusalOf(fault)
 	}
@@ -274,20 +279,14 @@ func (c *call) messageFacts(m *gateway.MessageView, to string) []fact {
 	return list
 }
 
-// messageActs are the forms below a message: show the address for a reason, cancel what has not left.
-func (c *call) messageActs(m *gateway.MessageView, to string, fault error) (out []block) {
-	if c.may(post, "/messages/:id/reveal") && to != m.To {
-		f := form{Action: "/messages/" + m.ID.String() + "/reveal", Submit: c.t("reveal.submit"), Kind: "plain",
-			Fields: []field{{Name: "reason", Label: c.t("reveal.reason"), Hint: c.t("reveal.hint"), Required: true, Max: 200}}}
-		if fault != nil {
-			c.refuse(&f, fault)
-		}
-		out = append(out, block{Title: c.t("reveal.title"), Form: &f})
+// revealBlock asks for the reason for which the whole address is shown.
+func (c *call) revealBlock(m *gateway.MessageView, fault error) block {
+	f := form{Action: "/messages/" + m.ID.String() + "/reveal", Submit: c.t("reveal.submit"), Kind: "plain",
+		Fields: []field{{Name: "reason", Label: c.t("reveal.reason"), Hint: c.t("reveal.hint"), Required: true, Max: 200}}}
+	if fault != nil {
+		c.refuse(&f, fault)
 	}
-	if c.may(post, "/messages/:id/cancel") && m.State.Waiting() {
-		out = append(out, block{Form: &form{Action: "/messages/" + m.ID.String() + "/cancel", Submit: c.t("message.cancel"), Kind: "danger"}})
-	}
-	return out
+	return block{Title: c.t("reveal.title"), Form: &f}
 }
 
 const minReason = 5 // characters
