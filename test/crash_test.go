@@ -13,6 +13,6 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("two kills take half a minute")
 	}
-	t.Run("embedded queue", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2}) })
+	t.Run("embedded", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2}) })
 	t.Run("redis", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2, Redis: true}) })
 }

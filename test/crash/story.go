@@ -32,6 +32,9 @@ const resumeWithin = 5 * time.Second
 // patience is for a whole part of the run: a machine with few cores may be slow.
 const patience = 4 * time.Minute
 
+// stillness is how long nothing may move before what is missing counts as lost.
+const stillness = 20 * time.Second
+
 // Story is one run.
 type Story struct {
 	Messages, Kills int
@@ -47,6 +50,7 @@ type run struct {
 	load  *load
 	redis *redisServer
 	gw    *process
+	stuck bool // something never came
 }
 
 // Run tells the story.
@@ -171,14 +175,36 @@ func (r *run) until(what string, cond func(smpptest.Stats) bool) {
 	})
 }
 
-// finish lets the rest of the run pass and waits until everything acknowledged has come to rest.
+// finish lets the rest of the run pass and waits until everything acknowledged has come to rest, or nothing moves any more:
+// then something is lost, and the audit tells what.
 func (r *run) finish() {
 	r.load.allow(r.Messages)
 	stage.UntilWithin(r.t, patience, "all submissions to be answered", r.load.done)
-	r.until("everything acknowledged to reach the operator", func(s smpptest.Stats) bool { return s.Unique >= r.load.ackedNow() })
-	stage.UntilWithin(r.t, patience, "the receipts of SMPP messages", r.load.receipted)
+	var last smpptest.Stats
+	moved := time.Now()
+	stage.UntilWithin(r.t, patience, "everything to come to rest", func() error {
+		now := r.s.Operator.Stats()
+		if now != last {
+			last, moved = now, time.Now()
+		}
+		var err error
+		if now.Unique < r.load.ackedNow() {
+			err = fmt.Errorf("%d of %d acknowledged messages have reached the operator", now.Unique, r.load.ackedNow())
+		} else {
+			err = r.load.receipted()
+		}
+		if err != nil && time.Since(moved) > stillness {
+			r.t.Errorf("nothing moves any more: %v\n%s", err, r.gw.log)
+			r.stuck = true
+			return nil
+		}
+		return err
+	})
 	api := stage.NewAPI(r.t, r.gw.addrs["api"], r.load.key)
 	for _, b := range r.load.batches {
+		if r.stuck {
+			return
+		}
 		api.AwaitBatch(b, gateway.StateDelivered, gateway.StateUndelivered, gateway.StateExpired, gateway.StateRejected, gateway.StateUnknown,
 			gateway.StateDropped, gateway.StateCancelled, gateway.StateFailed)
 	}

@@ -12,6 +12,6 @@ func TestMain(m *testing.M) { crash.Main(m) }
 
 // TestCrash: ten kills in twenty thousand messages, on the embedded queue and on a real Redis that loses everything once.
 func TestCrash(t *testing.T) {
-	t.Run("embedded queue", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 20_000, Kills: 10}) })
+	t.Run("embedded", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 20_000, Kills: 10}) })
 	t.Run("redis", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 20_000, Kills: 10, Redis: true}) })
 }
