@@ -17,7 +17,7 @@ func (c *call) accounts() error {
 	if c.may(get, "/accounts/edit") {
 		pg.Actions = []link{{Text: c.t("account.new"), Href: "/accounts/edit", Kind: "primary"}}
 	}
-	t := &table_{Caption: c.t("accounts.title"), Empty: c.t("account.none"), Heads: []string{c.t("account.id"), c.t("account.name"), c.t("account.iysCode"), c.t("account.state"), c.t("account.created")}}
+	t := &grid{Caption: c.t("accounts.title"), Empty: c.t("account.none"), Heads: []string{c.t("account.id"), c.t("account.name"), c.t("account.iysCode"), c.t("account.state"), c.t("account.created")}}
 	for _, a := range list {
 		code := "–"
 		if a.IYSCode != 0 {

@@ -40,8 +40,8 @@ func (c *call) batches() error {
 }
 
 // recentBatches lists batches newest first; without a list of them, those of the newest messages.
-func (c *call) recentBatches(account gateway.AccountID) (*table_, error) {
-	t := &table_{Caption: c.t("batches.title"), Empty: c.t("batches.none"), Heads: []string{c.t("message.created"), c.t("batch.id"), c.t("message.from"),
+func (c *call) recentBatches(account gateway.AccountID) (*grid, error) {
+	t := &grid{Caption: c.t("batches.title"), Empty: c.t("batches.none"), Heads: []string{c.t("message.created"), c.t("batch.id"), c.t("message.from"),
 		c.t("message.class"), c.t("batch.count")}}
 	row := func(id gateway.BatchRef, from, class string, created, count cell) {
 		t.Rows = append(t.Rows, []cell{created, {Text: id.String(), Mono: true, Href: "/batches/" + id.String()}, text(from), text(c.t("class." + class)), count})
@@ -139,8 +139,8 @@ func (c *call) batchMessages(b *gateway.BatchView, state string) string {
 }
 
 // countTable shows counts, largest first, with their share.
-func (c *call) countTable(head string, counts map[string]int, all int, name func(string) cell) *table_ {
-	t := &table_{Caption: c.t(head), Heads: []string{c.t(head), c.t("batch.count"), c.t("share")}, Empty: c.t("dash.none")}
+func (c *call) countTable(head string, counts map[string]int, all int, name func(string) cell) *grid {
+	t := &grid{Caption: c.t(head), Heads: []string{c.t(head), c.t("batch.count"), c.t("share")}, Empty: c.t("dash.none")}
 	keys := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
 	for _, k := range keys {
 		share := 0.0

@@ -305,7 +305,7 @@ func (c *call) showBlacklist(fault error) error {
 	if len(list) > 1 {
 		pg.Blocks = append(pg.Blocks, block{Filter: &form{Action: "/blacklist", Get: true, Submit: c.t("account.choose"), Kind: "plain", Fields: []field{c.accountField(list, a)}}})
 	}
-	t := &table_{Caption: c.t("blacklist.title"), Empty: c.t("blacklist.none"), Heads: []string{c.t("message.to"), c.t("blacklist.at"), c.t("credits.note"), c.t("acts")}}
+	t := &grid{Caption: c.t("blacklist.title"), Empty: c.t("blacklist.none"), Heads: []string{c.t("message.to"), c.t("blacklist.at"), c.t("credits.note"), c.t("acts")}}
 	for _, e := range found.Items {
 		t.Rows = append(t.Rows, []cell{mono(address.Mask(e.Address)), c.at(e.At), text(firstNonEmpty(e.Note, "–")), {Forms: c.deleteButton("/blacklist/remove", "/blacklist/remove",
 			field{Name: "q", Kind: "hidden", Value: c.p.hide(c.user.Name, idText(a)+"\x00"+e.Address)})}})
@@ -388,7 +388,7 @@ func (c *call) inbox() error {
 	if len(list) > 1 {
 		pg.Blocks = append(pg.Blocks, block{Filter: &form{Action: "/inbox", Get: true, Submit: c.t("account.choose"), Kind: "plain", Fields: []field{c.accountField(list, a)}}})
 	}
-	t := &table_{Caption: c.t("inbox.title"), Empty: c.t("inbox.none"), Heads: []string{c.t("inbox.at"), c.t("inbox.from"), c.t("inbox.to"), c.t("inbox.text"), c.t("inbox.kind"), c.t("brand")}}
+	t := &grid{Caption: c.t("inbox.title"), Empty: c.t("inbox.none"), Heads: []string{c.t("inbox.at"), c.t("inbox.from"), c.t("inbox.to"), c.t("inbox.text"), c.t("inbox.kind"), c.t("brand")}}
 	kinds := map[string]string{"optout": "error", "optin": "ok"}
 	for i := range found.Items {
 		m := &found.Items[i]

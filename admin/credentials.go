@@ -18,7 +18,7 @@ func (c *call) credentialList(a gateway.AccountID) (block, error) {
 	list, err := c.credentialsOf(a)
 	to := accountPath(a) + "/credential"
 	b := block{Title: c.t("credentials.title"), Links: c.newButton("/accounts/:id/credential", to, "credential.new")}
-	b.Table = &table_{Caption: c.t("credentials.title"), Empty: c.t("credentials.none"), Heads: []string{c.t("credential.kind"), c.t("credential.id"), c.t("credential.classes"),
+	b.Table = &grid{Caption: c.t("credentials.title"), Empty: c.t("credentials.none"), Heads: []string{c.t("credential.kind"), c.t("credential.id"), c.t("credential.classes"),
 		c.t("credential.cidrs"), c.t("credential.state"), c.t("acts")}}
 	for i := range list {
 		x := &list[i]

@@ -34,6 +34,9 @@ func (c *call) dashboardBlocks() ([]block, <-chan struct{}, error) {
 	if c.user.Everywhere() {
 		out = append(out, c.traffic(&s, samples)...)
 		out = append(out, c.lanes(&s), c.binds(&s, now))
+		if len(s.Latency) > 0 {
+			out = append(out, c.latency(s.Latency))
+		}
 	} else {
 		b, err := c.balances()
 		if err != nil {
@@ -115,7 +118,7 @@ func (c *call) traffic(s *Snapshot, samples []sample) []block {
 }
 
 func (c *call) lanes(s *Snapshot) block {
-	t := &table_{Caption: c.t("dash.lanes"), Heads: []string{c.t("lane"), c.t("lane.waiting"), c.t("lane.running"), c.t("lane.oldest")}, Empty: c.t("dash.none")}
+	t := &grid{Caption: c.t("dash.lanes"), Heads: []string{c.t("lane"), c.t("lane.waiting"), c.t("lane.running"), c.t("lane.oldest")}, Empty: c.t("dash.none")}
 	for _, l := range s.Lanes {
 		age := badge("ok", "–")
 		if l.Oldest > 0 {
@@ -142,7 +145,7 @@ func ageKind(l gateway.Lane, d time.Duration) string {
 }
 
 func (c *call) binds(s *Snapshot, now time.Time) block {
-	t := &table_{Caption: c.t("dash.operators"), Heads: []string{c.t("operator"), c.t("bind.state"), c.t("bind.window"), c.t("bind.sent"), c.t("bind.refused"), c.t("bind.since")},
+	t := &grid{Caption: c.t("dash.operators"), Heads: []string{c.t("operator"), c.t("bind.state"), c.t("bind.window"), c.t("bind.sent"), c.t("bind.refused"), c.t("bind.since")},
 		Empty: c.t("dash.operators.none")}
 	for i := range s.Operators {
 		o := &s.Operators[i]
@@ -160,6 +163,24 @@ func (c *call) binds(s *Snapshot, now time.Time) block {
 	return block{ID: "operators", Title: c.t("dash.operators"), Table: t}
 }
 
+// latency shows how long operators took to answer.
+func (c *call) latency(list []LatencyBucket) block {
+	var all uint64
+	for _, b := range list {
+		all += b.Count
+	}
+	t := &grid{Caption: c.t("latency.title"), Heads: []string{c.t("latency.upto"), c.t("latency.count"), c.t("share")}}
+	for _, b := range list {
+		name := c.t("latency.more")
+		if b.Upto > 0 {
+			name = c.t("latency.within", c.l.ago(b.Upto))
+		}
+		share := float64(b.Count) * 100 / float64(max(all, 1))
+		t.Rows = append(t.Rows, []cell{text(name), c.num(int64(min(b.Count, math.MaxInt64))), {Text: c.t("percent", c.l.rate(share)), Num: true}})
+	}
+	return block{ID: "latency", Title: c.t("latency.title"), Table: t}
+}
+
 // bindState is the word for a state, the state itself where there is none.
 func (c *call) bindState(s string) string {
 	if key := "bind.state." + s; has(key) {
@@ -169,7 +190,7 @@ func (c *call) bindState(s string) string {
 }
 
 func (c *call) freshness(s *Snapshot, now time.Time) block {
-	t := &table_{Caption: c.t("dash.consents"), Heads: []string{c.t("brand"), c.t("channel"), c.t("mode"), c.t("dash.pulled"), c.t("status.ONAY"), c.t("status.RET")}, Empty: c.t("dash.brands.none")}
+	t := &grid{Caption: c.t("dash.consents"), Heads: []string{c.t("brand"), c.t("channel"), c.t("mode"), c.t("dash.pulled"), c.t("status.ONAY"), c.t("status.RET")}, Empty: c.t("dash.brands.none")}
 	for i := range s.Brands {
 		b := &s.Brands[i]
 		if !c.user.Sees(b.Account) {

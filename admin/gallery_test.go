@@ -77,7 +77,7 @@ func snapshot() Snapshot {
 		Brands: []BrandState{{Account: 1, Brand: "675403", Name: "Örnek", Channel: "sms", Mode: "partner", PulledAt: noon.Add(-4 * time.Hour), FreshFor: 3 * time.Hour, Approved: 120_000, Rejected: 4000},
 			{Account: 2, Brand: "700001", Name: "Başka", Channel: "email", Mode: "self_managed"}},
 		Outbox: OutboxState{Open: 14, Warning: 3, Late: 1, Owed: 4}, Queue: QueueState{Up: true, Embedded: true},
-		Storage: StorageState{Free: 40 << 30, Reserve: 1 << 30}}
+		Storage: StorageState{Free: 40 << 30, Reserve: 1 << 30}, Latency: []LatencyBucket{{10 * time.Millisecond, 900}, {time.Second, 95}, {0, 5}}}
 }
 
 // picture is one page of the gallery.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/url"
-	"strconv"
 	"time"
 
 	"izinli/gateway"
@@ -34,7 +33,7 @@ func (c *call) brandList(a gateway.AccountID) (block, error) {
 	list, err := c.brandsOf(a)
 	to := accountPath(a) + "/brand"
 	b := block{Title: c.t("brands.title"), Links: c.newButton("/accounts/:id/brand", to, "brand.new")}
-	b.Table = &table_{Caption: c.t("brands.title"), Empty: c.t("brands.none"), Heads: []string{c.t("brand.code"), c.t("brand.name"), c.t("channel.sms"), c.t("channel.email"), c.t("brand.iys"), c.t("acts")}}
+	b.Table = &grid{Caption: c.t("brands.title"), Empty: c.t("brands.none"), Heads: []string{c.t("brand.code"), c.t("brand.name"), c.t("channel.sms"), c.t("channel.email"), c.t("brand.iys"), c.t("acts")}}
 	for i := range list {
 		x := &list[i]
 		b.Table.Rows = append(b.Table.Rows, []cell{mono(x.Code), {Text: x.Name, Sub: x.Short}, c.mode(&x.SMS), c.mode(&x.Email), text(firstNonEmpty(x.IYS, "–")),
@@ -201,7 +200,7 @@ func (c *call) senderList(a gateway.AccountID) (block, error) {
 	list, err := c.p.deps.Desk.ListSenders(c.ctx(), desk.Query{Account: a})
 	to := accountPath(a) + "/sender"
 	b := block{Title: c.t("senders.title"), Links: c.newButton("/accounts/:id/sender", to, "sender.new")}
-	b.Table = &table_{Caption: c.t("senders.title"), Empty: c.t("senders.none"), Heads: []string{c.t("sender.name"), c.t("channel"), c.t("brand"), c.t("sender.approved"), c.t("acts")}}
+	b.Table = &grid{Caption: c.t("senders.title"), Empty: c.t("senders.none"), Heads: []string{c.t("sender.name"), c.t("channel"), c.t("brand"), c.t("sender.approved"), c.t("acts")}}
 	for i := range list {
 		x := &list[i]
 		q := url.Values{"channel": {x.Channel}, "name": {x.Name}}
@@ -299,7 +298,7 @@ func (c *call) numberList(a gateway.AccountID) (block, error) {
 	list, err := c.p.deps.Desk.ListNumbers(c.ctx(), desk.Query{Account: a})
 	to := accountPath(a) + "/number"
 	b := block{Title: c.t("numbers.title"), Links: c.newButton("/accounts/:id/number", to, "number.new")}
-	b.Table = &table_{Caption: c.t("numbers.title"), Empty: c.t("numbers.none"), Heads: []string{c.t("number"), c.t("number.keyword"), c.t("brand"), c.t("number.system"), c.t("acts")}}
+	b.Table = &grid{Caption: c.t("numbers.title"), Empty: c.t("numbers.none"), Heads: []string{c.t("number"), c.t("number.keyword"), c.t("brand"), c.t("number.system"), c.t("acts")}}
 	for i := range list {
 		x := &list[i]
 		b.Table.Rows = append(b.Table.Rows, []cell{mono(x.Number), mono(firstNonEmpty(x.Keyword, "–")), mono(firstNonEmpty(x.Brand, "–")), mono(firstNonEmpty(x.System, "–")),
@@ -389,5 +388,3 @@ func (w *whole) read(name string) int {
 	}
 	return n
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -18,7 +18,7 @@ func (c *call) links() error {
 	if c.may(get, "/links/edit") {
 		pg.Actions = []link{{Text: c.t("link.new"), Href: "/links/edit", Kind: "primary"}}
 	}
-	t := &table_{Caption: c.t("links.title"), Empty: c.t("links.none"), Heads: []string{c.t("link.name"), c.t("link.username"), c.t("link.integratorCode"), c.t("link.ahsUser"), c.t("acts")}}
+	t := &grid{Caption: c.t("links.title"), Empty: c.t("links.none"), Heads: []string{c.t("link.name"), c.t("link.username"), c.t("link.integratorCode"), c.t("link.ahsUser"), c.t("acts")}}
 	for i := range list {
 		l := &list[i]
 		t.Rows = append(t.Rows, []cell{{Text: l.Name, Sub: l.BaseURL}, mono(firstNonEmpty(l.Username, "–")), mono(numberOr(l.IntegratorCode, "–")),

@@ -148,8 +148,8 @@ func (c *call) findForm(list []gateway.Account, account gateway.AccountID, what,
 		{Name: "what", Label: c.t("messages.what"), Value: what, Max: 320, Complete: "off"}, c.stateField(state)}}
 }
 
-func (c *call) messageTable(list []gateway.MessageView) *table_ {
-	t := &table_{Caption: c.t("messages.title"), Empty: c.t("messages.none"), Heads: []string{c.t("message.created"), c.t("message.to"),
+func (c *call) messageTable(list []gateway.MessageView) *grid {
+	t := &grid{Caption: c.t("messages.title"), Empty: c.t("messages.none"), Heads: []string{c.t("message.created"), c.t("message.to"),
 		c.t("message.from"), c.t("message.class"), c.t("message.state"), c.t("message.reason")}}
 	for i := range list {
 		m := &list[i]
@@ -228,7 +228,7 @@ func (c *call) showMessage(d *desk.MessageDetail, to string, fault error) error 
 		pg.Blocks = append(pg.Blocks, block{Form: &form{Action: "/messages/" + m.ID.String() + "/cancel", Submit: c.t("message.cancel"), Kind: "danger"}})
 	}
 	if len(m.Segments) > 0 {
-		t := &table_{Caption: c.t("segments.title"), Heads: []string{c.t("segment"), c.t("message.state"), c.t("segment.id"), c.t("segment.error")}}
+		t := &grid{Caption: c.t("segments.title"), Heads: []string{c.t("segment"), c.t("message.state"), c.t("segment.id"), c.t("segment.error")}}
 		for i, s := range m.Segments {
 			t.Rows = append(t.Rows, []cell{c.num(int64(i + 1)), c.state(s.State), mono(firstNonEmpty(s.OperatorID, "–")), text(firstNonEmpty(s.Error, "–"))})
 		}

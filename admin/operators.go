@@ -21,7 +21,7 @@ func (c *call) operators() error {
 		pg.Actions = []link{{Text: c.t("operator.new"), Href: "/operators/edit", Kind: "primary"}}
 	}
 	s, _, _ := c.p.live.view(c.Request().Context())
-	t := &table_{Caption: c.t("operators.title"), Empty: c.t("dash.operators.none"), Heads: []string{c.t("operator.name"), c.t("operator.addr"), c.t("operator.systemId"), c.t("bind.state"), c.t("bind.window"), c.t("acts")}}
+	t := &grid{Caption: c.t("operators.title"), Empty: c.t("dash.operators.none"), Heads: []string{c.t("operator.name"), c.t("operator.addr"), c.t("operator.systemId"), c.t("bind.state"), c.t("bind.window"), c.t("acts")}}
 	for i := range list {
 		o := &list[i]
 		acts := cell{}
@@ -202,7 +202,7 @@ func (c *call) showRoutes(path *desk.Path, fault error) error {
 	if c.may(get, "/routes/edit") {
 		pg.Actions = []link{{Text: c.t("route.new"), Href: "/routes/edit", Kind: "primary"}}
 	}
-	t := &table_{Caption: c.t("routes.title"), Empty: c.t("routes.none"), Heads: []string{c.t("route.id"), c.t("account"), c.t("message.class"), c.t("route.prefix"), c.t("route.operators"), c.t("acts")}}
+	t := &grid{Caption: c.t("routes.title"), Empty: c.t("routes.none"), Heads: []string{c.t("route.id"), c.t("account"), c.t("message.class"), c.t("route.prefix"), c.t("route.operators"), c.t("acts")}}
 	for i := range list {
 		r := &list[i]
 		account, class := c.t("any"), c.t("any")
@@ -280,7 +280,7 @@ func (c *call) pathBlocks(p *desk.Path) []block {
 	if p.Route != nil {
 		n = &note{Kind: "ok", Text: c.t("try.found", address.Mask(p.Address), p.Route.ID, c.t("class."+p.Lane))}
 	}
-	steps := &table_{Caption: c.t("try.steps"), Empty: c.t("try.nosteps"), Heads: []string{c.t("operator"), c.t("route.rank"), c.t("share"), c.t("bind.state")}}
+	steps := &grid{Caption: c.t("try.steps"), Empty: c.t("try.nosteps"), Heads: []string{c.t("operator"), c.t("route.rank"), c.t("share"), c.t("bind.state")}}
 	for _, s := range p.Steps {
 		state := badge("ok", c.t("operator.enabled"))
 		if s.Disabled {
@@ -290,7 +290,7 @@ func (c *call) pathBlocks(p *desk.Path) []block {
 	}
 	out := []block{{Title: c.t("try.result"), Note: n, Table: steps}}
 	if len(p.Passed) > 0 {
-		t := &table_{Caption: c.t("try.passed"), Heads: []string{c.t("route.id"), c.t("try.why")}}
+		t := &grid{Caption: c.t("try.passed"), Heads: []string{c.t("route.id"), c.t("try.why")}}
 		for _, x := range p.Passed {
 			t.Rows = append(t.Rows, []cell{mono(x.ID), text(x.Why)})
 		}

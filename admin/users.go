@@ -17,7 +17,7 @@ func (c *call) userList() error {
 	if c.may(get, "/users/edit") {
 		pg.Actions = []link{{Text: c.t("user.new"), Href: "/users/edit", Kind: "primary"}}
 	}
-	t := &table_{Caption: c.t("users.title"), Heads: []string{c.t("user.name"), c.t("user.role"), c.t("user.accounts"), c.t("user.state"), c.t("user.seen"), c.t("acts")}}
+	t := &grid{Caption: c.t("users.title"), Heads: []string{c.t("user.name"), c.t("user.role"), c.t("user.accounts"), c.t("user.state"), c.t("user.seen"), c.t("acts")}}
 	for i := range list {
 		u := &list[i]
 		acts := cell{Links: c.editButton("/users/edit", "/users/edit?name="+u.Name)}
@@ -250,7 +250,7 @@ func (c *call) deleteUser() error {
 // rolesPage shows the table of routes as it is in force.
 func (c *call) rolesPage() error {
 	pg := page{Title: c.t("roles.title"), Lead: c.t("roles.lead"), Nav: "/roles"}
-	t := &table_{Caption: c.t("roles.title"), Heads: []string{c.t("roles.route")}}
+	t := &grid{Caption: c.t("roles.title"), Heads: []string{c.t("roles.route")}}
 	for _, r := range gateway.PanelRoles {
 		t.Heads = append(t.Heads, c.t("role."+string(r)))
 	}

@@ -52,9 +52,8 @@ type block struct {
 	Cards    []card
 	Chart    *chart
 	Facts    []fact
-	Table    *table_
+	Table    *grid
 	Timeline []event
-	Diff     []change
 	Secrets  []secret
 	QR       string // address of an image to scan
 	Form     *form
@@ -80,8 +79,8 @@ type fact struct {
 	cell
 }
 
-// table_ is a list. On narrow screens its rows become cards with the heads as labels.
-type table_ struct {
+// grid is a list. On narrow screens its rows become cards with the heads as labels.
+type grid struct {
 	Caption string
 	Heads   []string
 	Rows    [][]cell
