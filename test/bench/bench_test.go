@@ -322,6 +322,9 @@ func TestHTTPAnswers(t *testing.T) {
 						return
 					}
 					theirs.Write([]byte(c.wire))
+					if c.bad {
+						break
+					}
 				}
 				theirs.Close()
 			}()
@@ -333,7 +336,6 @@ func TestHTTPAnswers(t *testing.T) {
 					t.Fatalf("err %v, want one: %v", err, c.bad)
 				}
 				if c.bad {
-					theirs.Close()
 					return
 				}
 				if status != c.status || string(body) != c.body {

@@ -30,7 +30,7 @@ var figures = []figure{
 		run: startUp, met: func(r *result) bool { return r.Value <= 15 && r.Values["afterStopSeconds"] <= 15 }},
 	{id: "T11", what: "MO opt-out received → last PDU to that number, under full load, each number with ≥ 3 messages waiting",
 		target: "≤ 100 ms over 1000 opt-outs; PDUs after the acknowledgement 0", run: optOuts,
-		met: func(r *result) bool { return r.Value <= 100 && r.Leaks == 0 }},
+		met: func(r *result) bool { return r.Value <= 100 && r.Leaks == 0 && r.Values["optOuts"] >= 900 }},
 	{id: "T13", what: "sync system calls per 1000 messages under T1's load (strace); the same load with 2 ms added to each", run: syncs,
 		target: "≤ 60 calls per 1000", met: func(r *result) bool { return r.SyncsPer1000 <= 60 }},
 	{id: "kannel", what: "T1's road against Kannel's HTTP → SMPP with receipts and spool store, in turns", target: "≥ 9 × Kannel", extra: true,

@@ -186,7 +186,7 @@ func (p *people) report(r *result, others int, o *operator) {
 	r.set("confirmations", float64(p.confirmations.Load()))
 	r.Leaks = int(p.afterAck.Load())
 	r.Duplicates += int(o.seen.again.Load())
-	if asked < len(p.all) {
+	if asked < len(p.all)*9/10 {
 		r.note("only %d of %d people had the chance to opt out", asked, len(p.all))
 	}
 	// Everybody else gets everything.
