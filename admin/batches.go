@@ -49,7 +49,13 @@ func (c *call) recentBatches(account gateway.AccountID) (*grid, error) {
 	if c.p.deps.Batches != nil {
 		found, err := c.p.deps.Batches(c.Request().Context(), account, c.QueryParam("cursor"), pageRows)
 		for _, b := range found.Items {
-			row(b.ID, b.From, b.Class, c.at(b.Created), c.num(int64(b.Count)))
+			count := c.num(int64(b.Count))
+			if b.Cancelled {
+				count.Sub = c.t("state.cancelled")
+			} else if b.Paused {
+				count.Sub = c.t("batch.pausedMark")
+			}
+			row(b.ID, b.From, b.Class, c.at(b.Created), count)
 		}
 		if found.Next != "" {
 			t.Next = "/batches?account=" + idText(account) + "&cursor=" + found.Next

@@ -94,7 +94,7 @@ func TestFromSetupToCredential(t *testing.T) {
 			t.Error(err)
 		}
 	}})
-	p, err := admin.New(admin.Config{}, admin.Deps{Desk: office, Users: st, Audits: st.Audits, Audit: audit, Inbound: st.Inbound})
+	p, err := admin.New(admin.Config{}, admin.Deps{Desk: office, Users: st, Audits: st.Audits, Audit: audit, Inbound: st.Inbound, Batches: st.Batches})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +157,8 @@ func TestFromSetupToCredential(t *testing.T) {
 	if strings.Contains(v.page, "secretHash") {
 		t.Error("the trail shows a hash")
 	}
+	v.open("/batches")
+	v.want("Henüz gönderim yok")
 	v.open("/accounts/edit?account=1")
 	v.send("/accounts/edit", "account", "1", "name", "", "iysCode", "675403")
 	v.want("Girilen değer geçerli değil")
