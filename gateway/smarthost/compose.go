@@ -1,0 +1,108 @@
+package smarthost
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"izinli/gateway/mail"
+)
+
+// Plan says how a stored message is to leave for one recipient.
+type Plan struct {
+	// Commercial mail carries List-Unsubscribe and List-Unsubscribe-Post (RFC 2369, RFC 8058) in place of any it came with.
+	Commercial     bool
+	UnsubscribeURL string // https; required for commercial mail; short: a folded URL has broken verifiers
+	UnsubscribeTo  string // mailto address; optional
+	// FeedbackID is the opaque value mailbox providers group complaints by, campaign:brand:class:sender; empty: none.
+	FeedbackID string
+	Add        []mail.Field // further fields
+	Keys       []*Key       // DKIM keys of the From domain; none: not signed here
+}
+
+// ErrNoUnsubscribe refuses commercial mail without a way to refuse it.
+var ErrNoUnsubscribe = errors.New("smarthost: commercial mail needs an https unsubscribe URL")
+
+// Composed is a message as it leaves.
+type Composed struct {
+	Size   int64       // octets
+	UTF8   bool        // its header has octets above 127
+	Header mail.Header // signatures first
+	head   []byte
+	open   func() (io.ReadCloser, error)
+}
+
+// Compose reads a stored message and makes its header: private fields and blind copies go, unsubscribe fields come, the keys
+// sign. The body stays untouched, so signatures it came with stay good. open yields the stored message from its beginning; it
+// is called once here and once per [Composed.Open].
+func Compose(open func() (io.ReadCloser, error), p Plan) (*Composed, error) {
+	rc, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	defer rc.Close()
+	br := bufio.NewReaderSize(mail.NewReader(rc, false), 16<<10)
+	h, err := mail.ReadHeader(br)
+	if err != nil {
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	if h, err = p.header(h); err != nil {
+		return nil, err
+	}
+	var size int64
+	if len(p.Keys) > 0 {
+		var sigs []mail.Field
+		if sigs, size, err = sign(h, br, p.Keys); err != nil {
+			return nil, err
+		}
+		h = append(sigs, h...)
+	} else if size, err = io.Copy(io.Discard, br); err != nil {
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	head := h.Bytes()
+	return &Composed{Size: int64(len(head)) + size, UTF8: h.NonASCII(), Header: h, head: head, open: open}, nil
+}
+
+// header edits the fields.
+func (p *Plan) header(h mail.Header) (mail.Header, error) {
+	h = h.Without(func(name string) bool {
+		n := strings.ToLower(name)
+		return mail.Private(name) || p.Commercial && (n == "list-unsubscribe" || n == "list-unsubscribe-post") || p.FeedbackID != "" && n == "feedback-id"
+	})
+	if p.Commercial {
+		u, err := url.Parse(p.UnsubscribeURL)
+		if err != nil || u.Scheme != "https" || u.Host == "" || strings.ContainsAny(p.UnsubscribeURL, " <>\r\n,") {
+			return nil, ErrNoUnsubscribe
+		}
+		value := "<" + p.UnsubscribeURL + ">"
+		if p.UnsubscribeTo != "" && !strings.ContainsAny(p.UnsubscribeTo, " <>\r\n,") {
+			value += ", <mailto:" + p.UnsubscribeTo + ">"
+		}
+		h = h.With("List-Unsubscribe", value).With("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+	}
+	if p.FeedbackID != "" {
+		h = h.With("Feedback-ID", p.FeedbackID)
+	}
+	return append(h, p.Add...), nil
+}
+
+// Open yields the message as it leaves.
+func (c *Composed) Open() (io.ReadCloser, error) {
+	rc, err := c.open()
+	if err != nil {
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	br := bufio.NewReaderSize(mail.NewReader(rc, false), 16<<10)
+	if _, err := mail.ReadHeader(br); err != nil { // the one it was stored with
+		rc.Close()
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(c.head), br), rc}, nil
+}
