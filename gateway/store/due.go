@@ -94,7 +94,7 @@ func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, 
 			if out[i].Batch != nil {
 				continue
 			}
-			if err := loadWork(txn, &out[i]); err != nil {
+			if err := s.loadWork(txn, &out[i]); err != nil {
 				return err
 			}
 		}
@@ -103,11 +103,14 @@ func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, 
 	return out, err
 }
 
-func loadWork(txn *badger.Txn, w *gateway.Work) error {
+func (s *Store) loadWork(txn *badger.Txn, w *gateway.Work) error {
 	batch := gateway.BatchRef{Account: w.Ref.Account, Batch: w.Span.Batch}
 	b, rs, _, err := readBlock(txn, batch, w.Span.First/gateway.BlockSize)
 	if err != nil || b == nil {
 		return err
+	}
+	if b.Count > gateway.BlockSize {
+		s.recent.putBlock(b, w.Span.First/gateway.BlockSize, rs)
 	}
 	first := w.Span.First % gateway.BlockSize
 	if int(first) > len(rs) {

@@ -19,11 +19,18 @@ type recent struct {
 
 type generation struct {
 	batches map[gateway.BatchRef]*recentBatch
+	blocks  map[blockRef]*recentBatch // of larger batches; without progress
 	ids     map[operatorID]segmentOf
 	size    int
 }
 
-// recentBatch is a batch that fits one block. batch and recipients are shared and read-only.
+// blockRef names one block of a batch.
+type blockRef struct {
+	batch gateway.BatchRef
+	block uint32
+}
+
+// recentBatch is a batch that fits one block, or one block of a larger batch. batch and recipients are shared and read-only.
 type recentBatch struct {
 	batch      *gateway.Batch
 	recipients []gateway.Recipient
@@ -41,7 +48,7 @@ type segmentOf struct {
 }
 
 func newGeneration() generation {
-	return generation{batches: map[gateway.BatchRef]*recentBatch{}, ids: map[operatorID]segmentOf{}}
+	return generation{batches: map[gateway.BatchRef]*recentBatch{}, blocks: map[blockRef]*recentBatch{}, ids: map[operatorID]segmentOf{}}
 }
 
 func newRecent(limit int) *recent {
@@ -61,15 +68,42 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 	if len(rs) > gateway.BlockSize {
 		return
 	}
+	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: recentSize(b, rs)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turnLocked(e.size)
+	r.young.batches[b.Ref()] = e
+}
+
+func recentSize(b *gateway.Batch, rs []gateway.Recipient) int {
 	size := 400 + len(b.Text)
 	for i := range rs {
 		size += 60 + recipientSize(&rs[i])
 	}
-	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: size}
+	return size
+}
+
+// putBlock keeps a block of a larger batch that was read for hand-off: the answers and receipts of its messages need it again.
+// Only what never changes is kept of it; progress is read each time.
+func (r *recent) putBlock(b *gateway.Batch, block uint32, rs []gateway.Recipient) {
+	e := &recentBatch{batch: b, recipients: rs, size: recentSize(b, rs)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turnLocked(size)
-	r.young.batches[b.Ref()] = e
+	r.turnLocked(e.size)
+	r.young.blocks[blockRef{b.Ref(), block}] = e
+}
+
+func (r *recent) blockLocked(k blockRef) *recentBatch {
+	if e := r.young.blocks[k]; e != nil {
+		return e
+	}
+	e := r.old.blocks[k]
+	if e != nil {
+		delete(r.old.blocks, k)
+		r.turnLocked(e.size)
+		r.young.blocks[k] = e
+	}
+	return e
 }
 
 func (r *recent) findLocked(ref gateway.BatchRef) *recentBatch {
@@ -89,11 +123,14 @@ func (r *recent) findLocked(ref gateway.BatchRef) *recentBatch {
 func (r *recent) message(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.findLocked(id.Ref())
-	if e == nil || int(id.Index) >= len(e.recipients) {
+	e, i := r.findLocked(id.Ref()), int(id.Index)
+	if e == nil {
+		e, i = r.blockLocked(blockRef{id.Ref(), id.Index / gateway.BlockSize}), int(id.Index%gateway.BlockSize)
+	}
+	if e == nil || i >= len(e.recipients) {
 		return nil, nil
 	}
-	return e.batch, &e.recipients[id.Index]
+	return e.batch, &e.recipients[i]
 }
 
 // progress returns a copy of a message's progress; ok is false when it is not kept.
