@@ -191,6 +191,9 @@ func (s *Stage) Await(id gateway.MessageID, want gateway.State) gateway.MessageV
 		if m = s.Message(id); m.State == want {
 			return nil
 		}
+		if m.State.Final() && m.State != gateway.StateUnknown {
+			s.tb.Fatalf("message %s is %s (%s), want %s", id, m.State, m.Code, want)
+		}
 		return fmt.Errorf("it is %s (%s)", m.State, m.Code)
 	})
 	return m
