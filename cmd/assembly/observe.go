@@ -83,10 +83,11 @@ func (o observers) Accepted(b *gateway.Batch, r *gateway.Result) {
 }
 
 func (s *Server) observer() intake.Observer {
-	if s.Journal == nil {
-		return s.Metrics
+	o := observers{s.Metrics, &s.flow}
+	if s.Journal != nil {
+		o = append(o, s.Journal)
 	}
-	return observers{s.Metrics, s.Journal}
+	return o
 }
 
 func (s *Server) noteInbound(in *gateway.Inbound) {

@@ -3,7 +3,6 @@ package assembly
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"izinli/admin"
 	"izinli/configs"
 	"izinli/gateway"
 	"izinli/gateway/account"
@@ -45,7 +45,10 @@ type Server struct {
 	Metrics *metrics.Metrics
 	Journal *journal.Journal
 
+	Panel *admin.Panel
+
 	hooks *customer.Webhooks
+	flow  flow
 	file  *journal.File
 
 	cfg   *configs.Config
@@ -181,6 +184,12 @@ func (s *Server) listen() error {
 	if err := s.open("api", s.cfg.Listen.API, webTLS, s.API.Serve); err != nil {
 		return err
 	}
+	if err := s.openPanel(webTLS != nil); err != nil {
+		return err
+	}
+	if err := s.open("panel", s.cfg.Listen.Panel, webTLS, s.Panel.Serve); err != nil {
+		return err
+	}
 	if err := s.open("ops", s.cfg.Listen.Ops, nil, s.serveOps); err != nil {
 		return err
 	}
@@ -270,11 +279,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // audit keeps the trail of the administration.
 func (s *Server) audit(ctx context.Context, e desk.Entry) {
-	v, err := json.Marshal(e)
-	if err == nil {
-		err = s.Store.PutAudit(ctx, v)
-	}
-	if err != nil {
+	if err := s.keepAudit(ctx, e); err != nil {
 		s.log.Error("change of the administration not in the trail", "what", e.What, "target", e.Target, "err", err)
 	}
 }

@@ -61,6 +61,7 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	cfg := assembly.PlaygroundConfig(dir)
 	cfg.Log.Level = "warn"
 	cfg.Listen.API, cfg.Listen.SMPP, cfg.Listen.Ops = free("127.0.0.1:8080"), free("127.0.0.1:2775"), free("127.0.0.1:8090")
+	cfg.Listen.Panel = free("127.0.0.1:8081")
 	p, err := assembly.NewPlayground(ctx, cfg, assembly.PlaygroundOptions{Operator: demoOperator(), IYS: fastIYS(), Log: newLogger(cfg, errOut),
 		Server: assembly.ServerOptions{RequestAfter: time.Second, IYSLimits: assembly.FastLimits()}})
 	if err != nil {
@@ -71,6 +72,10 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	done := make(chan error, 1)
 	go func() { done <- p.Server.Run(run) }()
 	greet(out, p, cfg)
+	if err := tellSetup(ctx, p.Server, out); err != nil {
+		stop()
+		return errors.Join(err, <-done, p.Close())
+	}
 	d := &demoRun{p: p, out: out, people: people[:size], api: "http://" + p.Server.Addrs["api"]}
 	err = d.show(ctx)
 	if err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sort"
@@ -49,11 +50,23 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) error {
 	}
 	if err == nil {
 		logAddrs(log, s.Addrs)
+		err = tellSetup(ctx, s, out)
+	}
+	if err == nil {
 		err = s.Run(ctx)
 	}
 	// The store closes last: until then outcomes may still be written.
 	err = errors.Join(err, st.Close())
 	log.Info("izinli stopped")
+	return err
+}
+
+// tellSetup prints, once, where the first administrator of the panel is made.
+func tellSetup(ctx context.Context, s *assembly.Server, out io.Writer) error {
+	url, err := s.SetupURL(ctx)
+	if err == nil && url != "" {
+		_, err = fmt.Fprintf(out, "The panel has no administrator yet. Make the first one here (the link works once): %s\n", url)
+	}
 	return err
 }
 

@@ -70,6 +70,8 @@ type Store struct {
 	seq      atomic.Uint64
 	parked   atomic.Int64
 	full     atomic.Bool
+	free     atomic.Uint64
+	reserve  atomic.Uint64
 	instance string
 	keys     keys
 
@@ -363,6 +365,8 @@ func (s *Store) checkSpace() {
 	if reserve == 0 {
 		reserve = max(1<<30, total/20)
 	}
+	s.free.Store(free)
+	s.reserve.Store(reserve)
 	full := free < reserve
 	if s.full.Swap(full) != full {
 		if full {
@@ -372,6 +376,9 @@ func (s *Store) checkSpace() {
 		}
 	}
 }
+
+// Space is what is free under the store, and the reserve below which acceptance stops, in octets; zeroes when unknown.
+func (s *Store) Space() (free, reserve uint64) { return s.free.Load(), s.reserve.Load() }
 
 // Close answers what was handed over, stops the committer and closes the database.
 func (s *Store) Close() error {
