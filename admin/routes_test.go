@@ -156,12 +156,14 @@ func stranger(t *testing.T, w *world, r *route) {
 	}
 	b := w.browser()
 	path, form := target(w, b, r, "1")
-	rec := b.get("/login")
-	if r.method == get {
+	b.get("/login")
+	var rec *httptest.ResponseRecorder
+	switch {
+	case r.method == get:
 		rec = b.get(path)
-	} else if !r.stream {
+	case !r.stream:
 		rec = b.post(path, form...)
-	} else {
+	default:
 		if code := b.upload(path, "1", true); code != http.StatusSeeOther {
 			t.Errorf("without session: %d, want the way in", code)
 		}

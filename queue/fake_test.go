@@ -16,7 +16,6 @@ type memSource struct {
 	mu      sync.Mutex
 	refs    map[laneAccount][]gateway.DueRef
 	batch   gateway.BatchID
-	lastDue time.Time
 	reads   int
 	fail    func() error // consulted by each read
 	changed chan struct{}

@@ -3,8 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,10 +104,6 @@ type rig struct {
 	src  *memSource
 	rec  *recorder
 	stop func() error
-}
-
-func testLog(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // newRig makes the parts; run starts them.

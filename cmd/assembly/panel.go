@@ -35,7 +35,7 @@ func (s *Server) keepAudit(ctx context.Context, e desk.Entry) error {
 }
 
 // flow counts messages for the dashboard.
-type flow struct{ accepted, handedOff atomic.Uint64 }
+type flow struct{ accepted atomic.Uint64 }
 
 // Accepted implements intake.Observer.
 func (f *flow) Accepted(_ *gateway.Batch, r *gateway.Result) { f.accepted.Add(uint64(r.Accepted)) }

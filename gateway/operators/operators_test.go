@@ -135,17 +135,6 @@ func (b *bench) state(id gateway.MessageID) gateway.State {
 	return v.State
 }
 
-func (b *bench) receipt() store.ReceiptNote {
-	b.t.Helper()
-	select {
-	case n := <-b.receipts:
-		return n
-	case <-b.ctx.Done():
-		b.t.Fatal("no receipt")
-		return store.ReceiptNote{}
-	}
-}
-
 // What the directory says is bound, sends, and hears receipts, whichever way the operator writes its ids in them.
 func TestSendAndReceipt(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -50,7 +50,6 @@ type world struct {
 	judge   func(s *gateway.Submission, d gateway.Destination) gateway.Verdict
 	submit  func(s *gateway.Submission) error // before the verdicts
 	replace error
-	cancel  func(id gateway.MessageID) error
 	changed chan struct{} // told of every submit, forgotten seq and failed set; holds many
 }
 

@@ -288,8 +288,7 @@ func TestPartsProperty(t *testing.T) {
 		r := serve(t, w, Config{}, nil)
 		binds := []*client{r.bound(smpp.BindTRX), r.bound(smpp.BindTX), r.bound(smpp.BindTRX)}
 		type job struct {
-			m    *smpp.SubmitSM
-			last bool
+			m *smpp.SubmitSM
 		}
 		var jobs []job
 		want := map[string]string{}

@@ -244,10 +244,7 @@ func importRowKey(a gateway.AccountID, id uint64, line uint32) key {
 	return importRowPrefix(a, id).u32(line)
 }
 
-// istanbul is fixed at UTC+3: Türkiye has not changed its clocks since 2016 (iys-api.md §19.8).
-var istanbul = time.FixedZone("Europe/Istanbul", 3*3600)
-
-// dayOf numbers the Istanbul day of t, from 1970-01-01.
+// dayOf numbers the Istanbul day of t, from 1970-01-01. Türkiye is at UTC+3 all year since 2016 (iys-api.md §19.8).
 func dayOf(t time.Time) uint32 { return uint32((t.Unix() + 3*3600) / 86400) }
 
 // dayText writes a day number as YYYY-MM-DD.

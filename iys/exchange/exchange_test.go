@@ -84,7 +84,7 @@ func (w *world) Brands(context.Context) ([]exchange.Brand, error) {
 func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		pass(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC).Sub(time.Now()))
+		pass(time.Until(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)))
 		w := &world{t: t, sim: iystest.New(iystest.Config{}), store: newStore(), heard: &listener{}}
 		w.sim.Seed()
 		w.sim.AddProvider(iystest.Provider{IYSCode: ahsBrand, Brands: []iystest.Brand{{Code: ahsBrand, Master: true}}})

@@ -45,7 +45,7 @@ func (m *memTokens) SaveToken(_ context.Context, _ string, t iysapi.Token) error
 func inBubble(t *testing.T, f func(t *testing.T, s *iystest.Sim, newClient func() *iysapi.Client, store *memTokens)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		offset := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC).Sub(time.Now())
+		offset := time.Until(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC))
 		pass(offset) // the bubble's clock starts in 2000; this moves it, at once
 		s := iystest.New(iystest.Config{})
 		s.Seed()

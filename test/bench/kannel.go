@@ -22,7 +22,7 @@ import (
 func kannel(ctx context.Context, b *bench, r *result) error {
 	for _, p := range []string{"bearerbox", "smsbox"} {
 		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Errorf("Kannel is not installed: %w", err)
+			return fmt.Errorf("no Kannel: %w", err)
 		}
 	}
 	n := b.size(20_000, 500)

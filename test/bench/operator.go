@@ -26,9 +26,9 @@ type operator struct {
 	onSubmit func(m *smpp.SubmitSM, ref int, now time.Duration) // may be nil; called by the readers
 	receipts bool
 
-	submits       atomic.Int64
-	acked         atomic.Int64 // receipts answered ESME_ROK
-	put, repeated atomic.Int64 // deliveries put off by the gateway; receipts sent again
+	submits atomic.Int64
+	acked   atomic.Int64 // receipts answered ESME_ROK
+	put     atomic.Int64 // deliveries put off by the gateway
 
 	mu       sync.Mutex
 	sessions []*opSession
