@@ -40,7 +40,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil && (!errors.As(err, &ok) || ok.Code != 250) {
 		s.srv.refusedData.Add(1)
 		s.log.Info("message refused", "err", err)
-		if errors.Is(err, errSlow) || errors.Is(err, errAborted) {
+		if errors.Is(err, errSlow) {
 			s.guard.hangUp()
 		}
 	}
