@@ -146,8 +146,14 @@ func TestDKIM(t *testing.T) {
 
 // dkimpy, written by others, agrees.
 func TestDKIMIndependent(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil || exec.Command(python, "-c", "import dkim, nacl").Run() != nil {
+	python := ""
+	for _, p := range []string{"/usr/bin/python3", "python3"} { // Debian's own first: its packages are not seen by others
+		if exec.Command(p, "-c", "import dkim, nacl").Run() == nil {
+			python = p
+			break
+		}
+	}
+	if python == "" {
 		t.Skip("SKIPPED: python3 with dkim and nacl (Debian: python3-dkim python3-nacl) is not installed; no independent DKIM verifier")
 	}
 	keys := testKeys(t)
@@ -163,7 +169,8 @@ func TestDKIMIndependent(t *testing.T) {
 	}
 	script := "import sys, dkim\nzone = " + zone + "}\nd = dkim.DKIM(open(sys.argv[1], 'rb').read())\n" +
 		"def txt(name, timeout=5): return zone.get(name.decode() if isinstance(name, bytes) else name)\n" +
-		"print([d.verify(idx=i, dnsfunc=txt) for i in (0, 1)])\n"
+		"def good(i):\n    try: return d.verify(idx=i, dnsfunc=txt)\n    except dkim.ValidationError: return False\n" +
+		"print([good(i) for i in (0, 1)])\n"
 	for name, m := range map[string][]byte{"[True, True]": msg, "[False, False]": bytes.Replace(msg, []byte(".nokta"), []byte(".virgul"), 1)} {
 		file := filepath.Join(dir, "m.eml")
 		if err := os.WriteFile(file, m, 0o600); err != nil {
