@@ -15,7 +15,7 @@ import (
 // lone OTP from waiting long behind a bulk submission.
 const (
 	maxTxBytes = 1 << 20
-	maxTxKeys  = 6_000
+	maxTxKeys  = 2_500
 	// Parts of bulk submissions beside other acts, and alone: between them everything else gets its turn.
 	bulkBeside = 2
 	bulkAlone  = 4

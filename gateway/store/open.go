@@ -98,7 +98,7 @@ func (o *Options) defaults() error {
 		o.Retention = 3 * 366 * 24 * time.Hour
 	}
 	if o.Gather == 0 {
-		o.Gather = time.Millisecond
+		o.Gather = 250 * time.Microsecond
 	}
 	if o.Memory == 0 {
 		o.Memory = 192 << 20
