@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -33,24 +32,38 @@ type load struct {
 	sender   string
 	wg       sync.WaitGroup
 
-	mu       sync.Mutex
-	addrs    map[string]string // of the gateway at present
-	total    int               // messages of the run
-	allowed  int               // that may be handed in by now
-	issued   int
-	acked    int // acknowledged: HTTP 202, submit_sm_resp ESME_ROK
-	open     int // handed to the SMPP client, not answered
-	unsure   int // SMPP, the answer was lost
-	batches  []gateway.BatchRef
-	ids      []gateway.MessageID
-	receipts map[string]bool
+	mu      sync.Mutex
+	addrs   map[string]string // of the gateway at present
+	client  *smppclient.Client
+	hangUp  context.CancelFunc // of client
+	total   int                // messages of the run
+	allowed int                // that may be handed in by now
+	// Chunks handed out so far, by door.
+	issuedHTTP, issuedSMPP int
+	acked                  int // acknowledged: HTTP 202, submit_sm_resp ESME_ROK
+	open                   int // handed to the SMPP client, not answered
+	unsure                 int // SMPP, the answer was lost
+	batches                []gateway.BatchRef
+	ids                    []gateway.MessageID
+	receipts               map[string]bool
 }
 
-// to tells the customers where the gateway is.
-func (l *load) to(addrs map[string]string) {
+// to tells the customers where the gateway is from now on. The one over SMPP takes a new client, which does not know how often
+// the gateway went away and binds at once.
+func (l *load) to(ctx context.Context, addrs map[string]string) {
+	c, err := smppclient.New(smppclient.Config{Name: "customer", Addr: addrs["smpp"], SystemID: l.system, Password: l.password, Window: 50,
+		Logger: slog.New(slog.DiscardHandler)}, l)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(ctx)
 	l.mu.Lock()
-	l.addrs = addrs
+	if l.hangUp != nil {
+		l.hangUp()
+	}
+	l.addrs, l.client, l.hangUp = addrs, c, stop
 	l.mu.Unlock()
+	l.wg.Go(func() { c.Run(ctx) })
 }
 
 func (l *load) address(door string) string {
@@ -72,22 +85,16 @@ func (l *load) ackedNow() int {
 	return l.acked
 }
 
-// next hands out the people of one chunk; false when all have been.
-func (l *load) next(ctx context.Context) (first int, ok bool) {
+// smppShare is which chunks go over SMPP: every fourth, so that a bind that takes its time to come back still has its part.
+const smppShare = 4
+
+// next hands out the people of the door's next chunk; false when all have been.
+func (l *load) next(ctx context.Context, overSMPP bool) (first int, ok bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		l.mu.Lock()
-		if l.issued+chunk <= l.allowed {
-			first = l.issued
-			l.issued += chunk
-			l.mu.Unlock()
-			return first, true
-		}
-		done := l.issued+chunk > l.total
-		l.mu.Unlock()
-		if done {
-			return 0, false
+		if first, state := l.take(overSMPP); state != wait {
+			return first, state == taken
 		}
 		select {
 		case <-ctx.Done():
@@ -97,12 +104,41 @@ func (l *load) next(ctx context.Context) (first int, ok bool) {
 	}
 }
 
+type taking uint8
+
+const (
+	wait taking = iota
+	taken
+	ended
+)
+
+func (l *load) take(overSMPP bool) (int, taking) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := &l.issuedHTTP
+	if overSMPP {
+		at = &l.issuedSMPP
+	}
+	n := *at
+	for (n%smppShare == smppShare-1) != overSMPP {
+		n++
+	}
+	switch end := (n + 1) * chunk; {
+	case end > l.total:
+		return 0, ended
+	case end > l.allowed:
+		return 0, wait
+	}
+	*at = n + 1
+	return n * chunk, taken
+}
+
 // run starts the customers; they end with the run or with ctx.
 func (l *load) run(ctx context.Context) {
 	for range 3 {
 		l.wg.Go(func() {
 			for {
-				first, ok := l.next(ctx)
+				first, ok := l.next(ctx, false)
 				if !ok || !l.overHTTP(ctx, first) {
 					return
 				}
@@ -152,44 +188,38 @@ func (l *load) overHTTP(ctx context.Context, first int) bool {
 	}
 }
 
-// overSMPP submits single messages over a bind that follows the gateway.
+// overSMPP submits single messages over whatever bind there is at present.
 func (l *load) overSMPP(ctx context.Context) {
-	c, err := smppclient.New(smppclient.Config{Name: "customer", Addr: "gateway", SystemID: l.system, Password: l.password, Window: 50,
-		Logger: slog.New(slog.DiscardHandler), Dial: func(ctx context.Context, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", l.address("smpp"))
-		}}, l)
-	if err != nil {
-		l.tb.Error(err)
-		return
-	}
-	l.wg.Go(func() { c.Run(ctx) })
 	for {
-		first, ok := l.next(ctx)
+		first, ok := l.next(ctx, true)
 		if !ok {
 			return
 		}
 		for i := first; i < first+chunk; {
-			again := l.submit(ctx, c, i)
-			if ctx.Err() != nil {
-				return
-			}
-			if !again {
+			if l.submit(ctx, i) {
 				i++
+			} else if ctx.Err() != nil {
+				return
 			}
 		}
 	}
 }
 
-// submit hands one message to the client; again says that nothing was sent.
-func (l *load) submit(ctx context.Context, c *smppclient.Client, i int) (again bool) {
+// submit hands one message to the client; false says that nothing was sent.
+func (l *load) submit(ctx context.Context, i int) bool {
+	l.mu.Lock()
+	c := l.client
+	l.mu.Unlock()
 	room, ok := c.TryReserve(1, smppclient.OTP)
-	for !ok {
+	if !ok {
+		pause := time.NewTimer(5 * time.Millisecond)
+		defer pause.Stop()
 		select {
 		case <-ctx.Done():
-			return true
+		case <-pause.C:
 		case <-c.Binds()[0].Ready():
 		}
-		room, ok = c.TryReserve(1, smppclient.OTP)
+		return false
 	}
 	l.mu.Lock()
 	l.open++
@@ -200,14 +230,19 @@ func (l *load) submit(ctx context.Context, c *smppclient.Client, i int) (again b
 		l.open--
 		l.mu.Unlock()
 	}
-	return err != nil
+	return err == nil
 }
 
 func (l *load) answered(i int, o smppclient.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-	if o.Err != nil || o.Status != smpp.StatusOK { // a refusal in the middle of a crash is no promise either
+	if o.Err != nil { // the gateway was killed: it may have the message or not
+		l.unsure++
+		return
+	}
+	if o.Status != smpp.StatusOK {
+		l.tb.Errorf("person %d: submit_sm_resp %s, want ESME_ROK", i, o.Status)
 		l.unsure++
 		return
 	}
