@@ -189,7 +189,7 @@ func (m *Manager) clientConfig(op *gateway.Operator, cr *carrier) (smppclient.Co
 	cfg := smppclient.Config{
 		Name: op.Name, Addr: op.Addr, SystemID: op.SystemID, Password: password, SystemType: op.SystemType, Binds: op.Binds,
 		Window: op.Window, RatePerSecond: float64(op.PerSecond), EnquireLink: op.EnquireLink, ResponseTimeout: op.ResponseTimeout,
-		Profile: profile, Logger: m.cfg.Log.With("operator", op.Name), OnReady: func(*smppclient.Bind) { cr.signal() },
+		Profile: profile, Logger: m.cfg.Log, OnReady: func(*smppclient.Bind) { cr.signal() },
 	}
 	if op.BindType == "tx+rx" {
 		cfg.BindType = smppclient.TXRX
