@@ -33,12 +33,12 @@ build: ## bin/izinli
 test: peers ## every test, the concurrent packages under the race detector; under ten minutes
 	@code=0; \
 	go list ./... | grep -vxF "$$(go list $(RACY))" | xargs go test -timeout 10m || code=1; \
-	go test -race -timeout 10m $(RACY) || code=1; \
+	bash test/race.sh -timeout=10m $(RACY) || code=1; \
 	exit $$code
 
 .PHONY: race
 race: peers ## every test under the race detector
-	@go test -race -timeout 30m ./...
+	@bash test/race.sh -timeout=30m ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
