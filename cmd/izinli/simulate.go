@@ -102,7 +102,7 @@ func splitMO(s string) (from, to, text string, err error) {
 
 func newSimulateIYSCmd() *cobra.Command {
 	var addr string
-	var fast bool
+	var fast, pushPlain bool
 	cmd := &cobra.Command{
 		Use:   "iys",
 		Short: "Run a simulated İYS (consent registry)",
@@ -116,6 +116,7 @@ the hour's delay and has no limits.`, iystest.SeedUser, iystest.SeedIYSCode, iys
 			if fast {
 				cfg = fastIYS()
 			}
+			cfg.Push.Plain = pushPlain
 			sim := iystest.New(cfg)
 			sim.Seed()
 			ctx := cmd.Context()
@@ -124,11 +125,12 @@ the hour's delay and has no limits.`, iystest.SeedUser, iystest.SeedIYSCode, iys
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "İYS listens on %s\n", srv.URL)
-			<-ctx.Done()
+			sim.RunPush(ctx, time.Second)
 			return srv.Close()
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8099", "address to listen on")
 	cmd.Flags().BoolVar(&fast, "fast", false, "no delays, no limits")
+	cmd.Flags().BoolVar(&pushPlain, "push-plain", false, "push to http addresses too, which İYS itself refuses (H531)")
 	return cmd
 }

@@ -75,7 +75,7 @@ func (c *AHSClient) Approved(ctx context.Context, brandCode string, rt iys.Recip
 	}
 	body, err := c.do(ctx, call{
 		method: http.MethodPost, path: "/brands/" + brandCode + "/consents/" + string(rt) + "/rejected/" + string(ch),
-		name: name, body: map[string][]string{"recipients": list}, priority: PriorityQuery, timeout: batchTimeout,
+		name: name, body: map[string][]string{"recipients": list}, priority: PriorityQuery, timeout: batchTimeout, share: brandCode,
 	})
 	if err != nil {
 		return nil, err

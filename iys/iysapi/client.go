@@ -26,7 +26,8 @@ const (
 const (
 	singleTimeout = 30 * time.Second
 	batchTimeout  = 60 * time.Second
-	maxAnswer     = 32 << 20 // bytes; a full page of changes is about 0.5 MB
+	fileTimeout   = 15 * time.Minute // a day's file has about 200 octets a movement and is not split
+	maxAnswer     = 32 << 20         // bytes; a full page of changes is about 0.5 MB
 )
 
 // Config of a Client or an AHSClient.
@@ -124,6 +125,8 @@ type call struct {
 	body         any
 	priority     Priority
 	timeout      time.Duration
+	share        string    // who shares the rate: the brand's code, empty for calls that concern none
+	into         io.Writer // takes the body of a 200 as it comes; nil = it is read into memory
 }
 
 // do sends a call with the bearer token, once more with a new token when İYS
@@ -226,7 +229,7 @@ func (c caller) send(ctx context.Context, k call, authorize func(*http.Request))
 		}
 		body = bytes.NewReader(b)
 	}
-	if err := c.rate.wait(ctx, priorityOf(ctx, k.priority)); err != nil {
+	if err := c.rate.wait(ctx, priorityOf(ctx, k.priority), k.share); err != nil {
 		return 0, nil, fmt.Errorf("wait for a slot: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
@@ -240,6 +243,9 @@ func (c caller) send(ctx context.Context, k call, authorize func(*http.Request))
 		return 0, nil, fmt.Errorf("%w: request", ErrInvalid)
 	}
 	req.Header.Set("Accept", "application/json")
+	if k.into != nil {
+		req.Header.Set("Accept", "*/*") // csv, zip, tsr; an error is still json
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -256,6 +262,15 @@ func (c caller) send(ctx context.Context, k call, authorize func(*http.Request))
 		return 0, nil, err
 	}
 	defer res.Body.Close()
+	if k.into != nil && res.StatusCode == http.StatusOK {
+		n, err := io.Copy(k.into, res.Body)
+		if err != nil {
+			return 0, nil, fmt.Errorf("read file: %w", err)
+		}
+		c.log.Debug("iys call", "call", k.name, "status", res.StatusCode, "took", time.Since(began), "octets", n)
+		c.score.note(time.Now(), res.StatusCode)
+		return res.StatusCode, nil, nil
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("read answer: %w", err)

@@ -32,7 +32,7 @@ func (c *Client) Add(ctx context.Context, b Brand, consent iys.Consent) (Receipt
 	}
 	_, body, err := c.do(ctx, call{
 		method: http.MethodPost, path: "/v2" + path + "/consents", name: "add",
-		body: encodeConsent(consent), priority: priority, timeout: singleTimeout,
+		body: encodeConsent(consent), priority: priority, timeout: singleTimeout, share: b.BrandCode,
 	})
 	if err != nil {
 		return Receipt{}, err
@@ -82,7 +82,7 @@ func (c *Client) AddBatch(ctx context.Context, b Brand, consents []iys.Consent) 
 	}
 	_, body, err := c.do(ctx, call{
 		method: http.MethodPost, path: "/v2" + path + "/consents/request", name: "add batch",
-		body: list, priority: PriorityApproval, timeout: batchTimeout,
+		body: list, priority: PriorityApproval, timeout: batchTimeout, share: b.BrandCode,
 	})
 	if err != nil {
 		return BatchReceipt{}, err
@@ -151,7 +151,7 @@ func (c *Client) Request(ctx context.Context, b Brand, requestID string) ([]Item
 	}
 	_, body, err := c.do(ctx, call{
 		method: http.MethodGet, path: "/v2" + path + "/consents/request/" + url.PathEscape(requestID),
-		name: "request", priority: PriorityQuery, timeout: batchTimeout,
+		name: "request", priority: PriorityQuery, timeout: batchTimeout, share: b.BrandCode,
 	})
 	if err != nil {
 		return nil, err

@@ -1,10 +1,16 @@
 package iysapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"izinli/iys"
 )
 
 func TestParseErrorShapes(t *testing.T) {
@@ -17,7 +23,7 @@ func TestParseErrorShapes(t *testing.T) {
 	}{
 		{"array", 400, `{"errors":[{"code":"H174","message":"x"}]}`, "H174", RetryFinal},
 		{"colon key", 403, `{"errors":[{"code:":"H353","message":"x"}]}`, "H353", RetryOperator},
-		{"object", 400, `{"errors":{"code":"H1000","message":"x"}}`, "H1000", RetryFinal},
+		{"object", 400, `{"errors":{"code":"H1000","message":"x"}}`, "H1000", RetryOperator},
 		{"top level", 400, `{"code":"H123","message":"x"}`, "H123", RetryAgain},
 		{"oauth", 400, `{"error":"invalid_grant","error_description":"x"}`, "invalid_grant", RetryFinal},
 		{"number as code", 500, `{"errors":[{"code":15}]}`, "15", RetryAgain},
@@ -110,6 +116,59 @@ func FuzzAnswers(f *testing.F) {
 		var w partnerWire
 		if json.Unmarshal(body, &w) == nil && len(w.brands()) == 0 {
 			t.Error("a partner entry without brands")
+		}
+	})
+}
+
+// whole answers with any bytes to every call.
+type whole struct{ body []byte }
+
+func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := w.body
+	if strings.HasSuffix(r.URL.Path, "/oauth2/token") {
+		body = []byte(`{"access_token":"t","expires_in":7200}`)
+	}
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+}
+
+// Whatever İYS answers, a call returns: a value, nothing, or an error that
+// quotes none of it.
+func FuzzOperations(f *testing.F) {
+	for _, s := range []string{
+		`{"message":{"requestId":5},"code":"OK"}`, `{"message":{"lastStatus":{"stage":"COMPLETED"},"requestDetails":[{}]}}`, `[{"url":1,"recipient":null,"code:":"H568"}]`,
+		`{"pagination":{"totalCount":"9"},"list":[{"retailerCode":"5","city":{"code":"34"}}]}`, `{"retailerCode":"58954386"}`, `{"code":1,"name":"Adana"}`,
+		`{"changeStats":[{"type":"MESAJ","consents":[{"source":"HS","total":"3"}]}]}`, `{"processStatus":"COMPLETED","hashValue":"AB"}`, `{"aggrementCaptured":"true"}`,
+		`[{"url":"x","type":"MESAJ","status":"Bağlantı Oluşturuldu"}]`, `204`, `null`, `[[[`,
+	} {
+		f.Add([]byte(s))
+	}
+	b, day := Brand{"1", "1"}, time.Now().AddDate(0, 0, -1)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := New(Config{URL: "http://127.0.0.1:1", Username: "u", Password: "p", HTTP: whole{body}, Limits: Limits{PerSecond: 1 << 16}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, k := t.Context(), iys.Key{Brand: "1", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: "+905321234567"}
+		c.PushRegistrations(ctx, b)
+		c.Retailers(ctx, b)
+		if r, ok, err := c.Retailer(ctx, b, 5); ok && err == nil && r.Code != 5 {
+			t.Error("another dealer than asked for")
+		}
+		c.AccessList(ctx, b, k)
+		c.City(ctx, 1)
+		c.Cities(ctx)
+		c.DaySummary(ctx, b, day, iys.RecipientPerson)
+		c.Agreement(ctx, b, day)
+		if ok, err := c.Agree(ctx, b, day); ok && (err != nil || !bytes.Contains(bytes.ToLower(body), []byte("captured"))) {
+			t.Error("an agreement İYS did not capture")
+		}
+		if st, err := c.ViaState(ctx, "1", "x"); err == nil && st.Stage == "" {
+			t.Error("a state without a stage")
+		}
+		c.CompleteVia(ctx, "1", "x", ViaSMSCode, "123456")
+		c.RejectLinks(ctx, b, iys.RecipientPerson, []string{"a@bb.cc"})
+		if n, err := c.AddRetailer(ctx, b, Retailer{Title: "t", Name: "n", TCKN: "1", TIN: "1", City: Place{1, "x"}, Town: Place{1, "x"}}); err == nil && n == 0 {
+			t.Error("a dealer without a code")
 		}
 	})
 }

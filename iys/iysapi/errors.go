@@ -111,7 +111,11 @@ var retryByCode = map[string]Retry{
 	"H001": RetryOperator, "H018": RetryOperator, "H031": RetryOperator,
 	"H129": RetryOperator, "H176": RetryOperator, "H195": RetryOperator,
 	"H196": RetryOperator, "H251": RetryOperator, "H437": RetryOperator,
-	"H180": RetryFinal,
+	"H180": RetryFinal, // 403, but about the dealer named and nothing else
+
+	// ViA: the form, the credit, the subscription.
+	"H1000": RetryOperator, "H1014": RetryOperator, "H1015": RetryOperator, "H1031": RetryOperator,
+	"H1062": RetryOperator, "H1092": RetryOperator, "H1093": RetryOperator,
 }
 
 // retryFor sorts by code first and by HTTP status where the code is unknown.

@@ -80,18 +80,64 @@ func (w *window) take(now time.Time) {
 	w.next = (w.next + 1) % len(w.at)
 }
 
-// limiter admits calls at İYS's rate, most urgent first.
+// limiter admits calls at İYS's rate: most urgent first, and among equally
+// urgent ones the brands in turn, so that none waits behind another's backlog.
 type limiter struct {
 	mu     sync.Mutex
 	second *window
 	paused time.Time // after a 429
-	queue  [priorities][]*ticket
+	queue  [priorities]line
 	timer  *time.Timer
 }
 
 type ticket struct {
 	go_  chan struct{}
 	left bool // gave up; guarded by limiter.mu
+}
+
+// line is who waits at one priority.
+type line struct {
+	turn    []string // shares with tickets, whose turn is next first
+	waiting map[string][]*ticket
+}
+
+func (l *line) push(share string, t *ticket) {
+	if l.waiting == nil {
+		l.waiting = map[string][]*ticket{}
+	}
+	if len(l.waiting[share]) == 0 {
+		l.turn = append(l.turn, share)
+	}
+	l.waiting[share] = append(l.waiting[share], t)
+}
+
+// head returns whose turn it is, nil when nobody waits. Those who gave up
+// leave the line here.
+func (l *line) head() *ticket {
+	for len(l.turn) > 0 {
+		share := l.turn[0]
+		for list := l.waiting[share]; len(list) > 0; list = l.waiting[share] {
+			if !list[0].left {
+				return list[0]
+			}
+			l.waiting[share] = list[1:]
+		}
+		delete(l.waiting, share)
+		l.turn = l.turn[1:]
+	}
+	return nil
+}
+
+// pop takes the head out; its share goes to the end of the line.
+func (l *line) pop() {
+	share := l.turn[0]
+	l.turn = l.turn[1:]
+	if rest := l.waiting[share][1:]; len(rest) > 0 {
+		l.waiting[share] = rest
+		l.turn = append(l.turn, share)
+		return
+	}
+	delete(l.waiting, share)
 }
 
 // secondSpan is a little more than a second, because the network can press two
@@ -103,13 +149,13 @@ func newLimiter(perSecond int) *limiter {
 }
 
 // wait returns when the call may leave, or ctx ends.
-func (l *limiter) wait(ctx context.Context, p Priority) error {
+func (l *limiter) wait(ctx context.Context, p Priority, share string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	t := &ticket{go_: make(chan struct{})}
 	l.mu.Lock()
-	l.queue[p] = append(l.queue[p], t)
+	l.queue[p].push(share, t)
 	l.admitLocked(time.Now())
 	l.mu.Unlock()
 	select {
@@ -148,20 +194,16 @@ func (l *limiter) admitLocked(now time.Time) {
 			return
 		}
 		l.second.take(now)
-		l.queue[p] = l.queue[p][1:]
+		l.queue[p].pop()
 		close(t.go_)
 	}
 }
 
 func (l *limiter) headLocked() (*ticket, Priority) {
 	for p := range l.queue {
-		for len(l.queue[p]) > 0 && l.queue[p][0].left {
-			l.queue[p] = l.queue[p][1:]
+		if t := l.queue[p].head(); t != nil {
+			return t, Priority(p)
 		}
-		if len(l.queue[p]) > 0 {
-			return l.queue[p][0], Priority(p)
-		}
-		l.queue[p] = nil
 	}
 	return nil, 0
 }

@@ -39,7 +39,7 @@ func (c *Client) Status(ctx context.Context, b Brand, k iys.Key) (iys.Consent, b
 	}
 	_, body, err := c.do(ctx, call{
 		method: http.MethodPost, path: path + "/consents/status", name: "status",
-		body: encodeKey(k), priority: PriorityQuery, timeout: singleTimeout,
+		body: encodeKey(k), priority: PriorityQuery, timeout: singleTimeout, share: b.BrandCode,
 	})
 	if e, ok := errors.AsType[*APIError](err); ok && e.HTTP == http.StatusNotFound && e.Code != "H001" && e.Code != "H018" {
 		return iys.Consent{}, false, nil
@@ -79,7 +79,7 @@ func (c *Client) StatusMany(ctx context.Context, b Brand, rt iys.RecipientType, 
 	_, body, err := c.do(ctx, call{
 		method: http.MethodPost, path: path + "/consents/" + string(rt) + "/status/" + string(ch),
 		name: "status many", body: map[string][]string{"recipients": list},
-		priority: PriorityQuery, timeout: batchTimeout,
+		priority: PriorityQuery, timeout: batchTimeout, share: b.BrandCode,
 	})
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (c *Client) History(ctx context.Context, b Brand, k iys.Key, limit, offset 
 		method: http.MethodPost, path: path + "/consents/history", name: "history", body: encodeKey(k),
 		// The first page is asked for without an offset: its default is
 		// printed as 100 in the documents, which cannot be meant.
-		query: page(limit, offset), priority: PriorityQuery, timeout: singleTimeout,
+		query: page(limit, offset), priority: PriorityQuery, timeout: singleTimeout, share: b.BrandCode,
 	})
 	if err != nil || empty(body) {
 		return nil, 0, err
@@ -211,7 +211,7 @@ func (c *Client) Changes(ctx context.Context, b Brand, src ChangeSource, after s
 	}
 	status, body, err := c.do(ctx, call{
 		method: http.MethodGet, path: path + "/consents/changes", name: "changes", query: q,
-		priority: PriorityQuery, timeout: batchTimeout,
+		priority: PriorityQuery, timeout: batchTimeout, share: b.BrandCode,
 	})
 	if err != nil {
 		return Page{}, err
@@ -360,6 +360,7 @@ type PartnerBrand struct {
 	// Granted says per channel whether there is any right at all.
 	Granted          map[iys.Channel]bool
 	AgreementControl bool // may reconcile
+	ViaControl       bool // may use ViA
 }
 
 type partnerWire struct {
@@ -369,6 +370,7 @@ type partnerWire struct {
 	Title     flexString `json:"title"`
 	Master    flexBool   `json:"master"`
 	Agreement flexBool   `json:"agreementControl"`
+	Via       flexBool   `json:"viaControl"`
 	SMS       flexString `json:"MESAJ"`
 	Call      flexString `json:"ARAMA"`
 	Email     flexString `json:"EPOSTA"`
@@ -438,7 +440,7 @@ func (w partnerWire) brands() []PartnerBrand {
 	one := func(code, name flexString, master flexBool, sms, call, email flexString) PartnerBrand {
 		p := PartnerBrand{
 			Brand: Brand{string(w.IYSCode), string(code)}, Name: string(name), Title: string(w.Title),
-			Master: bool(master), AgreementControl: bool(w.Agreement),
+			Master: bool(master), AgreementControl: bool(w.Agreement), ViaControl: bool(w.Via),
 			Writable: map[iys.Channel]bool{}, Granted: map[iys.Channel]bool{},
 		}
 		for ch, right := range map[iys.Channel]flexString{iys.ChannelSMS: sms, iys.ChannelCall: call, iys.ChannelEmail: email} {

@@ -40,11 +40,13 @@ type Provider struct {
 	Subscription string // empty = ACTIVE
 	ConsentLimit int    // addresses; 0 = no limit
 	LimitExceed  bool
+	ViaCredit    int      // consents ViA may still take; negative = no bound
+	ViaForms     []string // formIds published in İYS's screens
 }
 
 type provider struct {
 	Provider
-	retailers map[int]bool
+	retailers map[int]*Retailer
 }
 
 // User is an API user: of a provider (IYSCode) or of a partner
@@ -68,12 +70,12 @@ type grant struct{ integrator, brand, channel string }
 func (s *Sim) AddProvider(p Provider) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := &provider{Provider: p, retailers: map[int]bool{}}
+	in := &provider{Provider: p, retailers: map[int]*Retailer{}}
 	if in.Subscription == "" {
 		in.Subscription = SubscriptionActive
 	}
 	for _, r := range p.Retailers {
-		in.retailers[r] = true
+		in.retailers[r] = &Retailer{Code: r, Title: "XYZ TİCARET", Name: "Adım Soyadım", Status: "active"}
 	}
 	s.providers[p.IYSCode] = in
 	for _, b := range p.Brands {
@@ -128,6 +130,7 @@ const (
 	SeedPassword   = "parola"
 	SeedTIN        = "1234567890"
 	SeedRetailer   = 55550127
+	SeedForm       = "1"
 )
 
 // Seed adds two providers, an API user of the first, a partner with rights on
@@ -135,6 +138,7 @@ const (
 func (s *Sim) Seed() {
 	s.AddProvider(Provider{
 		IYSCode: SeedIYSCode, Title: "ÖRNEK TİCARET ANONİM ŞİRKETİ", TIN: SeedTIN, Retailers: []int{SeedRetailer},
+		ViaCredit: 100, ViaForms: []string{SeedForm},
 		Brands: []Brand{{SeedIYSCode, "Örnek", true}, {SeedSubBrand, "Örnek Alt", false}},
 	})
 	s.AddProvider(Provider{

@@ -270,12 +270,12 @@ func (it *item) checkRetailers() []problem {
 
 // unknownRetailer is the 403 check.
 func (p *provider) unknownRetailer(it *item) *problem {
-	if it.RetailerCode != 0 && !p.retailers[it.RetailerCode] {
+	if it.RetailerCode != 0 && p.retailers[it.RetailerCode] == nil {
 		e := at("H180", "retailerCode", it.RetailerCode)
 		return &e
 	}
 	for i, r := range it.RetailerAccess {
-		if !p.retailers[r] {
+		if p.retailers[r] == nil {
 			return &problem{Code: "H180", Location: []any{"retailerAccess", i}, Value: r}
 		}
 	}

@@ -71,7 +71,10 @@ func (s *Sim) status(c *caller, r *http.Request, body []byte) answer {
 	delete(out, "citizenName")
 	out["retailerAccessCount"] = len(m.RetailerAccess)
 	if m.RetailerCode != 0 {
-		out["retailerCode"], out["retailerTitle"] = m.RetailerCode, "XYZ TİCARET"
+		out["retailerCode"] = m.RetailerCode
+		if r := s.brands[m.BrandCode].retailers[m.RetailerCode]; r != nil {
+			out["retailerTitle"] = r.Title
+		}
 	}
 	return answer{200, out}
 }
@@ -260,7 +263,9 @@ func (s *Sim) window(c *caller, brand, source string) []Movement {
 		}
 		rows = append(rows, m)
 	}
-	sort.SliceStable(rows, func(i, j int) bool { return before(rows[i], rows[j]) })
+	if inOrder := func(i, j int) bool { return before(rows[i], rows[j]) }; !sort.SliceIsSorted(rows, inOrder) {
+		sort.SliceStable(rows, inOrder)
+	}
 	return rows
 }
 
@@ -327,7 +332,7 @@ func (s *Sim) listBrands(c *caller, r *http.Request, _ []byte) answer {
 			"brandCode": number(b.Code), "name": b.Name, "master": b.Master,
 			"stats": map[string]any{
 				"consents":  map[string]int{"approval": ok, "rejection": ret, "total": ok + ret},
-				"retailers": map[string]int{"total": len(p.Retailers)},
+				"retailers": map[string]int{"total": len(p.retailers)},
 			},
 		})
 	}
@@ -368,7 +373,7 @@ func (s *Sim) partnerBrand(c *caller, code string) map[string]any {
 	p := s.brands[code]
 	m := map[string]any{
 		"brandCode": number(code), "iysCode": number(p.IYSCode), "title": p.Title,
-		"agreementControl": true, "viaControl": false,
+		"agreementControl": true, "viaControl": p.ViaCredit != 0,
 	}
 	if s.odd.StringCodes {
 		m["brandCode"], m["iysCode"] = code, p.IYSCode

@@ -272,6 +272,10 @@ func write(w http.ResponseWriter, a answer) {
 	switch b := a.body.(type) {
 	case nil:
 		w.WriteHeader(a.status)
+	case fileAnswer:
+		w.Header().Set("Content-Type", b.kind)
+		w.WriteHeader(a.status)
+		w.Write(b.body)
 	case []byte:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(a.status)

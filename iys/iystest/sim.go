@@ -44,6 +44,8 @@ type Oddities struct {
 	LateDateRules     bool   // batch: H467 and H525 per item instead of for the list
 	Batch200          bool   // adding a batch answers 200 instead of 202
 	SubRequestsMixed  bool   // subRequests in reverse order
+	FileQueued        bool   // the file of a day stays queued
+	AgreementSpelled  bool   // agreementCaptured spelled as in the schema
 	V2Forgets         bool   // V2 judges a repeat by the rules instead of repeating its answer
 }
 
@@ -59,6 +61,7 @@ type Config struct {
 	AgeRule2015  bool                 // true exempts HS_2015 from the three-day rule
 	NoAgeRule    bool                 // switches the three-day rule (H467) off
 	AllowControl bool                 // serve /_sim/… for citizen acts by hand
+	Push         PushConfig
 }
 
 // Movement is one accepted change, as İYS lists it.
@@ -106,6 +109,10 @@ type Sim struct {
 	moves     []Movement
 	batches   []*batch
 	v2        map[string]v2record
+	pushes    []*connection
+	agreed    map[string]time.Time // by brand and day
+	vias      map[string]*via
+	links     map[string]*link // refusal links by their id
 }
 
 // New returns an empty Sim.
@@ -127,7 +134,7 @@ func New(cfg Config) *Sim {
 		providers: map[string]*provider{}, brands: map[string]*provider{}, users: map[string]*User{},
 		ahs: map[string]*AHS{}, grants: map[grant]string{}, access: map[string]session{},
 		refresh: map[string]session{}, rates: map[string]*rates{}, stored: map[key]Movement{},
-		v2: map[string]v2record{},
+		v2: map[string]v2record{}, agreed: map[string]time.Time{}, vias: map[string]*via{}, links: map[string]*link{},
 	}
 	s.counters.ByOperation = map[string]int{}
 	rand.Read(s.secret)
@@ -140,7 +147,7 @@ func (s *Sim) now() time.Time { return s.cfg.Now().In(Istanbul).Truncate(time.Se
 // answer is what a handler wants to say.
 type answer struct {
 	status int
-	body   any // nil = no body; []byte = as it is
+	body   any // nil = no body; []byte, fileAnswer = as it is
 }
 
 // operation is one API call. It runs with Sim.mu held.
@@ -177,6 +184,10 @@ func (s *Sim) routes() *http.ServeMux {
 	} {
 		m.Handle(pattern, s.handle(op))
 	}
+	for pattern, op := range moreRoutes(B) {
+		m.Handle(pattern, s.handle(op))
+	}
+	m.HandleFunc("GET /RET/{hash}", s.useLink)
 	if s.cfg.AllowControl {
 		m.HandleFunc("POST /_sim/citizen", s.controlCitizen)
 		m.HandleFunc("GET /_sim/movements", s.controlMovements)
@@ -186,6 +197,41 @@ func (s *Sim) routes() *http.ServeMux {
 
 // ServeHTTP answers as İYS does.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// moreRoutes are the operations beside consents and brands; B is the path of a
+// brand.
+func moreRoutes(B string) map[string]operation {
+	bearer := (*Sim).bearer
+	return map[string]operation{
+		"POST " + B + "/push/registration":                          {"pushRegister", bearer, (*Sim).registerPush},
+		"GET " + B + "/push/registration":                           {"pushList", bearer, (*Sim).listPush},
+		"POST " + B + "/push/unregistration":                        {"pushUnregister", bearer, (*Sim).unregisterPush},
+		"POST " + B + "/retailers":                                  {"retailers", bearer, (*Sim).addRetailer},
+		"GET " + B + "/retailers":                                   {"retailers", bearer, (*Sim).listRetailers},
+		"GET " + B + "/retailers/{retailerCode}":                    {"retailers", bearer, (*Sim).getRetailer},
+		"DELETE " + B + "/retailers/{retailerCode}":                 {"retailers", bearer, (*Sim).deleteRetailer},
+		"POST " + B + "/consents/retailers/access":                  {"access", bearer, (*Sim).grantAccess},
+		"PUT " + B + "/consents/retailers/access":                   {"access", bearer, changeAccess(replaceAccess)},
+		"POST " + B + "/consent/retailers/access/list":              {"access", bearer, (*Sim).listAccess},
+		"POST " + B + "/consents/retailers/access/list":             {"access", bearer, (*Sim).listAccess}, // as older pages spell it
+		"POST " + B + "/consents/retailers/access/remove":           {"access", bearer, changeAccess(removeAccess)},
+		"POST " + B + "/consents/retailers/access/remove/all":       {"access", bearer, changeAccess(removeAllAccess)},
+		"GET " + B + "/changes/{reportDate}/recipients/{rt}":        {"daySummary", bearer, (*Sim).daySummary},
+		"GET " + B + "/changes/{reportDate}/file":                   {"dayFile", bearer, (*Sim).dayFile},
+		"GET " + B + "/agreements/{reportDate}":                     {"agreement", bearer, (*Sim).agreement},
+		"PUT " + B + "/agreements/{reportDate}":                     {"agree", bearer, (*Sim).agree},
+		"GET " + B + "/agreements/{reportDate}/timestamp":           {"timestamp", bearer, (*Sim).timestamp},
+		"POST " + B + "/via-hash-links":                             {"hashLinks", bearer, (*Sim).hashLinks},
+		"GET /info/city":                                            {"info", bearer, (*Sim).cities},
+		"GET /info/city/{code}":                                     {"info", bearer, (*Sim).city},
+		"GET /info/town":                                            {"info", bearer, (*Sim).towns},
+		"GET /info/town/{code}":                                     {"info", bearer, (*Sim).town},
+		"POST /via/sps/{iysCode}/consent":                           {"via", bearer, (*Sim).startVia},
+		"POST /via/sps/{iysCode}/confirmation":                      {"via", bearer, (*Sim).completeVia},
+		"GET /via/sps/{iysCode}/consent/request/{requestId}":        {"via", bearer, (*Sim).viaState},
+		"GET /via/sps/{iysCode}/via/clarification/{requestId}/file": {"via", bearer, (*Sim).viaFile},
+	}
+}
 
 func (s *Sim) version(*caller, *http.Request, []byte) answer {
 	return answer{200, map[string]string{"version": "3.2.0-sim"}}
@@ -274,6 +320,7 @@ func (s *Sim) acceptLocked(m Movement, at time.Time) Movement {
 	m.seq = len(s.moves)
 	s.moves = append(s.moves, m)
 	s.stored[m.key()] = m
+	s.queuePushLocked(m)
 	return m
 }
 
