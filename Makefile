@@ -51,8 +51,8 @@ bench: ## measure throughput, latency and memory with durability on (BENCH="flag
 	@go run ./test/bench $(BENCH)
 
 .PHONY: e2e
-e2e: peers ## foreign SMPP implementations against the running gateway: npm smpp, Net::SMPP, Kannel
-	@go test -tags e2e -count=1 -v -timeout 20m ./test/e2e
+e2e: peers ## foreign SMPP implementations and a browser against the running gateway: npm smpp, Net::SMPP, Kannel, Chromium
+	@go test -tags e2e -count=1 -v -timeout 30m ./test/e2e ./test/browser ./admin
 
 .PHONY: promises
 promises: ## break each promise in a copy of the code; its test must notice
@@ -94,13 +94,14 @@ peers:
 	command -v redis-server >/dev/null || missing+=(redis-server); \
 	[ -x /usr/sbin/bearerbox ] || command -v bearerbox >/dev/null || missing+=(kannel); \
 	perl -MNet::SMPP -e1 2>/dev/null || missing+=(libnet-smpp-perl); \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium); \
 	if [ $${#missing[@]} -gt 0 ]; then \
 		if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}" >/dev/null \
 			|| { apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}" >/dev/null; } \
 			|| echo "*** NOT INSTALLED: $${missing[*]}; tests against them are skipped ***"; \
 		else echo "*** NOT INSTALLED (needs root and apt): $${missing[*]}; tests against them are skipped ***"; fi; fi
-	@if [ ! -d test/peers/node_modules/smpp ]; then \
+	@if [ ! -d test/peers/node_modules/smpp ] || [ ! -d test/peers/node_modules/axe-core ]; then \
 		if command -v npm >/dev/null; then npm install --prefix test/peers --no-package-lock --no-audit --no-fund --silent \
-			|| echo "*** NOT INSTALLED: npm smpp; tests against it are skipped ***"; \
-		else echo "*** NOT INSTALLED: npm smpp (npm is missing); tests against it are skipped ***"; fi; fi
+			|| echo "*** NOT INSTALLED: npm smpp, axe-core; tests with them are skipped ***"; \
+		else echo "*** NOT INSTALLED: npm smpp, axe-core (npm is missing); tests with them are skipped ***"; fi; fi

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,30 +85,24 @@ func snapshot() Snapshot {
 type picture struct {
 	name   string
 	user   string // empty: nobody signed in
-	show   func(b *browser) (int, string)
+	show   func(b *browser) *httptest.ResponseRecorder
 	status int
 }
 
-func pageOf(target string) func(*browser) (int, string) {
-	return func(b *browser) (int, string) {
-		rec := b.get(target)
-		return rec.Code, rec.Body.String()
-	}
+func pageOf(target string) func(*browser) *httptest.ResponseRecorder {
+	return func(b *browser) *httptest.ResponseRecorder { return b.get(target) }
 }
 
-func sent(target string, pairs ...string) func(*browser) (int, string) {
-	return func(b *browser) (int, string) {
-		rec := b.post(target, pairs...)
-		return rec.Code, rec.Body.String()
-	}
+func sent(target string, pairs ...string) func(*browser) *httptest.ResponseRecorder {
+	return func(b *browser) *httptest.ResponseRecorder { return b.post(target, pairs...) }
 }
 
 // gallery lists every page in its states: full, empty, refused, asking.
 func gallery() []picture {
 	at := func(i int) string { return "/messages/" + batchRef.Message(uint32(i)).String() }
 	list := []picture{{"login", "", pageOf("/login"), 200}, {"login wrong", "", sent("/login", "name", "kim", "password", "yanlis"), 401}, {"not found", "", pageOf("/nowhere"), 404},
-		{"setup", "", func(b *browser) (int, string) { return pageOf(b.w.setupLink())(b) }, 200},
-		{"setup refused", "", func(b *browser) (int, string) {
+		{"setup", "", func(b *browser) *httptest.ResponseRecorder { return pageOf(b.w.setupLink())(b) }, 200},
+		{"setup refused", "", func(b *browser) *httptest.ResponseRecorder {
 			return sent(b.w.setupLink(), "name", "Ş", "password", "kısa", "again", "başka", "code", "1")(b)
 		}, 422},
 		{"code", "half", pageOf("/login/code"), 200}}
@@ -135,7 +130,7 @@ func gallery() []picture {
 		picture{"what if refused", "admin", sent("/routes/try", "account", "1", "address", "x"), 422}, picture{"webhook secret", "admin", sent("/accounts/1/webhook", "url", "https://example.com"), 200},
 		picture{"invitation", "admin", sent("/users/edit", "fresh", "yes", "name", "yeni", "role", "auditor"), 200}, picture{"user refused", "admin", sent("/users/edit", "fresh", "yes", "name", "!", "role", "owner"), 422},
 		picture{"password refused", "admin", sent("/me/password", "current", "x", "password", "y", "again", "z"), 422},
-		picture{"consent", "admin", func(b *browser) (int, string) { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
+		picture{"consent", "admin", func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
 		picture{"consent refused", "admin", sent("/consents/find", "account", "1", "brand", "675403", "channel", "sms", "address", "x"), 422},
 		picture{"blacklist refused", "admin", sent("/blacklist/add", "account", "1", "address", "x"), 422},
 	)
@@ -166,27 +161,34 @@ func (w *world) staff() {
 	w.hire("newcomer", gateway.RoleOwner)
 }
 
+// furnish is a world with staff and a trail, and a browser of whoever looks at the picture.
+func (pic *picture) furnish(t *testing.T, l string) (*world, *browser) {
+	t.Helper()
+	w := newWorld(t)
+	w.staff()
+	w.trail = []desk.Entry{{Who: "panel ayse from 192.0.2.1", What: "PutAccount", Target: "account 1", At: noon, Before: json.RawMessage(`{"name":"Eski","policy":{"quietOff":true}}`), After: json.RawMessage(`{"name":"Yeni","iysCode":675403}`)}}
+	b := w.browser()
+	switch pic.user {
+	case "":
+	case "half":
+		b.cookies[cookieSession] = w.panel.sessions.begin("admin", false, noon)
+	default:
+		b = w.signedIn(pic.user)
+	}
+	b.cookies[cookieLang] = l
+	return w, b
+}
+
 func TestGallery(t *testing.T) {
 	for _, pic := range gallery() {
 		for _, l := range []string{"tr", "en"} {
 			t.Run(pic.name+" "+l, func(t *testing.T) {
-				w := newWorld(t)
-				w.staff()
-				w.trail = []desk.Entry{{Who: "panel ayse from 192.0.2.1", What: "PutAccount", Target: "account 1", At: noon, Before: json.RawMessage(`{"name":"Eski","policy":{"quietOff":true}}`), After: json.RawMessage(`{"name":"Yeni","iysCode":675403}`)}}
-				b := w.browser()
-				switch pic.user {
-				case "":
-				case "half":
-					b.cookies[cookieSession] = w.panel.sessions.begin("admin", false, noon)
-				default:
-					b = w.signedIn(pic.user)
+				_, b := pic.furnish(t, l)
+				rec := pic.show(b)
+				if rec.Code != pic.status {
+					t.Errorf("status %d, want %d", rec.Code, pic.status)
 				}
-				b.cookies[cookieLang] = l
-				status, body := pic.show(b)
-				if status != pic.status {
-					t.Errorf("status %d, want %d", status, pic.status)
-				}
-				checkPage(t, body, l)
+				checkPage(t, rec.Body.String(), l)
 			})
 		}
 	}

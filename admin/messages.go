@@ -153,7 +153,7 @@ func (c *call) messageTable(list []gateway.MessageView) *grid {
 		c.t("message.from"), c.t("message.class"), c.t("message.state"), c.t("message.reason")}}
 	for i := range list {
 		m := &list[i]
-		t.Rows = append(t.Rows, []cell{{Text: c.l.when(m.Created), Href: "/messages/" + m.ID.String()}, {Text: address.Mask(m.To), Mono: true, Sub: m.Ref}, text(m.From),
+		t.Rows = append(t.Rows, []cell{{Text: c.l.when(m.Created), At: m.Created, Href: "/messages/" + m.ID.String()}, {Text: address.Mask(m.To), Mono: true, Sub: m.Ref}, text(m.From),
 			text(c.t("class." + m.Class)), c.state(m.State), text(firstNonEmpty(c.reason(m.Code), "–"))})
 	}
 	return t

@@ -52,7 +52,7 @@ if (live && window.EventSource) {
     if (live.textContent !== text) live.textContent = text;
   };
   const source = new EventSource(live.dataset.live);
-  source.addEventListener("open", () => say(live.dataset.on));
+  source.addEventListener("open", () => say(live.dataset.up));
   source.addEventListener("error", () => say(live.dataset.lost));
   source.addEventListener("end", () => {
     source.close();
