@@ -3,8 +3,6 @@ package assembly
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -123,13 +121,5 @@ func (s *Server) SetupURL(ctx context.Context) (string, error) {
 	if err != nil || path == "" {
 		return "", err
 	}
-	scheme := "http://"
-	if s.cfg.TLS.HTTP.Cert != "" {
-		scheme = "https://"
-	}
-	host := s.Addrs["panel"]
-	if a, err := netip.ParseAddrPort(host); err == nil && a.Addr().IsUnspecified() {
-		host = fmt.Sprintf("localhost:%d", a.Port())
-	}
-	return scheme + host + path, nil
+	return s.localURL("panel") + path, nil
 }

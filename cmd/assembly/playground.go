@@ -92,7 +92,7 @@ func (p *Playground) start(ctx context.Context, cfg *configs.Config, o *Playgrou
 	if p.Store, err = store.Open(store.Options{Dir: cfg.Data + "/store", Key: key, Log: o.Log, Now: o.Server.Now, Reserve: uint64(cfg.Store.Reserve)}); err != nil {
 		return err
 	}
-	o.Server.PrivateWebhooks = true
+	o.Server.PrivateWebhooks, o.Server.LocalLinks = true, true
 	if p.Server, err = NewServer(ctx, cfg, p.Store, o.Log, o.Server); err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func PlaygroundConfig(dir string) *configs.Config {
 	cfg.Data = dir
 	cfg.QuietHours = false
 	cfg.Store.Reserve = 64 << 20
-	cfg.Listen = configs.Listen{API: "127.0.0.1:0", Ops: "127.0.0.1:0", SMPP: "127.0.0.1:0"}
+	cfg.Listen = configs.Listen{API: "127.0.0.1:0", Ops: "127.0.0.1:0", SMPP: "127.0.0.1:0", Public: "127.0.0.1:0"}
 	return &cfg
 }
 

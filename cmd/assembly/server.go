@@ -26,8 +26,10 @@ import (
 	"izinli/gateway/inbound"
 	"izinli/gateway/journal"
 	"izinli/gateway/metrics"
+	"izinli/gateway/public"
 	"izinli/gateway/smppserver"
 	"izinli/gateway/store"
+	"izinli/gateway/unsubscribe"
 	"izinli/gateway/webhook"
 	"izinli/iys"
 	"izinli/iys/exchange"
@@ -45,11 +47,15 @@ type Server struct {
 	Metrics *metrics.Metrics
 	Journal *journal.Journal
 
-	Panel *admin.Panel
+	Panel  *admin.Panel
+	Public *public.Server
+	Tokens *unsubscribe.Tokens // of opt-out links
 
 	hooks *customer.Webhooks
 	flow  flow
-	file  *journal.File
+
+	localLinks bool
+	file       *journal.File
 
 	cfg   *configs.Config
 	log   *slog.Logger
@@ -64,6 +70,7 @@ type ServerOptions struct {
 	PrivateWebhooks bool          // webhooks may point at this machine and private networks (demo, tests)
 	RequestAfter    time.Duration // of iys/exchange; 0: İYS's 300 s
 	IYSLimits       iysapi.Limits // 0: İYS's own
+	LocalLinks      bool          // without publicUrl, links lead to the public listener itself (demo, tests)
 	Now             func() time.Time
 }
 
@@ -118,6 +125,9 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
 		httpapi.Deps{Submitter: s.Intake, ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
 			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
+	if err := s.openPublic(o); err != nil {
+		return err
+	}
 	s.SMPP = smppserver.New(smppserver.Config{MaxConns: s.cfg.Limits.SMPPSessions, BindTimeout: time.Duration(s.cfg.Limits.BindTimeout)},
 		smppserver.Deps{Auth: s.Auth, Submit: s.Intake, Steering: s.Steering(), Store: s.Store, Directory: s.Store.Directory,
 			NewID: s.Intake.NewID, Allow: allow(s.Limits), Log: s.log})
@@ -190,6 +200,9 @@ func (s *Server) listen() error {
 	if err := s.open("panel", s.cfg.Listen.Panel, webTLS, s.Panel.Serve); err != nil {
 		return err
 	}
+	if err := s.open("public", s.cfg.Listen.Public, webTLS, s.Public.Serve); err != nil {
+		return err
+	}
 	if err := s.open("ops", s.cfg.Listen.Ops, nil, s.serveOps); err != nil {
 		return err
 	}
@@ -216,7 +229,7 @@ func (s *Server) open(name, addr string, conf *tls.Config, serve func(context.Co
 	if conf != nil {
 		ln = tls.NewListener(ln, conf)
 	}
-	if n := s.cfg.Limits.HTTPConnections; name == "api" && n > 0 {
+	if n := s.cfg.Limits.HTTPConnections; (name == "api" || name == "public") && n > 0 {
 		ln = netutil.LimitListener(ln, n)
 	}
 	s.lis = append(s.lis, ln)

@@ -49,6 +49,7 @@ const version = 1
 //	j account4 id8                           consent import job
 //	J account4 id8 row4                      refused row of an import
 //	U name                                   user of the panel
+//	k code                                   short link of a text message
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -86,6 +87,7 @@ const (
 	kImport      = 'j'
 	kImportRow   = 'J'
 	kUser        = 'U'
+	kLink        = 'k'
 )
 
 // key builds a key front to back.
@@ -101,6 +103,8 @@ func (k key) text(s string) key               { return append(k, s...) }
 func (k key) textZ(s string) key              { return append(append(k, s...), 0) }
 func (k key) at(t time.Time) key              { return k.u64(uint64(max(0, t.UnixMilli()))) }
 func (k key) batch(b gateway.BatchRef) key    { return k.account(b.Account).u64(uint64(b.Batch)) }
+
+func linkKey(code string) key { return newKey(kLink, len(code)).text(code) }
 
 func batchKey(b gateway.BatchRef) key   { return newKey(kBatch, 12).batch(b) }
 func stagingKey(b gateway.BatchRef) key { return newKey(kStaging, 12).batch(b) }

@@ -179,3 +179,40 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// The code of a person is the same in every message, differs from everybody else's, and tells nothing.
+func TestCode(t *testing.T) {
+	tk := tokens(t, key1)
+	s := unsubscribe.Subject{Account: 1, Brand: "675403", Channel: gateway.ChannelSMS, Address: "+905321234567"}
+	code := tk.Code(s, 0)
+	with := s
+	with.Message = gateway.MessageID{Account: 1, Batch: 9}
+	if len(code) != 11 || tk.Code(with, 0) != code {
+		t.Errorf("codes %q and %q, want the same 11 characters", code, tk.Code(with, 0))
+	}
+	if got, ok := unsubscribe.NormalCode(code); !ok || got != code {
+		t.Errorf("NormalCode(%q) = %q, %v", code, got, ok)
+	}
+	others := map[string]bool{code: true}
+	for _, change := range []func(*unsubscribe.Subject){
+		func(s *unsubscribe.Subject) { s.Account = 2 }, func(s *unsubscribe.Subject) { s.Brand = "675404" },
+		func(s *unsubscribe.Subject) { s.Channel = gateway.ChannelEmail }, func(s *unsubscribe.Subject) { s.Address = "+905321234568" },
+	} {
+		o := s
+		change(&o)
+		others[tk.Code(o, 0)] = true
+	}
+	others[tk.Code(s, 1)], others[tokens(t, key2).Code(s, 0)] = true, true
+	if len(others) != 7 {
+		t.Errorf("%d different codes, want 7", len(others))
+	}
+	if got, want := unsubscribe.ShortURL("https://u.example.com", code), "https://u.example.com/k/"+code; got != want {
+		t.Errorf("ShortURL = %s, want %s", got, want)
+	}
+	for in, want := range map[string]string{"ABCDEFGHJKM": "abcdefghjkm", "o0iIlL12345": "00111112345", "uaaaaaaaaaa": "", "abc": "", "abcdefghjk!": "",
+		"abcdefghj\u00e7": "", "abcdefghjkmn": ""} {
+		if got, ok := unsubscribe.NormalCode(in); got != want || ok != (want != "") {
+			t.Errorf("NormalCode(%q) = %q, %v, want %q", in, got, ok, want)
+		}
+	}
+}

@@ -38,7 +38,7 @@ type rule struct {
 }
 
 var (
-	doors = []string{"gateway/httpapi", "gateway/smppserver", "gateway/smtpserver"}
+	doors = []string{"gateway/httpapi", "gateway/smppserver", "gateway/smtpserver", "gateway/public"}
 	roads = []string{"gateway/intake", "gateway/dispatch", "gateway/operators", "gateway/inbound", "gateway/consent"}
 	pure  = []string{"gateway/smpp", "gateway/sms", "gateway/address", "gateway/template", "gateway/inbound/keyword", "iys"}
 )

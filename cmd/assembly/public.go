@@ -1,0 +1,42 @@
+package assembly
+
+import (
+	"fmt"
+	"net/netip"
+
+	"izinli/gateway/public"
+	"izinli/gateway/unsubscribe"
+)
+
+// openPublic makes the door for recipients and İYS; it is listened for like the other doors.
+func (s *Server) openPublic(o ServerOptions) error {
+	var err error
+	if s.Tokens, err = unsubscribe.NewTokens(s.Store.TokenKey()); err != nil {
+		return err
+	}
+	s.localLinks = o.LocalLinks
+	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now},
+		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
+	return nil
+}
+
+// PublicURL is where recipients reach the public pages, without a slash at the end; empty when that is not configured.
+func (s *Server) PublicURL() string {
+	if s.cfg.PublicURL != "" || !s.localLinks || s.Addrs["public"] == "" {
+		return s.cfg.PublicURL
+	}
+	return s.localURL("public")
+}
+
+// localURL is the address of an HTTP listener for somebody on this machine.
+func (s *Server) localURL(listener string) string {
+	scheme := "http://"
+	if s.cfg.TLS.HTTP.Cert != "" {
+		scheme = "https://"
+	}
+	host := s.Addrs[listener]
+	if a, err := netip.ParseAddrPort(host); err == nil && a.Addr().IsUnspecified() {
+		host = fmt.Sprintf("localhost:%d", a.Port())
+	}
+	return scheme + host
+}

@@ -1,0 +1,115 @@
+package test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/unsubscribe"
+	"izinli/iys/iystest"
+	"izinli/test/stage"
+)
+
+// browse sends a request to the public pages, as a person's browser or mail program does.
+func browse(t *testing.T, s *stage.Stage, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// link is the opt-out link of a number for the campaign's brand.
+func (c *campaign) link(number string) string {
+	return c.Server.Tokens.URL(c.Server.PublicURL(), unsubscribe.Subject{Account: c.Seeds.Account, Brand: c.Seeds.Brand,
+		Channel: gateway.ChannelSMS, Address: number})
+}
+
+// TestOptOutByPage: people press the button behind the link of a message in the middle of a campaign. Looking at the page stops
+// nothing; once the POST is answered, nothing more leaves for them, and İYS gets their RET.
+func TestOptOutByPage(t *testing.T) {
+	t.Parallel()
+	c := startCampaign(t, partnerBrand)
+	for _, n := range c.leave {
+		if status, body := browse(t, c.Stage, "GET", c.link(n), ""); status != 200 || !strings.Contains(body, "<button") {
+			t.Fatalf("the page: %d\n%s", status, body)
+		}
+		if v := c.lookup(n, c.Seeds.Brand); v.Blocked {
+			t.Fatalf("%s is blocked by a GET", n)
+		}
+	}
+	for _, n := range c.leave {
+		if status, body := browse(t, c.Stage, "POST", c.link(n), "confirm=1"); status != 200 || !strings.Contains(body, "durduruldu") {
+			t.Fatalf("the button: %d\n%s", status, body)
+		}
+		if v := c.lookup(n, c.Seeds.Brand); !v.Blocked || v.Block == nil || v.Block.Route != "page" {
+			t.Errorf("%s: %+v, want a block by page", n, v)
+		}
+	}
+	c.silent(t, "when its POST was answered")
+	c.finish(t)
+	for _, n := range c.leave {
+		stage.Until(t, "the RET of "+n+" at İYS", func() error {
+			m, ok := c.IYS.Stored(c.Seeds.Brand, "MESAJ", "BIREYSEL", n)
+			if !ok || m.Status != "RET" || m.Source != "HS_WEB" {
+				return fmt.Errorf("İYS holds %+v", m)
+			}
+			return nil
+		})
+	}
+	if status, _ := browse(t, c.Stage, "POST", c.link(c.stay[0])[:40]+"x", "confirm=1"); status != 404 {
+		t.Errorf("a forged link: %d, want 404", status)
+	}
+}
+
+// TestOneClick: a mail program posts what RFC 8058 says; the address is blocked for e-mail alone, and İYS hears HS_EPOSTA.
+func TestOneClick(t *testing.T) {
+	t.Parallel()
+	s := stage.New(t)
+	const who = "ayse@ornek.example"
+	b := *s.Store.Directory().Brands[s.Seeds.Brand]
+	b.Email = gateway.BrandMode{Mode: "partner"}
+	if _, err := s.Server.Admin.PutBrand(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-2 * 24 * time.Hour)
+	s.IYS.Put(iystest.Movement{IYSCode: s.Seeds.Brand, BrandCode: s.Seeds.Brand, Recipient: who, RecipientType: "BIREYSEL", Type: "EPOSTA",
+		Status: "ONAY", Source: "HS_WEB", ConsentDate: at, CreationDate: at})
+	s.Run()
+	url := s.Server.Tokens.URL(s.Server.PublicURL(), unsubscribe.Subject{Account: s.Seeds.Account, Brand: s.Seeds.Brand,
+		Channel: gateway.ChannelEmail, Address: who})
+	if status, body := browse(t, s, "POST", url, "List-Unsubscribe=One-Click"); status != 200 || body != "" {
+		t.Fatalf("one-click: %d %q, want 200 and nothing", status, body)
+	}
+	var v gateway.ConsentView
+	s.API.Must(200, "GET", "/v1/consents/EPOSTA/"+who+"?brand="+s.Seeds.Brand, nil, &v)
+	if !v.Blocked || v.Block == nil || v.Block.Route != "one_click" || v.Block.Source != "HS_EPOSTA" {
+		t.Errorf("%+v, want a block by one_click", v)
+	}
+	stage.Until(t, "the RET at İYS", func() error {
+		if m, ok := s.IYS.Stored(s.Seeds.Brand, "EPOSTA", "BIREYSEL", who); !ok || m.Status != "RET" || m.Source != "HS_EPOSTA" {
+			return fmt.Errorf("İYS holds %+v", m)
+		}
+		return nil
+	})
+	v = gateway.ConsentView{}
+	s.API.Must(200, "GET", "/v1/consents/MESAJ/+905321234567?brand="+s.Seeds.Brand, nil, &v)
+	if v.Blocked {
+		t.Error("text messages are blocked by an opt-out from mail")
+	}
+}
