@@ -259,7 +259,7 @@ func (f files) StartImport(ctx context.Context, _ *gateway.Principal, r gateway.
 	return gateway.ImportView{ID: "i1", Brand: r.Brand, Mode: r.Mode}, f.office.did(ctx, "StartImport")
 }
 func (f files) Import(_ context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
-	return gateway.ImportView{ID: id, Brand: "675403", Mode: "verify", State: gateway.ImportRunning, Rows: 4200, Good: 4100, Bad: 100, Approved: 3900, Created: noon, Updated: noon}, nil
+	return gateway.ImportView{ID: id, Brand: "675403", Mode: "verify", State: gateway.ImportRunning, Format: gateway.FormatCSV, Progress: 41, Rows: 4200, Good: 4100, Bad: 100, Approved: 3900, Created: noon, Updated: noon}, nil
 }
 func (f files) ImportErrors(_ context.Context, _ gateway.AccountID, _ string, w io.Writer) error {
 	_, err := io.WriteString(w, "adres;hata\n")

@@ -191,7 +191,7 @@ func (c *call) importErrors() error {
 		return err // the file holds whole addresses
 	}
 	h := c.Response().Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="errors.csv"`)
+	h.Set("Content-Type", gateway.ImportMedia[v.Format])
+	h.Set("Content-Disposition", `attachment; filename="errors.`+v.Format+`"`)
 	return c.p.deps.Imports.ImportErrors(c.ctx(), a, v.ID, c.Response())
 }

@@ -20,8 +20,31 @@ type ImportJob struct {
 	Encoding      string   // utf-8, windows-1254
 	Mark          bool     // the file asks for a byte order mark in what is given back
 	Header        []string // empty: a bare list of addresses
-	Offset        int64    // octets of the spooled file that are finished
+	HeaderLine    uint32   // lines up to and with the header
+	Size          int64    // octets of the file that is read
+	Offset        int64    // octets of it that are finished
 	Line          uint32   // lines in them
+	Defaults      ImportDefaults
+}
+
+// ImportDefaults stand for what a row does not say: in a file without the column, or in an empty cell.
+type ImportDefaults struct {
+	Status       string // ONAY, RET; empty: every row must say it
+	Source       string // an HS_ source
+	ConsentDate  string // in one of the forms a file may have
+	RetailerCode int
+}
+
+// Formats of a consent file.
+const (
+	FormatCSV  = "csv"
+	FormatTXT  = "txt"
+	FormatXLSX = "xlsx"
+)
+
+// ImportMedia are the media types of the formats, of what comes in and of the refused rows that go out.
+var ImportMedia = map[string]string{
+	FormatCSV: "text/csv", FormatTXT: "text/plain", FormatXLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 // ImportRow is a refused row of an import, with the reason in both languages.

@@ -197,6 +197,8 @@ type ConsentResult struct {
 	IYS   string `json:"iys,omitempty"` // the H-code İYS would have answered
 	Text  string `json:"text,omitempty"`
 	Sync  string `json:"sync,omitempty"` // outbox state: pending, owed_by_customer, not_applicable
+	// Known: the same word of the same instant is stored or under way already; nothing was done.
+	Known bool `json:"known,omitempty"`
 }
 
 // ConsentView is all that is known about one address for a brand.

@@ -121,11 +121,15 @@ type WebhookView struct {
 type ImportView struct {
 	ID       string    `json:"id"`
 	Brand    string    `json:"brand"`
-	Mode     string    `json:"mode"`  // verify, register
-	State    string    `json:"state"` // running, done, failed
+	Mode     string    `json:"mode"`   // verify, register
+	State    string    `json:"state"`  // running, done, failed
+	Format   string    `json:"format"` // csv, txt, xlsx; the refused rows come back in it
+	DryRun   bool      `json:"dryRun,omitempty"`
+	Progress int       `json:"progress"` // percent of the file
 	Rows     int       `json:"rows"`
 	Good     int       `json:"good"`
 	Bad      int       `json:"bad"`
+	Known    int       `json:"known"`    // register: good rows that said what is stored or under way already
 	Approved int       `json:"approved"` // verify: addresses with ONAY at İYS
 	Error    string    `json:"error,omitempty"`
 	Created  time.Time `json:"created"`
@@ -135,8 +139,13 @@ type ImportView struct {
 // ImportRequest starts a consent import.
 type ImportRequest struct {
 	Brand, Channel, RecipientType, Mode string
-	File                                io.Reader // CSV
+	File                                io.Reader // CSV, text or XLSX; which one is seen from its octets, csv or txt from the name
 	Name                                string
+	Defaults                            ImportDefaults
+	Encoding                            string // utf-8 or windows-1254; empty: found out
+	Delimiter                           string // one of ; , | and tab; empty: found out
+	DryRun                              bool   // judge every row, write nothing and ask nobody
+	OverQuota                           bool   // go on although it may cross the İYS package (H525)
 }
 
 // Reader is the customer's view of what is stored. Every method is confined to the account given; what belongs to another
@@ -171,6 +180,6 @@ type Webhooks interface {
 type Imports interface {
 	StartImport(ctx context.Context, p *Principal, r ImportRequest) (ImportView, error)
 	Import(ctx context.Context, a AccountID, id string) (ImportView, error)
-	// ImportErrors writes the refused rows as CSV in the format of the input.
+	// ImportErrors writes the refused rows in the format of the input.
 	ImportErrors(ctx context.Context, a AccountID, id string, w io.Writer) error
 }

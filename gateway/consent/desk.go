@@ -1,7 +1,6 @@
 package consent
 
 import (
-	"cmp"
 	"context"
 	"hash/maphash"
 	"sync"
@@ -27,7 +26,10 @@ type Records interface {
 	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
 	History(ctx context.Context, brand string, ch iys.Channel, addr string) ([]gateway.ConsentEvent, error)
 	SyncState(ctx context.Context, k iys.Key) (string, error)
-	PutEntries(ctx context.Context, entries []exchange.Entry) error
+	// OpenEntries are the movements of the keys that are under way to İYS.
+	OpenEntries(ctx context.Context, keys []iys.Key) ([]exchange.Entry, error)
+	// PutEntries queues movements; how they came and what proves them, one for each, becomes history.
+	PutEntries(ctx context.Context, entries []exchange.Entry, how string, evidence []string) error
 	PutBlacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error
 }
 
@@ -177,86 +179,6 @@ func canonical(ch iys.Channel, addr string) (string, error) {
 	return n.String(), nil
 }
 
-// Add implements gateway.ConsentDesk. An approval becomes usable when İYS has accepted it; a refusal blocks at once.
-func (d *Desk) Add(ctx context.Context, p *gateway.Principal, consents []gateway.Consent) ([]gateway.ConsentResult, error) {
-	if len(consents) == 0 || len(consents) > maxConsents {
-		return nil, gateway.Refuse(gateway.CodeInvalid, "consents", "one call takes 1 to %d consents", maxConsents)
-	}
-	now := d.office.cfg.Now()
-	out := make([]gateway.ConsentResult, len(consents))
-	keys := make([]iys.Key, len(consents))
-	recs := make([]iys.Consent, len(consents))
-	for i := range consents {
-		out[i].Index = i
-		recs[i] = d.read(p, &consents[i], &out[i])
-		keys[i] = recs[i].Key
-	}
-	held, err := d.rec.Consents(ctx, keys)
-	if err != nil {
-		return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
-	}
-	if err := d.addRefusals(ctx, p, recs, now, out); err != nil {
-		return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
-	}
-	var entries []exchange.Entry
-	for i := range recs {
-		if out[i].Code != "" || recs[i].Status == iys.StatusRejected {
-			continue
-		}
-		e, err := d.take(ctx, p, &consents[i], &recs[i], held[i], now, &out[i])
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e...)
-	}
-	if len(entries) > 0 {
-		if err := d.rec.PutEntries(ctx, entries); err != nil {
-			return nil, &gateway.Error{Code: gateway.CodeUnavailable, Text: gateway.CodeUnavailable.Wire().Title, Err: err}
-		}
-		if d.waker != nil {
-			d.waker.Wake()
-		}
-	}
-	return out, nil
-}
-
-// refusalsAtOnce is how many refusals of one Add wait for their sync together.
-const refusalsAtOnce = 64
-
-// addRefusals carries out the refusals of an Add before its approvals: what stops comes first. What İYS would say to one stands
-// in its result, but the block is in force whatever that is.
-func (d *Desk) addRefusals(ctx context.Context, p *gateway.Principal, recs []iys.Consent, now time.Time, out []gateway.ConsentResult) error {
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		slots = make(chan struct{}, refusalsAtOnce)
-	)
-	for i := range recs {
-		rec, r := &recs[i], &out[i]
-		if r.Code != "" || rec.Status != iys.StatusRejected {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			sync, err := d.optOut(ctx, gateway.OptOut{Account: p.Account, Brand: rec.Brand, Channel: string(rec.Channel),
-				Address: rec.Recipient, Route: "api", Source: string(rec.Source), At: laterZero(rec.ConsentDate, now)})
-			mu.Lock()
-			defer mu.Unlock()
-			first = cmp.Or(first, err)
-			if r.Sync = sync; sync != string(exchange.StatePending) {
-				return
-			}
-			if ref := iys.Refuse(*rec, iys.Stored{}, now, d.cal); ref != nil {
-				r.IYS, r.Text = ref.Code, ref.English
-			}
-		})
-	}
-	wg.Wait()
-	return first
-}
-
 // read turns a caller's consent into a record; what is wrong with it stands in r.
 func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.ConsentResult) iys.Consent {
 	refuse := func(code gateway.Code, text string) iys.Consent {
@@ -283,31 +205,6 @@ func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.Consent
 		Origin: iys.OriginAPI, ReadAt: d.office.cfg.Now()}
 }
 
-// take decides what becomes of one approval.
-func (d *Desk) take(ctx context.Context, p *gateway.Principal, c *gateway.Consent, rec *iys.Consent, held iys.Consent, now time.Time,
-	r *gateway.ConsentResult) ([]exchange.Entry, error) {
-	stored := iys.Stored{Known: held.Status.Valid() && !held.ConsentDate.IsZero(), Status: held.Status, ConsentDate: held.ConsentDate}
-	if ref := iys.Refuse(*rec, stored, now, d.cal); ref != nil {
-		r.Code, r.IYS, r.Text = gateway.CodeInvalid, ref.Code, ref.English
-		return nil, nil
-	}
-	if err := d.lift(ctx, c, rec, r); err != nil || r.Code != "" {
-		return nil, err
-	}
-	e := exchange.NewEntry(*rec, now, d.cal)
-	b := d.rec.Directory().BrandOf(p.Account, rec.Brand)
-	if b == nil { // removed this very moment
-		r.Code, r.Text = gateway.CodeBrand, gateway.CodeBrand.Wire().Title
-		return nil, nil
-	}
-	mode := modeOf(b, rec.Channel)
-	if iys.Mode(mode.Mode) != iys.ModePartner || mode.ReadOnly {
-		e.State = exchange.StateOwed
-	}
-	r.Sync = string(e.State)
-	return []exchange.Entry{e}, nil
-}
-
 func laterZero(t, def time.Time) time.Time {
 	if t.IsZero() {
 		return def
@@ -316,7 +213,7 @@ func laterZero(t, def time.Time) time.Time {
 }
 
 // lift ends a block where the consent may (iys.Lifts); where it may not, the consent is refused as blocked.
-func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, r *gateway.ConsentResult) error {
+func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, dry bool, r *gateway.ConsentResult) error {
 	mu := d.move(rec.Recipient)
 	defer mu.Unlock()
 	since, blocked := d.office.mirror.Blocked(rec.Brand, rec.Channel, rec.Recipient)
@@ -329,6 +226,9 @@ func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, r
 	if !ok {
 		r.Code = gateway.CodeBlocked
 		r.Text = "the person opted out; only a later consent with evidence and overrideBlock lifts the block"
+		return nil
+	}
+	if dry {
 		return nil
 	}
 	return d.unblock(ctx, rec, "api", c.Evidence)

@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -137,17 +138,17 @@ func mapHeader(header []string, channel string) (layout, error) {
 	return l, nil
 }
 
-// fit reports what a file of this layout lacks for the mode. A TACIR record may come without date and source, so that only a
-// file of nothing but BIREYSEL is judged for them here.
-func (l *layout) fit(mode, recipientType string) error {
-	persons := recipientType == gateway.RecipientIndividual && l[colType] < 0
+// fit reports what a file of this layout lacks for what the job wants. A TACIR record may come without date and source, so that
+// only a file of nothing but BIREYSEL is judged for them here.
+func (l *layout) fit(j *gateway.ImportJob) error {
+	persons := j.RecipientType == gateway.RecipientIndividual && l[colType] < 0
 	switch {
-	case mode != modeRegister:
-	case l[colStatus] < 0:
+	case j.Mode != modeRegister:
+	case l[colStatus] < 0 && j.Defaults.Status == "":
 		return errNoStatus
-	case persons && l[colDate] < 0:
+	case persons && l[colDate] < 0 && j.Defaults.ConsentDate == "":
 		return errNoDate
-	case persons && l[colSource] < 0:
+	case persons && l[colSource] < 0 && j.Defaults.Source == "":
 		return errNoSource
 	}
 	return nil
@@ -199,19 +200,21 @@ func (l *layout) consent(j *gateway.ImportJob, fields []string, now time.Time) (
 	if c.Address, bad = readAddress(j.Channel, l.value(fields, colRecipient)); bad != nil || j.Mode == modeVerify {
 		return c, bad
 	}
-	return c, l.details(&c, fields, now)
+	return c, l.details(&c, &j.Defaults, fields, now)
 }
 
 // details reads what only a registration needs.
-func (l *layout) details(c *gateway.Consent, fields []string, now time.Time) *refusal {
-	if c.Status = wireStatus(l.value(fields, colStatus)); c.Status == "" {
-		if l.value(fields, colStatus) == "" {
+func (l *layout) details(c *gateway.Consent, def *gateway.ImportDefaults, fields []string, now time.Time) *refusal {
+	status := cmp.Or(l.value(fields, colStatus), def.Status)
+	if c.Status = wireStatus(status); c.Status == "" {
+		if status == "" {
 			return iysFault("H110", gateway.CodeInvalid)
 		}
 		return iysFault("H115", gateway.CodeInvalid)
 	}
-	c.Source = strings.ToUpper(l.value(fields, colSource))
-	if s := l.value(fields, colDate); s != "" {
+	c.Source = wireSource(cmp.Or(l.value(fields, colSource), def.Source))
+	c.RetailerCode = def.RetailerCode
+	if s := cmp.Or(l.value(fields, colDate), def.ConsentDate); s != "" {
 		var code string
 		if c.ConsentDate, code = readDate(s); code != "" {
 			return iysFault(code, gateway.CodeInvalid)
@@ -222,13 +225,16 @@ func (l *layout) details(c *gateway.Consent, fields []string, now time.Time) *re
 	}
 	if s := l.value(fields, colRetailer); s != "" {
 		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > 99_999_999 {
+		if err != nil || n < 1 || n > maxRetailer {
 			return rowFault("retailer")
 		}
 		c.RetailerCode = n
 	}
 	return nil
 }
+
+// maxRetailer: a retailer code has eight digits (iys-api.md §10).
+const maxRetailer = 99_999_999
 
 // readAddress brings an address into the stored form.
 func readAddress(channel, s string) (string, *refusal) {
@@ -269,6 +275,16 @@ func wireStatus(s string) string {
 		return string(iys.StatusRejected)
 	}
 	return ""
+}
+
+// wireSource is the İYS name of a source. İYS's own sentence answers what is none (H119).
+func wireSource(s string) string {
+	return strings.ToUpper(strings.Map(func(r rune) rune {
+		if r == 'İ' || r == 'ı' { // of keyboards that write HS_FİZİKSEL_ORTAM
+			return 'I'
+		}
+		return r
+	}, s))
 }
 
 func wireType(s string) string {

@@ -2,14 +2,11 @@ package customer
 
 import (
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +35,8 @@ type ImportStore interface {
 
 // Desk takes the consents of mode register.
 type Desk interface {
-	Add(ctx context.Context, p *gateway.Principal, consents []gateway.Consent) ([]gateway.ConsentResult, error)
+	// Import takes consents of a file as Add does, noting where they came from. Dry, it judges them and does nothing.
+	Import(ctx context.Context, p *gateway.Principal, consents []gateway.Consent, dry bool) ([]gateway.ConsentResult, error)
 }
 
 // Answer is what İYS said about one address.
@@ -93,7 +91,7 @@ func NewImports(ctx context.Context, cfg Config, st ImportStore, desk Desk, ask 
 	}
 	needed := map[string]bool{}
 	for i := range jobs {
-		needed[jobs[i].ID+spoolSuffix] = true
+		needed[jobs[i].ID+spoolSuffix], needed[jobs[i].ID+bookSuffix] = true, true
 		m.open[jobs[i].Account] = struct{}{}
 		m.waiting = append(m.waiting, &task{job: &jobs[i], moved: cfg.Now()})
 	}
@@ -131,7 +129,7 @@ func (m *Imports) sweep(needed map[string]bool) error {
 		return fmt.Errorf("customer: spool directory: %w", err)
 	}
 	for _, e := range list {
-		if e.Type().IsRegular() && strings.HasSuffix(e.Name(), spoolSuffix) && !needed[e.Name()] {
+		if e.Type().IsRegular() && spooled(e.Name()) && !needed[e.Name()] {
 			if err := os.Remove(filepath.Join(m.cfg.Dir, e.Name())); err != nil {
 				return fmt.Errorf("customer: remove an old upload: %w", err)
 			}
@@ -140,8 +138,18 @@ func (m *Imports) sweep(needed map[string]bool) error {
 	return nil
 }
 
+func spooled(name string) bool {
+	return strings.HasSuffix(name, spoolSuffix) || strings.HasSuffix(name, bookSuffix) || strings.HasSuffix(name, newSuffix) ||
+		strings.HasPrefix(name, unpacked)
+}
+
+// path is where the text of a file is, bookPath the workbook it was made of.
 func (m *Imports) path(j *gateway.ImportJob) string {
 	return filepath.Join(m.cfg.Dir, j.ID+spoolSuffix)
+}
+
+func (m *Imports) bookPath(j *gateway.ImportJob) string {
+	return filepath.Join(m.cfg.Dir, j.ID+bookSuffix)
 }
 
 // StartImport implements gateway.Imports. It returns when file and job are safe. CodeConflict while another import of the
@@ -192,11 +200,81 @@ func (m *Imports) draft(p *gateway.Principal, r *gateway.ImportRequest) (*gatewa
 		return nil, gateway.Refuse(gateway.CodeInvalid, "file", "The field is required.")
 	}
 	now := m.cfg.Now()
-	return &gateway.ImportJob{
+	j := &gateway.ImportJob{
 		ImportView: gateway.ImportView{ID: strconv.FormatUint(m.store.NextSeq(), 36), Brand: r.Brand, Mode: r.Mode,
-			State: gateway.ImportRunning, Created: now, Updated: now},
+			State: gateway.ImportRunning, Format: formatOf(r.Name), DryRun: r.DryRun, Created: now, Updated: now},
 		Account: p.Account, Credential: p.Credential.ID, Channel: ch, RecipientType: rt, Name: r.Name,
-	}, nil
+	}
+	if err := reading(j, r); err != nil {
+		return nil, err
+	}
+	return j, defaults(j, r.Defaults, now)
+}
+
+// formatOf tells text files apart by their name; a workbook is known by its octets.
+func formatOf(name string) string {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".txt", ".tsv", ".tab":
+		return gateway.FormatTXT
+	}
+	return gateway.FormatCSV
+}
+
+// reading takes what the caller says of how the file is written.
+func reading(j *gateway.ImportJob, r *gateway.ImportRequest) error {
+	switch r.Encoding {
+	case "", encodingUTF8, encoding1254:
+		j.Encoding = r.Encoding
+	default:
+		return gateway.Refuse(gateway.CodeInvalid, "encoding", "The field must be utf-8 or windows-1254, or stay away.")
+	}
+	switch {
+	case r.Delimiter == "":
+	case len(r.Delimiter) == 1 && strings.Contains(delimiters, r.Delimiter):
+		j.Delimiter = r.Delimiter[0]
+	case r.Delimiter == "tab", r.Delimiter == `\t`:
+		j.Delimiter = '\t'
+	default:
+		return gateway.Refuse(gateway.CodeInvalid, "delimiter", "The field must be one of ; , | and tab, or stay away.")
+	}
+	return nil
+}
+
+// defaults judges what is to stand for missing columns by the rules of a row.
+func defaults(j *gateway.ImportJob, d gateway.ImportDefaults, now time.Time) error {
+	if d == (gateway.ImportDefaults{}) {
+		return nil
+	}
+	if j.Mode != modeRegister {
+		return gateway.Refuse(gateway.CodeInvalid, "mode", "status, source, consentDate and retailerCode are for files to be registered; verify takes none of them.")
+	}
+	refuse := func(field string, bad *refusal) error {
+		return gateway.Refuse(gateway.CodeInvalid, field, "%s %s", bad.iys, bad.english)
+	}
+	if d.Status != "" {
+		if d.Status = wireStatus(d.Status); d.Status == "" {
+			return refuse("status", iysFault("H115", gateway.CodeInvalid))
+		}
+	}
+	if d.Source != "" {
+		if d.Source = wireSource(d.Source); !iys.Source(d.Source).Sendable() {
+			return refuse("source", iysFault("H119", gateway.CodeInvalid))
+		}
+	}
+	if d.ConsentDate != "" {
+		t, code := readDate(d.ConsentDate)
+		if code == "" && t.After(now) {
+			code = "H162"
+		}
+		if code != "" {
+			return refuse("consentDate", iysFault(code, gateway.CodeInvalid))
+		}
+	}
+	if d.RetailerCode < 0 || d.RetailerCode > maxRetailer {
+		return refuse("retailerCode", rowFault("retailer"))
+	}
+	j.Defaults = d
+	return nil
 }
 
 func modeOf(b *gateway.Brand, ch string) gateway.BrandMode {
@@ -213,7 +291,18 @@ func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, file io.Reader
 	if err != nil {
 		return err
 	}
-	if err = inspect(path, s, j); err == nil {
+	if s.book() {
+		j.Format = gateway.FormatXLSX
+		if err = os.Rename(path, m.bookPath(j)); err != nil {
+			err = diskError(err)
+		} else {
+			path = m.bookPath(j)
+			err = m.inspectBook(j)
+		}
+	} else {
+		err = inspect(path, s, j)
+	}
+	if err == nil {
 		if err = m.store.PutImport(ctx, j, nil); err != nil {
 			err = unavailable(err)
 		}
@@ -251,67 +340,4 @@ func (m *Imports) Import(ctx context.Context, a gateway.AccountID, id string) (g
 		return gateway.ImportView{}, unavailable(err)
 	}
 	return j.ImportView, nil
-}
-
-// errorColumns follow the columns of the file in the answer of ImportErrors. No header of that name means anything to an import,
-// so that a corrected answer can be imported as it is.
-var errorColumns = []string{"izinli_satir", "izinli_kod", "iys_kod", "hata", "error"}
-
-// ImportErrors implements gateway.Imports: the refused rows so far, with the file's header and delimiter, always in UTF-8.
-func (m *Imports) ImportErrors(ctx context.Context, a gateway.AccountID, id string, w io.Writer) error {
-	j, err := m.store.Import(ctx, a, id)
-	if err != nil {
-		return unavailable(err)
-	}
-	rows, err := m.store.ImportRows(ctx, a, id, 0, rowsPerPage)
-	if err != nil {
-		return unavailable(err)
-	}
-	if j.Mark {
-		if _, err := w.Write(mark); err != nil {
-			return fmt.Errorf("customer: write errors: %w", err)
-		}
-	}
-	out := csv.NewWriter(w)
-	out.Comma, out.UseCRLF = rune(j.Delimiter), true
-	header := slices.Clone(j.Header)
-	if len(header) == 0 {
-		header = []string{"recipient"}
-	}
-	if n := len(header) - len(errorColumns); n > 0 && slices.Equal(header[n:], errorColumns) {
-		header = header[:n] // the file was such an answer itself
-	}
-	err = out.Write(append(header, errorColumns...))
-	for err == nil && len(rows) > 0 {
-		for i := range rows {
-			err = errors.Join(err, out.Write(errorRow(&rows[i], len(header), j.Delimiter)))
-		}
-		if out.Flush(); err == nil {
-			err = out.Error()
-		}
-		if last := rows[len(rows)-1].Line; err == nil {
-			rows, err = m.store.ImportRows(ctx, a, id, last, rowsPerPage)
-		}
-	}
-	if out.Flush(); err == nil {
-		err = out.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("customer: write errors: %w", err)
-	}
-	return ctx.Err()
-}
-
-// rowsPerPage is how many refused rows are read at once.
-const rowsPerPage = 500
-
-// errorRow writes a row back. One that could not be cut stands whole in the first column: what belongs where is not guessed.
-func errorRow(r *gateway.ImportRow, width int, delim byte) []string {
-	out := make([]string, width, width+len(errorColumns))
-	if r.Code == gateway.CodeMalformed {
-		out[0] = strings.Join(r.Fields, string(rune(delim)))
-	} else {
-		copy(out, r.Fields)
-	}
-	return append(out, strconv.FormatUint(uint64(r.Line), 10), string(r.Code), r.IYS, r.Turkish, r.English)
 }

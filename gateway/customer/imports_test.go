@@ -295,8 +295,14 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		{"no such type", func(r *gateway.ImportRequest) { r.RecipientType = "X" }, gateway.CodeInvalid, "BIREYSEL"},
 		{"no file", func(r *gateway.ImportRequest) { r.File = nil }, gateway.CodeInvalid, "required"},
 		{"an empty file", func(r *gateway.ImportRequest) { r.File = strings.NewReader("\xEF\xBB\xBF\r\n") }, gateway.CodeInvalid, "empty"},
-		{"a workbook", func(r *gateway.ImportRequest) { r.File = strings.NewReader("PK\x03\x04…") }, gateway.CodeInvalid, "spreadsheet"},
-		{"UTF-16", func(r *gateway.ImportRequest) { r.File = strings.NewReader("\xFF\xFEt\x00") }, gateway.CodeInvalid, "UTF-8"},
+		{"half a workbook", func(r *gateway.ImportRequest) { r.File = strings.NewReader("PK\x03\x04…") }, gateway.CodeInvalid, "damaged"},
+		{"an old workbook", func(r *gateway.ImportRequest) { r.File = strings.NewReader("\xD0\xCF\x11\xE0…") }, gateway.CodeInvalid, "XLSX"},
+		{"octets of something else", func(r *gateway.ImportRequest) { r.File = strings.NewReader("t\x00e\x00l\x00") }, gateway.CodeInvalid, "UTF-8"},
+		{"no such alphabet", func(r *gateway.ImportRequest) { r.Encoding = "latin5" }, gateway.CodeInvalid, "windows-1254"},
+		{"no such delimiter", func(r *gateway.ImportRequest) { r.Delimiter = "x" }, gateway.CodeInvalid, "tab"},
+		{"verify takes no defaults", func(r *gateway.ImportRequest) { r.Defaults.Status = "ONAY" }, gateway.CodeInvalid, "verify"},
+		{"a default İYS would refuse", func(r *gateway.ImportRequest) { r.Mode, r.Defaults.Source = "register", "IYS_WEB" }, gateway.CodeInvalid, "H119"},
+		{"a default from tomorrow", func(r *gateway.ImportRequest) { r.Mode, r.Defaults.ConsentDate = "register", "2099-01-01" }, gateway.CodeInvalid, "H162"},
 		{"no address column", func(r *gateway.ImportRequest) { r.File = strings.NewReader("ad;soyad\na;b\n") }, gateway.CodeInvalid, "must name the columns"},
 		{"the same column twice", func(r *gateway.ImportRequest) { r.File = strings.NewReader("tel;gsm\n") }, gateway.CodeInvalid, "mean the same"},
 		{"old Macintosh line ends", func(r *gateway.ImportRequest) { r.File = strings.NewReader("tel\r05321234567\r") }, gateway.CodeInvalid, "line ends"},
@@ -368,7 +374,7 @@ type fakeDesk struct {
 	err   func(call int) error
 }
 
-func (d *fakeDesk) Add(_ context.Context, p *gateway.Principal, cs []gateway.Consent) ([]gateway.ConsentResult, error) {
+func (d *fakeDesk) Import(_ context.Context, p *gateway.Principal, cs []gateway.Consent, _ bool) ([]gateway.ConsentResult, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls = append(d.calls, len(cs))

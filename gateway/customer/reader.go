@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // Alphabets of a file.
@@ -222,21 +224,7 @@ func decode(b []byte, enc string) string {
 	var out strings.Builder
 	out.Grow(len(b) + 8)
 	for _, c := range b {
-		switch r, ok := windows1254[c]; {
-		case ok:
-			out.WriteRune(r)
-		case c >= 0x80 && c < 0xA0:
-			out.WriteRune(unicode.ReplacementChar) // not assigned
-		default:
-			out.WriteRune(rune(c))
-		}
+		out.WriteRune(charmap.Windows1254.DecodeByte(c)) // U+FFFD for octets that are not assigned
 	}
 	return out.String()
-}
-
-// windows1254 is where the code page differs from ISO 8859-1 (Microsoft code page 1254, Turkish).
-var windows1254 = map[byte]rune{
-	0x80: '€', 0x82: '‚', 0x83: 'ƒ', 0x84: '„', 0x85: '…', 0x86: '†', 0x87: '‡', 0x88: 'ˆ', 0x89: '‰', 0x8A: 'Š', 0x8B: '‹', 0x8C: 'Œ',
-	0x91: '‘', 0x92: '’', 0x93: '“', 0x94: '”', 0x95: '•', 0x96: '–', 0x97: '—', 0x98: '˜', 0x99: '™', 0x9A: 'š', 0x9B: '›', 0x9C: 'œ',
-	0x9F: 'Ÿ', 0xD0: 'Ğ', 0xDD: 'İ', 0xDE: 'Ş', 0xF0: 'ğ', 0xFD: 'ı', 0xFE: 'ş',
 }

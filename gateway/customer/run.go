@@ -1,11 +1,13 @@
 package customer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,8 +151,10 @@ func (m *Imports) end(ctx context.Context, t *task, state, text string, cause er
 		m.rest(ctx, t, err)
 		return
 	}
-	if err := os.Remove(m.path(&j)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.log.Error("upload not removed", "import", j.ID, "err", err) // the next start removes it
+	for _, path := range []string{m.path(&j), m.bookPath(&j)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			m.log.Error("upload not removed", "import", j.ID, "err", err) // the next start removes it
+		}
 	}
 	m.release(j.Account)
 	m.log.Info("consent import ended", "account", j.Account, "import", j.ID, "state", state, "rows", j.Rows, "bad", j.Bad,
@@ -164,7 +168,7 @@ func (m *Imports) work(ctx context.Context, t *task) (done bool, err error) {
 	if brand == nil {
 		return false, &stopError{text: "The brand does not belong to the account any more."}
 	}
-	f, err := os.Open(m.path(j))
+	f, err := m.openText(ctx, t)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, &stopError{"The uploaded file is gone.", err}
 	}
@@ -209,6 +213,29 @@ func (m *Imports) work(ctx context.Context, t *task) (done bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// openText opens the text of a file, which a workbook has to be turned into first.
+func (m *Imports) openText(ctx context.Context, t *task) (*os.File, error) {
+	f, err := os.Open(m.path(t.job))
+	if !errors.Is(err, os.ErrNotExist) || t.job.Format != gateway.FormatXLSX {
+		return f, err
+	}
+	if err := m.convert(ctx, t.job); err != nil {
+		if bad := (*errBook)(nil); errors.As(err, &bad) {
+			return nil, &stopError{bad.text, err}
+		}
+		return nil, err
+	}
+	if f, err = os.Open(m.path(t.job)); err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	t.job.Size, t.moved = st.Size(), m.cfg.Now()
+	return f, nil
 }
 
 // piece is what is handled and written together.
@@ -256,13 +283,15 @@ func (p *piece) read(rd *reader) (done bool, err error) {
 func (p *piece) refuse(rec record, r *refusal) { p.refused = append(p.refused, r.row(rec)) }
 
 func (p *piece) handle(ctx context.Context) error {
-	if len(p.good) == 0 {
+	switch {
+	case len(p.good) == 0:
+		return nil
+	case p.job.Mode == modeRegister:
+		return p.register(ctx)
+	case p.job.DryRun: // a question is an act: it counts at İYS, and its answers are kept
 		return nil
 	}
-	if p.job.Mode == modeVerify {
-		return p.verify(ctx)
-	}
-	return p.register(ctx)
+	return p.verify(ctx)
 }
 
 // verify asks İYS, which keeps the two types of recipients apart.
@@ -314,8 +343,8 @@ func (p *piece) question(ctx context.Context, rt string, addresses []string) ([]
 	return answers, err
 }
 
-// register hands the rows to the desk. An approval that the desk was told before a crash is refused the second time by the rules
-// of İYS (H178): nothing is written twice.
+// register hands the rows to the desk. An approval that the desk was told before a crash is known the second time: nothing is
+// written twice.
 func (p *piece) register(ctx context.Context) error {
 	for i := range p.consents {
 		p.consents[i].Evidence = fmt.Sprintf("import %s line %d", p.job.ID, p.good[i].line)
@@ -323,7 +352,7 @@ func (p *piece) register(ctx context.Context) error {
 	}
 	who := &gateway.Principal{Account: p.job.Account, Credential: gateway.Credential{ID: p.job.Credential, Account: p.job.Account}}
 	// Half a call cannot be taken back: it is not cut by a stop.
-	results, err := p.imports.desk.Add(context.WithoutCancel(ctx), who, p.consents)
+	results, err := p.imports.desk.Import(context.WithoutCancel(ctx), who, p.consents, p.job.DryRun)
 	if err == nil && len(results) != len(p.consents) {
 		err = errors.New("customer: another number of results than consents")
 	}
@@ -334,8 +363,11 @@ func (p *piece) register(ctx context.Context) error {
 		return err
 	}
 	for i := range results {
-		if results[i].Code != "" {
+		switch {
+		case results[i].Code != "":
 			p.refuse(p.good[i], deskFault(results[i]))
+		case results[i].Known:
+			p.job.Known++
 		}
 	}
 	return nil
@@ -348,5 +380,6 @@ func (p *piece) commit(ctx context.Context, rd *reader) error {
 	j.Bad += len(p.refused)
 	j.Good = j.Rows - j.Bad
 	j.Offset, j.Line, j.Error, j.Updated = rd.offset, rd.line, "", p.imports.cfg.Now()
+	slices.SortFunc(p.refused, func(a, b gateway.ImportRow) int { return cmp.Compare(a.Line, b.Line) })
 	return p.imports.store.PutImport(context.WithoutCancel(ctx), j, p.refused)
 }

@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,14 +9,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"izinli/gateway"
 )
 
-const spoolSuffix = ".csv"
+// Spooled files: text, a workbook as it came (beside its text), text being written, and what excelize unpacks.
+const (
+	spoolSuffix = ".csv"
+	bookSuffix  = ".xlsx"
+	newSuffix   = ".new"
+	unpacked    = "excelize-"
+)
 
 var mark = []byte{0xEF, 0xBB, 0xBF} // UTF-8 byte order mark
 
@@ -27,7 +36,7 @@ func (m *Imports) spool(ctx context.Context, path string, r io.Reader) (*sniffer
 		return nil, unavailable(fmt.Errorf("customer: spool: %w", err))
 	}
 	s := &sniffer{}
-	err = m.fill(ctx, f, r, s)
+	err = m.fill(ctx, f, s.wide(r), s)
 	if err == nil {
 		if err = errors.Join(f.Sync(), syncDir(filepath.Dir(path))); err != nil {
 			err = diskError(err)
@@ -92,6 +101,17 @@ type sniffer struct {
 	head        []byte // the first octets
 	rest        []byte // a letter cut by the end of a piece
 	good, wrong int    // letters beyond ASCII, octets that are none
+	utf16       bool   // the file was UTF-16, as spreadsheets write their "Unicode text"; it is spooled as UTF-8
+}
+
+// wide turns UTF-16 with a byte order mark into UTF-8 and leaves everything else alone.
+func (s *sniffer) wide(r io.Reader) io.Reader {
+	br := bufio.NewReader(r)
+	if h, _ := br.Peek(2); len(h) == 2 && (h[0] == 0xFF && h[1] == 0xFE || h[0] == 0xFE && h[1] == 0xFF) {
+		s.utf16 = true
+		return transform.NewReader(br, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder())
+	}
+	return br
 }
 
 func (s *sniffer) see(p []byte) {
@@ -135,136 +155,13 @@ func (s *sniffer) foreign() string {
 	switch {
 	case len(bytes.TrimSpace(bytes.TrimPrefix(h, mark))) == 0:
 		return "The file is empty."
-	case bytes.HasPrefix(h, []byte("PK\x03\x04")), bytes.HasPrefix(h, []byte("\xD0\xCF\x11\xE0")):
-		return "The file is a spreadsheet; save it as CSV (UTF-8)."
-	case bytes.HasPrefix(h, []byte("\xFF\xFE")), bytes.HasPrefix(h, []byte("\xFE\xFF")), bytes.IndexByte(h, 0) >= 0:
+	case bytes.HasPrefix(h, []byte("\xD0\xCF\x11\xE0")):
+		return "The file is a spreadsheet of the old form, or has a password; save it as XLSX without one, or as CSV (UTF-8)."
+	case bytes.IndexByte(h, 0) >= 0:
 		return "The file is not written in UTF-8 or windows-1254; save it as CSV (UTF-8)."
 	}
 	return ""
 }
 
-// inspect finds delimiter, header and the place of the first row, and refuses a file that cannot be an import of the job's
-// kind. The texts are for the customer.
-func inspect(path string, s *sniffer, j *gateway.ImportJob) error {
-	if text := s.foreign(); text != "" {
-		return gateway.Refuse(gateway.CodeInvalid, "file", "%s", text)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return unavailable(err)
-	}
-	defer f.Close()
-	j.Encoding = s.encoding()
-	j.Mark = bytes.HasPrefix(s.head, mark) || j.Encoding == encoding1254
-	if bytes.HasPrefix(s.head, mark) {
-		j.Offset = int64(len(mark))
-		if _, err := f.Seek(j.Offset, io.SeekStart); err != nil {
-			return unavailable(err)
-		}
-	}
-	rd := newReader(f, 0, j.Encoding, j.Offset, 0)
-	line, err := rd.headLine()
-	if err == nil {
-		if d, ok := separator(line); ok {
-			j.Delimiter, j.Offset, j.Line = d, rd.offset, rd.line
-			line, err = rd.headLine()
-		}
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		return gateway.Refuse(gateway.CodeInvalid, "file", "The file is empty.")
-	case errors.Is(err, errLongHeader):
-		return gateway.Refuse(gateway.CodeInvalid, "file", "The first row is too long to name columns; is the file a CSV with line ends?")
-	case err != nil:
-		return unavailable(fmt.Errorf("customer: read spool: %w", err))
-	}
-	return readHeader(rd, line, j)
-}
-
-// readHeader takes the first row for what it is: names of columns, or, in a file of one column, already an address.
-func readHeader(rd *reader, line string, j *gateway.ImportJob) error {
-	if j.Delimiter == 0 {
-		j.Delimiter = delimiter(line)
-	}
-	header, state := split(line, j.Delimiter)
-	if state != splitWhole {
-		return gateway.Refuse(gateway.CodeInvalid, "file", "The first row cannot be read: its quotes do not match.")
-	}
-	for i := range header {
-		header[i] = clean(header[i])
-	}
-	l, err := mapHeader(header, j.Channel)
-	if errors.Is(err, errNoRecipient) && len(header) == 1 {
-		if _, bad := readAddress(j.Channel, header[0]); bad == nil {
-			header, l, err = nil, bareLayout(), nil
-		}
-	}
-	if err == nil {
-		err = l.fit(j.Mode, j.RecipientType)
-	}
-	if err != nil {
-		return gateway.Refuse(gateway.CodeInvalid, "file", "The header cannot be used: %s.", err.Error())
-	}
-	if j.Header = header; header != nil {
-		j.Offset, j.Line = rd.offset, rd.line
-	}
-	return nil
-}
-
-// bareLayout is that of a list of addresses without a header.
-func bareLayout() layout {
-	var l layout
-	for i := range l {
-		l[i] = -1
-	}
-	l[colRecipient] = 0
-	return l
-}
-
-var errLongHeader = errors.New("customer: the header is too long")
-
-// headLine consumes one line that is not blank.
-func (r *reader) headLine() (string, error) {
-	for {
-		if ok, err := r.fill(1); !ok {
-			return "", err
-		}
-		l := r.ahead[0]
-		r.ahead = append(r.ahead[:0], r.ahead[1:]...)
-		if l.long || bytes.IndexByte(l.b, '\r') >= 0 {
-			return "", errLongHeader
-		}
-		text := decode(l.b, r.enc)
-		if clean(text) != "" {
-			r.offset += l.n
-			r.line++
-			return text, nil
-		}
-		r.offset += l.n
-		r.line++
-	}
-}
-
-// separator reads the line "sep=;" that spreadsheets write before the header.
-func separator(line string) (byte, bool) {
-	rest, ok := strings.CutPrefix(strings.ToLower(strings.Trim(line, "\" ")), "sep=")
-	if !ok || len(rest) != 1 || strings.IndexByte(";,\t", rest[0]) < 0 {
-		return 0, false
-	}
-	return rest[0], true
-}
-
-// delimiter chooses what cuts the header into the most columns that mean something, then into the most.
-func delimiter(line string) byte {
-	best, bestKnown, bestAll := byte(';'), -1, -1
-	for _, d := range []byte{';', ',', '\t'} {
-		fields, state := split(line, d)
-		if state != splitWhole {
-			continue
-		}
-		if k := known(fields); k > bestKnown || k == bestKnown && len(fields) > bestAll {
-			best, bestKnown, bestAll = d, k, len(fields)
-		}
-	}
-	return best
-}
+// book reports that the file is a workbook (a ZIP archive).
+func (s *sniffer) book() bool { return bytes.HasPrefix(s.head, []byte("PK\x03\x04")) }

@@ -239,11 +239,11 @@ func (w *world) StartImport(_ context.Context, p *gateway.Principal, r gateway.I
 }
 
 func anImport(mode string) gateway.ImportView {
-	return gateway.ImportView{ID: "imp-1", Brand: "675403", Mode: mode, State: "running", Rows: 3, Good: 2, Bad: 1, Approved: 1, Error: "x", Created: when, Updated: when}
+	return gateway.ImportView{ID: "imp-1", Brand: "675403", Mode: mode, State: "running", Format: "csv", Rows: 3, Good: 2, Bad: 1, Approved: 1, Error: "x", Created: when, Updated: when}
 }
 
 func (w *world) Import(_ context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
-	return anImport("verify"), w.own(a, id == "imp-1")
+	return anImport("verify"), w.own(a, id == "imp-1" || id == "torn")
 }
 
 func (w *world) ImportErrors(_ context.Context, a gateway.AccountID, id string, out io.Writer) error {

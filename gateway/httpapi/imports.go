@@ -6,6 +6,9 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"izinli/gateway"
@@ -14,10 +17,14 @@ import (
 // importTime is how long a consent file may take to come in or go out: 64 MiB at some 110 kB/s.
 const importTime = 10 * time.Minute
 
-// startImport is POST /v1/consents/import: the file as text/csv with its settings in the query, or multipart/form-data with
-// the settings as fields before the file, which is passed on as it arrives.
+// importSettings are what can be said of a file, in the query or in a form.
+var importSettings = []string{"brand", "channel", "recipientType", "mode", "name", "status", "source", "consentDate", "retailerCode",
+	"encoding", "delimiter", "dryRun", "overQuota"}
+
+// startImport is POST /v1/consents/import: the file as text/csv, text/plain or XLSX with its settings in the query, or
+// multipart/form-data with the settings as fields before the file, which is passed on as it arrives.
 func (a *API) startImport(c *call) error {
-	q, err := query(c, "brand", "channel", "recipientType", "mode", "name")
+	q, err := query(c, importSettings...)
 	if err != nil {
 		return err
 	}
@@ -34,12 +41,17 @@ func (a *API) startImport(c *call) error {
 	body := http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport)
 	kind, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
-	case err == nil && kind == "text/csv":
+	case err == nil && (kind == "text/csv" || kind == gateway.ImportMedia[gateway.FormatXLSX]):
+		return a.importFile(c, q, body)
+	case err == nil && kind == "text/plain":
+		if q["name"] == "" {
+			q["name"] = "upload.txt" // what the file is called tells text from CSV
+		}
 		return a.importFile(c, q, body)
 	case err == nil && kind == "multipart/form-data" && params["boundary"] != "":
 		return a.importForm(c, q, multipart.NewReader(body, params["boundary"]))
 	}
-	return unsupported("text/csv or multipart/form-data")
+	return unsupported("text/csv, text/plain, " + gateway.ImportMedia[gateway.FormatXLSX] + " or multipart/form-data")
 }
 
 // importForm reads fields until the file comes.
@@ -59,9 +71,7 @@ func (a *API) importForm(c *call, q map[string]string, form *multipart.Reader) e
 			}
 			return a.importFile(c, q, part)
 		}
-		switch name {
-		case "brand", "channel", "recipientType", "mode", "name":
-		default:
+		if !slices.Contains(importSettings, name) {
 			return gateway.Refuse(gateway.CodeUnknownField, limitRunes(name, 64), "There is no such field.")
 		}
 		if q[name] != "" {
@@ -88,7 +98,8 @@ func formError(err error) error {
 
 func (a *API) importFile(c *call, q map[string]string, file io.Reader) error {
 	r := gateway.ImportRequest{Brand: first(q["brand"], c.p.Credential.Brand), RecipientType: first(q["recipientType"], gateway.RecipientIndividual),
-		Mode: q["mode"], Name: q["name"], File: file}
+		Mode: q["mode"], Name: q["name"], File: file, Encoding: strings.ToLower(q["encoding"]), Delimiter: q["delimiter"],
+		Defaults: gateway.ImportDefaults{Status: q["status"], Source: q["source"], ConsentDate: q["consentDate"]}}
 	if r.Brand == "" {
 		return gateway.Refuse(gateway.CodeInvalid, "brand", "The field is required.")
 	}
@@ -97,6 +108,22 @@ func (a *API) importFile(c *call, q map[string]string, file io.Reader) error {
 	}
 	if r.RecipientType != gateway.RecipientIndividual && r.RecipientType != gateway.RecipientMerchant {
 		return gateway.Refuse(gateway.CodeInvalid, "recipientType", "The field must be BIREYSEL or TACIR.")
+	}
+	for name, to := range map[string]*bool{"dryRun": &r.DryRun, "overQuota": &r.OverQuota} {
+		switch q[name] {
+		case "", "false":
+		case "true":
+			*to = true
+		default:
+			return gateway.Refuse(gateway.CodeInvalid, name, "The field must be true or false.")
+		}
+	}
+	if s := q["retailerCode"]; s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > maxRetailer {
+			return gateway.Refuse(gateway.CodeInvalid, "retailerCode", "The field takes a number of up to eight digits.")
+		}
+		r.Defaults.RetailerCode = n
 	}
 	var err error
 	if r.Channel, err = knownChannel(q["channel"]); err != nil {
@@ -133,6 +160,14 @@ func (a *API) getImport(c *call) error {
 	return answer(c, v, err)
 }
 
+// importMedia is the media type of refused rows.
+func importMedia(format string) string {
+	if format == gateway.FormatXLSX {
+		return gateway.ImportMedia[format]
+	}
+	return gateway.ImportMedia[format] + "; charset=utf-8"
+}
+
 // getImportErrors streams the refused rows. The headers go out with the first octet, so an early refusal is still a problem
 // document.
 func (a *API) getImportErrors(c *call) error {
@@ -140,9 +175,13 @@ func (a *API) getImportErrors(c *call) error {
 	if err != nil {
 		return err
 	}
+	v, err := a.deps.Imports.Import(c.Request().Context(), c.p.Account, id)
+	if err != nil {
+		return err
+	}
 	h := c.Response().Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="import-`+id+`-errors.csv"`)
+	h.Set("Content-Type", importMedia(v.Format))
+	h.Set("Content-Disposition", `attachment; filename="import-`+id+`-errors.`+v.Format+`"`)
 	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, c.Response()); err != nil {
 		if c.Response().Committed {
 			// Half a file must not look whole: drop the connection (the log has the line below).

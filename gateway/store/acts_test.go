@@ -70,7 +70,7 @@ func TestManyEntries(t *testing.T) {
 		list[i] = exchange.NewEntry(iys.Consent{Key: iys.Key{Brand: "675403", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson,
 			Recipient: fmt.Sprintf("+90532%07d", i)}, Status: iys.StatusApproved, Source: iys.SourceHSWeb, ConsentDate: w.now}, w.now, iys.DefaultCalendar())
 	}
-	w.must(w.st.PutEntries(t.Context(), list))
+	w.must(w.st.PutEntries(t.Context(), list, "api", nil))
 	due, err := w.st.DueEntries(t.Context(), iys.StatusApproved, w.now, 10_000)
 	w.must(err)
 	if len(due) != 5000 {

@@ -33,7 +33,7 @@ func parseImportID(id string) (uint64, error) {
 
 func encodeImport(j *gateway.ImportJob) []byte {
 	var e enc
-	e.u8(1)
+	e.u8(importVersion)
 	for _, s := range []string{j.Brand, j.Mode, j.State, j.Error, j.Credential, j.Channel, j.RecipientType, j.Name, j.Encoding} {
 		e.text(s)
 	}
@@ -50,12 +50,24 @@ func encodeImport(j *gateway.ImportJob) []byte {
 	for _, h := range j.Header {
 		e.text(h)
 	}
+	d := &j.Defaults
+	for _, s := range []string{j.Format, d.Status, d.Source, d.ConsentDate} {
+		e.text(s)
+	}
+	e.flag(j.DryRun)
+	e.uint(uint64(max(0, j.Known)))
+	e.uint(uint64(max(0, d.RetailerCode)))
+	e.uint(uint64(j.HeaderLine))
+	e.int(j.Size)
 	return e
 }
 
+// importVersion of the encoding: the first one ended with the header.
+const importVersion = 2
+
 func decodeImport(k, v []byte) (*gateway.ImportJob, error) {
 	d := dec{b: v}
-	d.u8()
+	written := d.u8()
 	j := &gateway.ImportJob{}
 	if len(k) == 13 {
 		j.Account = gateway.AccountID(beUint32(k[1:]))
@@ -74,6 +86,21 @@ func decodeImport(k, v []byte) (*gateway.ImportJob, error) {
 	j.Offset, j.Line = d.int(), uint32(d.uint())
 	for range d.count(1) {
 		j.Header = append(j.Header, d.text())
+	}
+	if written < importVersion {
+		j.Format = gateway.FormatCSV
+		return j, d.err("import")
+	}
+	for _, p := range []*string{&j.Format, &j.Defaults.Status, &j.Defaults.Source, &j.Defaults.ConsentDate} {
+		*p = d.text()
+	}
+	j.DryRun = d.flag()
+	j.Known, j.Defaults.RetailerCode = int(d.uint()), int(d.uint())
+	j.HeaderLine, j.Size = uint32(d.uint()), d.int()
+	if j.Progress = 100; j.State == gateway.ImportRunning && j.Size > 0 {
+		j.Progress = int(min(99, 100*j.Offset/j.Size))
+	} else if j.State == gateway.ImportRunning {
+		j.Progress = 0
 	}
 	return j, d.err("import")
 }

@@ -16,9 +16,10 @@ func importJob(s *Store, a gateway.AccountID) *gateway.ImportJob {
 	now := time.UnixMilli(1_800_000_000_123)
 	return &gateway.ImportJob{
 		ImportView: gateway.ImportView{ID: strconv.FormatUint(s.NextSeq(), 36), Brand: "675403", Mode: "verify", State: gateway.ImportRunning,
-			Rows: 10, Good: 7, Bad: 3, Approved: 5, Error: "waits", Created: now, Updated: now.Add(time.Second)},
+			Format: "txt", DryRun: true, Progress: 61, Known: 2, Rows: 10, Good: 7, Bad: 3, Approved: 5, Error: "waits", Created: now, Updated: now.Add(time.Second)},
 		Account: a, Credential: "k1", Channel: "MESAJ", RecipientType: "BIREYSEL", Name: "izinler.csv", Delimiter: ';', Encoding: "utf-8",
-		Mark: true, Header: []string{"telefon", "", "alıcı tipi"}, Offset: 12345, Line: 11,
+		Mark: true, Header: []string{"telefon", "", "alıcı tipi"}, HeaderLine: 1, Size: 20_000, Offset: 12345, Line: 11,
+		Defaults: gateway.ImportDefaults{Status: "ONAY", Source: "HS_WEB", ConsentDate: "2026-12-01", RetailerCode: 7},
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -146,24 +145,29 @@ func (s *Store) AgedEntries(ctx context.Context, before time.Time, limit int) ([
 // OpenEntries implements exchange.Store.
 func (s *Store) OpenEntries(_ context.Context, keys []iys.Key) (out []exchange.Entry, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
-		for _, k := range keys {
-			if err := openEntries(txn, k, func(e exchange.Entry) {
-				if e.State != exchange.StateOwed {
-					out = append(out, e)
-				}
-			}); err != nil {
-				return err
+		return openEntries(txn, keys, func(e exchange.Entry) {
+			if e.State != exchange.StateOwed {
+				out = append(out, e)
 			}
-		}
-		return nil
+		})
 	})
 	return out, err
 }
 
-func openEntries(txn *badger.Txn, k iys.Key, f func(exchange.Entry)) error {
-	prefix := outboxOpenPrefix(k)
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+// openEntries visits the open entries of keys. One iterator serves all of them: making one costs more than the search.
+func openEntries(txn *badger.Txn, keys []iys.Key, f func(exchange.Entry)) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kOutboxOpen}})
 	defer it.Close()
+	for _, k := range keys {
+		if err := openEntriesOf(txn, it, k, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openEntriesOf(txn *badger.Txn, it *badger.Iterator, k iys.Key, f func(exchange.Entry)) error {
+	prefix := outboxOpenPrefix(k)
 	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
 		key := it.Item().Key()
 		v, err := getValue(txn, outboxKey(binary.BigEndian.Uint64(key[len(key)-8:])))
@@ -185,7 +189,7 @@ func openEntries(txn *badger.Txn, k iys.Key, f func(exchange.Entry)) error {
 // SyncState tells how far İYS has been told about an address: the state of its open entry, or empty.
 func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
-		return openEntries(txn, k, func(e exchange.Entry) { state = string(e.State) })
+		return openEntries(txn, []iys.Key{k}, func(e exchange.Entry) { state = string(e.State) })
 	})
 	return state, err
 }
@@ -193,14 +197,19 @@ func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error
 // entriesAnAct is how many movements one act writes: with their history about half a megabyte.
 const entriesAnAct = 500
 
-// PutEntries queues movements for İYS and returns after the sync. Many are written in several commits; after an error some may
-// be queued, and queuing them again does no harm.
-func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry) error {
+// PutEntries queues movements for İYS and returns after the sync. How they came, and what proves them (aligned, or nil), stands in
+// their history. Many are written in several commits; after an error some may be queued, and queuing them again does no harm.
+func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry, how string, evidence []string) error {
 	errs := make(chan error, len(entries)/entriesAnAct+1)
 	n := 0
-	for part := range slices.Chunk(entries, entriesAnAct) {
+	for from := 0; from < len(entries); from += entriesAnAct {
+		to := min(from+entriesAnAct, len(entries))
+		part, proof := entries[from:to], []string(nil)
+		if evidence != nil {
+			proof = evidence[from:to]
+		}
 		n++
-		s.enqueue(act{func(t *tx) error { return fatal(t.putEntries(part)) }, func(err error) { errs <- err }})
+		s.enqueue(act{func(t *tx) error { return fatal(t.putEntries(part, how, proof)) }, func(err error) { errs <- err }})
 	}
 	var err error
 	for range n {
@@ -209,7 +218,7 @@ func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry) error {
 	return err
 }
 
-func (t *tx) putEntries(entries []exchange.Entry) error {
+func (t *tx) putEntries(entries []exchange.Entry, how string, evidence []string) error {
 	for i := range entries {
 		if err := t.putOutbox(&entries[i]); err != nil {
 			return err
@@ -219,7 +228,11 @@ func (t *tx) putEntries(entries []exchange.Entry) error {
 			continue
 		}
 		rec := entries[i].Consent()
-		if err := t.history(a, &rec, "api", string(entries[i].State)); err != nil {
+		ev := gateway.ConsentEvent{How: how, Sync: string(entries[i].State), Consent: WireConsent(&rec)}
+		if evidence != nil {
+			ev.Evidence = evidence[i]
+		}
+		if err := t.addHistory(a, rec.Key, ev); err != nil {
 			return err
 		}
 	}

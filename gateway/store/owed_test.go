@@ -232,7 +232,7 @@ func TestOutbox(t *testing.T) {
 	w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: "675403", Account: w.acct}))
 	key := iys.Key{Brand: "675403", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: "+905321234567"}
 	e := exchange.NewEntry(iys.Consent{Key: key, Status: iys.StatusRejected, Source: iys.SourceHSSMS, ConsentDate: w.now}, w.now, iys.DefaultCalendar())
-	w.must(w.st.PutEntries(ctx, []exchange.Entry{e}))
+	w.must(w.st.PutEntries(ctx, []exchange.Entry{e}, "api", nil))
 	due, err := w.st.DueEntries(ctx, iys.StatusRejected, w.now, 10)
 	w.must(err)
 	if len(due) != 1 || due[0].ID == 0 || due[0].Key != key {
