@@ -276,6 +276,7 @@ type ReceiptDue struct {
 type Intent struct {
 	Message  MessageID
 	Operator string
+	Lane     Lane // the same in all intents handed over together
 	Segments int
 	Again    bool // an intent that is open already is taken over (in doubt, handed off again)
 	// NextAt is the message's as it was loaded. One that has got another since (replaced, resumed) waits under an entry of its

@@ -73,7 +73,8 @@ func (c *chunk) permit(ctx context.Context) ([]*job, error) {
 func (c *chunk) openIntents(ctx context.Context, group []*job) ([]bool, error) {
 	intents := make([]gateway.Intent, len(group))
 	for i, j := range group {
-		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Segments: len(j.out.Segments), Again: j.progress.Open, NextAt: j.progress.NextAt,
+		intents[i] = gateway.Intent{Message: j.id, Operator: j.carrier.c.Name(), Lane: j.batch.Lane(), Segments: len(j.out.Segments),
+			Again: j.progress.Open, NextAt: j.progress.NextAt,
 			Decision: consent.Record(gateway.DecisionIntent, j.verdict, c.now)}
 	}
 	cite := make([]consent.Citation, len(group))

@@ -32,7 +32,7 @@ func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 	encodeBatch(&p.header, &a.Batch)
 	stages := p.stages()
 	if len(stages) <= 1 {
-		return s.do(func(t *tx) error {
+		return s.doIn(a.Batch.Lane() == gateway.LaneOTP, func(t *tx) error {
 			if err := p.check(t); err != nil {
 				return err
 			}

@@ -13,7 +13,8 @@ import (
 // that was stopped meanwhile (cancelled, final) and must not leave.
 func (s *Store) OpenIntents(_ context.Context, intents []gateway.Intent) (ok []bool, err error) {
 	ok = make([]bool, len(intents))
-	err = s.do(func(t *tx) error {
+	urgent := len(intents) > 0 && intents[0].Lane == gateway.LaneOTP
+	err = s.doIn(urgent, func(t *tx) error {
 		for i := range intents {
 			if ok[i], err = t.openIntent(&intents[i]); err != nil {
 				return errFatal{err}

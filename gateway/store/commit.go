@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,11 +12,16 @@ import (
 	"izinli/gateway"
 )
 
-// Bounds of one synced transaction. Badger refuses more than about 15 % of a memtable; these stay well below, and keep a
-// lone OTP from waiting long behind a bulk submission.
+// Bounds of one synced transaction. Badger refuses more than about 15 % of a memtable; these stay well below, and keep an OTP from
+// waiting long behind a campaign: what is urgent goes into the next transaction, so that it waits for the rest of one at most. For a
+// while after something urgent the transactions are shorter still.
 const (
 	maxTxBytes = 1 << 20
 	maxTxKeys  = 2_500
+	calmKeys   = 1_000 // while urgent acts come
+	calmFor    = 500 * time.Millisecond
+	// Urgent acts in front of one transaction: about half of it, so that a flood of them does not starve the rest.
+	urgentShare = 100
 	// Parts of bulk submissions beside other acts, and alone: between them everything else gets its turn.
 	bulkBeside = 2
 	bulkAlone  = 4
@@ -23,7 +29,11 @@ const (
 
 // txLimits leave half of what Badger takes to the last act of a transaction.
 func (s *Store) txLimits() (keys, bytes int) {
-	return min(maxTxKeys, int(s.db.MaxBatchCount()/2)), min(maxTxBytes, int(s.db.MaxBatchSize()/2))
+	keys = maxTxKeys
+	if time.Since(s.com.urgentAt) < calmFor {
+		keys = calmKeys
+	}
+	return min(keys, int(s.db.MaxBatchCount()/2)), min(maxTxBytes, int(s.db.MaxBatchSize()/2))
 }
 
 // ErrClosed is returned for acts that arrive after Close.
@@ -46,15 +56,22 @@ type act struct {
 // committer gathers acts.
 type committer struct {
 	mu      sync.Mutex
+	urgent  []act // of one-time passwords and opt-outs, which overtake; guarded by mu
 	pending []act // guarded by mu
 	bulk    []act // parts of bulk submissions, which can wait a round; guarded by mu
 	closed  bool  // guarded by mu
 	wake    chan struct{}
 	done    chan struct{}
+
+	urgentAt time.Time // when something urgent was taken last; owned by commitLoop
 }
 
 // enqueue hands an act to the committer.
 func (s *Store) enqueue(a act) { s.enqueueIn(&s.com.pending, a) }
+
+// enqueueUrgent hands over an act that overtakes what waits. Acts of one message follow each other because each is handed over
+// after the one before was answered, so overtaking changes no order that anybody relies on.
+func (s *Store) enqueueUrgent(a act) { s.enqueueIn(&s.com.urgent, a) }
 
 // enqueueBulk hands over an act that others may overtake.
 func (s *Store) enqueueBulk(a act) { s.enqueueIn(&s.com.bulk, a) }
@@ -79,9 +96,17 @@ func (s *Store) enqueueIn(queue *[]act, a act) {
 
 // do runs apply in the committer and returns after its sync. It does not give up when a caller's context ends: what was
 // handed over is either done or refused, and the caller must hear which.
-func (s *Store) do(apply func(*tx) error) error {
+func (s *Store) do(apply func(*tx) error) error { return s.doIn(false, apply) }
+
+// doIn is do for an act that may be urgent.
+func (s *Store) doIn(urgent bool, apply func(*tx) error) error {
 	ch := make(chan error, 1)
-	s.enqueue(act{apply, func(err error) { ch <- err }})
+	a := act{apply, func(err error) { ch <- err }}
+	if urgent {
+		s.enqueueUrgent(a)
+	} else {
+		s.enqueue(a)
+	}
 	return <-ch
 }
 
@@ -105,20 +130,46 @@ func (s *Store) commitLoop() {
 		}
 		busy = len(acts) > 4
 		for len(acts) > 0 {
-			acts = acts[s.commitSome(acts):]
+			if acts = acts[s.commitSome(acts):]; len(acts) > 0 {
+				acts = append(s.takeUrgent(), acts...)
+			}
 		}
 	}
+}
+
+func (s *Store) takeUrgent() []act {
+	s.com.mu.Lock()
+	defer s.com.mu.Unlock()
+	return s.takeUrgentLocked()
+}
+
+func (s *Store) takeUrgentLocked() []act {
+	n := min(urgentShare, len(s.com.urgent))
+	if n == 0 {
+		return nil
+	}
+	acts := slices.Clone(s.com.urgent[:n])
+	if s.com.urgent = s.com.urgent[n:]; len(s.com.urgent) == 0 {
+		s.com.urgent = nil // let go of the array
+	}
+	s.com.urgentAt = time.Now()
+	return acts
 }
 
 func (s *Store) takeActs() ([]act, bool) {
 	s.com.mu.Lock()
 	defer s.com.mu.Unlock()
-	acts := s.com.pending
-	s.com.pending = nil
+	acts := s.takeUrgentLocked()
 	n := bulkBeside
-	if len(acts) == 0 {
+	if len(acts)+len(s.com.pending) == 0 {
 		n = bulkAlone
 	}
+	if len(acts) == 0 {
+		acts = s.com.pending
+	} else {
+		acts = append(acts, s.com.pending...)
+	}
+	s.com.pending = nil
 	n = min(n, len(s.com.bulk))
 	acts = append(acts, s.com.bulk[:n]...)
 	if s.com.bulk = s.com.bulk[n:]; len(s.com.bulk) == 0 {

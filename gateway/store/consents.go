@@ -223,7 +223,7 @@ func (s *Store) History(_ context.Context, brand string, ch iys.Channel, addr st
 // OptOut writes a block with its history and what İYS has to be told about it, in one commit. The block is already in force
 // in memory; only after this returns may the opt-out be acknowledged.
 func (s *Store) OptOut(_ context.Context, b gateway.Block, entries []exchange.Entry, sync string) error {
-	return s.do(func(t *tx) error {
+	return s.doIn(true, func(t *tx) error {
 		ch := iys.Channel(b.Channel)
 		if err := t.block(b, ch); err != nil {
 			return err
