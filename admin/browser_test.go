@@ -47,10 +47,35 @@ func TestGalleryInBrowser(t *testing.T) {
 					name := fmt.Sprintf("%03d-%s-%s-%s.png", i, strings.Trim(noFileName.ReplaceAllString(pic.name, "-"), "-"), l, v.name)
 					tab.Shot(filepath.Join(shots, name))
 				}
+				for _, width := range []int64{640, 800, 1030} { // where the layout changes
+					tab.View(width, false)
+					if s := tab.Overflow(); s != "" {
+						t.Errorf("%d: scrolls sideways: %s", width, s)
+					}
+				}
 				tab.Go("about:blank")
 				srv.CloseClientConnections() // a browser may keep the live view of a page it has left
 			})
 		}
+	}
+}
+
+// TestSearchGoesOn: a search that finds nothing in its first parts goes on by itself.
+func TestSearchGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	w.office.parts = 3
+	srv := httptest.NewServer(w.panel.Handler())
+	defer srv.Close()
+	tab := chromium.Open(t).Tab(t)
+	tab.Cookie(srv.URL, cookieSession, w.signedIn("admin").cookies[cookieSession])
+	tab.Go(srv.URL + "/messages?account=1&state=failed")
+	tab.Await("td", "ORNEK")
+	if at := tab.At(); !strings.Contains(at, "cursor=3") {
+		t.Errorf("the address is %s, want that of the part found", at)
+	}
+	for _, f := range tab.Faults() {
+		t.Error(f)
 	}
 }
 

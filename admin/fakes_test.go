@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,7 @@ type office struct {
 	webhooks    []gateway.Webhook
 	messages    []desk.MessageDetail
 	batch       gateway.BatchView
+	parts       int // a list of messages begins with so many empty pages
 	blacklist   []desk.BlacklistEntry
 	consent     gateway.ConsentView
 }
@@ -171,6 +173,10 @@ func (o *office) Message(_ context.Context, n desk.Name) (desk.MessageDetail, er
 	return desk.MessageDetail{}, gateway.Refuse(gateway.CodeNotFound, "id", "")
 }
 func (o *office) ListMessages(_ context.Context, q desk.MessageQuery) (page gateway.Page[gateway.MessageView], err error) {
+	if at := atoi(q.Cursor); at < o.parts {
+		page.Next = strconv.Itoa(at + 1)
+		return page, nil
+	}
 	for _, m := range o.messages {
 		if m.Message.ID.Account == q.Account && (q.To == "" || q.To == m.Message.To) {
 			page.Items = append(page.Items, m.Message)

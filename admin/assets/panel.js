@@ -1,4 +1,4 @@
-// The one script of the panel: the menu on narrow screens, copying of secrets, and the moving dashboard. Everything else works
+// The one script of the panel: the menu on narrow screens, copying of secrets, long searches, and the moving dashboard. All works
 // without it.
 "use strict";
 
@@ -44,6 +44,23 @@ addEventListener("pageshow", () => {
 // An import that runs is looked at again without the reader's help.
 const poll = document.querySelector("[data-part=running]");
 if (poll) setTimeout(() => location.reload(), 2000);
+
+// A search that found nothing in its part of a large list goes on by itself until it finds something or ends.
+async function searchOn() {
+  for (;;) {
+    const section = document.querySelector("[data-searching]")?.closest("section");
+    const next = section?.querySelector("a[rel=next]");
+    if (!next) return;
+    const answer = await fetch(next.href, { redirect: "error" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.querySelector("main table, main .empty")?.closest("section");
+    if (!found) return;
+    history.replaceState(null, "", next.href);
+    section.replaceWith(document.importNode(found, true));
+  }
+}
+searchOn().catch(() => {}); // the button for the next page is still there
 
 const live = document.querySelector("[data-live]");
 if (live && window.EventSource) {

@@ -119,18 +119,18 @@ func (s *Store) loadWork(txn *badger.Txn, w *gateway.Work) error {
 	w.Batch = b
 	w.Recipients = rs[first:min(int(first+w.Span.Count), len(rs))]
 	w.Progress = make([]gateway.Progress, len(w.Recipients))
-	if len(w.Recipients) == 1 {
-		v, err := getValue(txn, progressKey(batch.Message(w.Span.First)))
-		if err == nil && v != nil {
-			w.Progress[0], err = decodeProgress(v)
-		}
-		return err
-	}
 	return readProgress(txn, batch, w.Span.First, w.Progress)
 }
 
 // readProgress fills the progress of the messages from first on.
 func readProgress(txn *badger.Txn, b gateway.BatchRef, first uint32, into []gateway.Progress) error {
+	if len(into) == 1 { // most batches of a busy customer are single messages, and a look-up costs a fraction of an iterator
+		v, err := getValue(txn, progressKey(b.Message(first)))
+		if err == nil && v != nil {
+			into[0], err = decodeProgress(v)
+		}
+		return err
+	}
 	prefix := newKey(kProgress, 12).batch(b)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
 	defer it.Close()

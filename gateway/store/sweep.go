@@ -128,7 +128,7 @@ func (s *Store) settle(ref gateway.BatchRef) (int, error) {
 	found := false
 	now := s.opt.Now()
 	if err := s.db.View(func(txn *badger.Txn) error {
-		return eachStored(txn, ref, func(m *stored) bool {
+		return eachStored(txn, ref, 0, func(m *stored) bool {
 			found = s.unsettled(m.batch, &m.progress, now)
 			return !found
 		})

@@ -178,7 +178,7 @@ func (s *Store) verifyAccount(book *decisionBook, r *Report) error {
 		r.Batches++
 		day := dayOf(ref.Batch.Time())
 		sum := sums[day]
-		if err := eachStored(txn, ref, func(m *stored) bool {
+		if err := eachStored(txn, ref, 0, func(m *stored) bool {
 			verifyMessage(book, m, due, r)
 			c := int64(credits(m.batch, m.recipient))
 			sum.charged += c

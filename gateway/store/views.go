@@ -229,7 +229,7 @@ func (s *Store) Batch(_ context.Context, a gateway.AccountID, ref gateway.BatchR
 		v = gateway.BatchView{ID: ref, Channel: b.Channel, Class: b.Class, Brand: b.Brand, From: b.From, Created: b.Created(),
 			SendAt: b.SendAt, ValidUntil: b.ValidUntil, Count: b.Count, Paused: flags&flagPaused != 0, Cancelled: flags&flagCancelled != 0,
 			States: map[string]int{}, Reasons: map[string]int{}}
-		return eachStored(txn, ref, func(m *stored) bool {
+		return eachStored(txn, ref, 0, func(m *stored) bool {
 			m.flags = flags
 			st, code := m.state(now)
 			v.States[st.String()]++
@@ -242,9 +242,9 @@ func (s *Store) Batch(_ context.Context, a gateway.AccountID, ref gateway.BatchR
 	return v, err
 }
 
-// eachStored visits the messages of a batch in order until f says stop.
-func eachStored(txn *badger.Txn, ref gateway.BatchRef, f func(*stored) bool) error {
-	for block := uint32(0); ; block++ {
+// eachStored visits the messages of a batch in order, from the given block on, until f says stop.
+func eachStored(txn *badger.Txn, ref gateway.BatchRef, from uint32, f func(*stored) bool) error {
+	for block := from; ; block++ {
 		b, rs, at, err := readBlock(txn, ref, block)
 		if err != nil || b == nil {
 			return err
@@ -278,7 +278,7 @@ func (s *Store) Messages(_ context.Context, a gateway.AccountID, f gateway.Messa
 		}
 	}
 	now := s.opt.Now()
-	scanned := 0
+	scanned, began := 0, time.Now()
 	take := func(m *stored) bool {
 		scanned++
 		st, _ := m.state(now)
@@ -286,7 +286,7 @@ func (s *Store) Messages(_ context.Context, a gateway.AccountID, f gateway.Messa
 			page.Items = append(page.Items, m.view(now))
 		}
 		// A rare state in a large store must not hold the caller for ever: the page ends early with a cursor to go on.
-		if len(page.Items) == limit || scanned >= maxScan {
+		if len(page.Items) == limit || scanned >= maxScan || scanned%scanLook == 0 && time.Since(began) > scanTime {
 			page.Next = m.id.String()
 			return false
 		}
@@ -308,8 +308,13 @@ func (s *Store) Messages(_ context.Context, a gateway.AccountID, f gateway.Messa
 	return page, err
 }
 
-// maxScan bounds how many messages one page may look at.
-const maxScan = 20_000
+// Bounds of the search for one page: how many messages it may look at, how long it may take, and after how many messages the
+// clock is looked at.
+const (
+	maxScan  = 20_000
+	scanTime = 20 * time.Millisecond
+	scanLook = 200
+)
 
 func listBatch(txn *badger.Txn, ref gateway.BatchRef, after gateway.MessageID, take func(*stored) bool) error {
 	skip := !after.IsZero()
@@ -317,7 +322,7 @@ func listBatch(txn *badger.Txn, ref gateway.BatchRef, after gateway.MessageID, t
 	if err != nil {
 		return err
 	}
-	return eachStored(txn, ref, func(m *stored) bool {
+	return eachStored(txn, ref, after.Index/gateway.BlockSize, func(m *stored) bool {
 		if skip && m.id.Index <= after.Index {
 			return true
 		}

@@ -29,6 +29,7 @@ type gatewayOrder struct {
 	Window   int
 	IYS      string // base URL of the simulated İYS
 	Consents int    // the numbers 0…n-1 have agreed
+	Panel    bool   // listen for the panel
 	Seed     bool   // fill the empty store; otherwise it was filled by an earlier process
 	Verbose  bool
 	Profile  string // file for a CPU profile of the start; empty: none
@@ -40,6 +41,7 @@ type gatewayReady struct {
 	PID      int
 	API      string
 	SMPP     string
+	Panel    string // set-up link; empty: no panel
 	APIKey   string
 	Password string
 	SeedMS   float64 // filling the store
@@ -147,6 +149,9 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	cfg := assembly.PlaygroundConfig(g.order.Dir)
 	cfg.Listen.Ops = ""
 	cfg.Queue.Redis = g.order.Redis
+	if g.order.Panel {
+		cfg.Listen.Panel = "127.0.0.1:0"
+	}
 	began := time.Now()
 	var err error
 	// The key is fixed: nothing here is secret, but all of it is encrypted.
@@ -173,7 +178,8 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	go func() { g.ended <- g.server.Run(ctx) }() // stop receives its end
 	ready.API, ready.SMPP = g.server.Addrs["api"], g.server.Addrs["smpp"]
 	ready.OpenMS = ms(time.Since(began))
-	return ready, nil
+	ready.Panel, err = g.server.SetupURL(ctx)
+	return ready, err
 }
 
 func (g *gatewayProcess) do(c *gatewayCommand) (a gatewayAnswer, err error) {

@@ -33,6 +33,7 @@ type stand struct {
 type standOptions struct {
 	redis    bool
 	deaf     bool // nobody listens at the operator's address
+	panel    bool // the panel listens
 	consents int
 	dir      string   // of an earlier stand; its store is used again
 	tracer   []string // command that starts the gateway
@@ -77,7 +78,7 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 		return err
 	}
 	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: operatorBinds, Window: operatorWindow,
-		IYS: s.iys.URL, Consents: o.consents, Seed: !again, Verbose: s.b.opt.verbose}
+		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Seed: !again, Verbose: s.b.opt.verbose}
 	if o.deaf {
 		if s.order.Operator, err = closedPort(); err != nil {
 			return err

@@ -277,6 +277,12 @@ const wide = `(() => {
 	return p + " px in " + w + ": " + out.slice(0, 3).map((e) => e.outerHTML.slice(0, 160)).join(" | ");
 })()`
 
+// Overflow tells who makes the page scroll sideways, empty when nobody does.
+func (t *Tab) Overflow() string {
+	t.tb.Helper()
+	return Eval[string](t, wide)
+}
+
 // finding is one rule of axe-core that a page breaks.
 type finding struct {
 	ID     string `json:"id"`
@@ -291,7 +297,7 @@ type finding struct {
 // Faults is what is wrong with the page as it is seen now; what the page complained about is told once.
 func (t *Tab) Faults() (out []string) {
 	t.tb.Helper()
-	if s := Eval[string](t, wide); s != "" {
+	if s := t.Overflow(); s != "" {
 		out = append(out, "scrolls sideways: "+s)
 	}
 	for _, s := range Eval[[]string](t, `(() => { const s = window.__stopped || []; window.__stopped = []; return s; })()`) {
