@@ -80,6 +80,13 @@ func resolveUndated(stored, incoming Consent) Consent {
 	if answerRefutes(incoming, stored) {
 		return stored
 	}
+	// A merchant's line closed by an operator comes without a date. It is no word
+	// of a person, and İYS registered what came after it: else a number given to
+	// somebody new would stay closed for ever.
+	if stored.Source == SourceIYSLineClosed && !dated(stored) && incoming.Status == StatusApproved &&
+		!stored.CreationDate.IsZero() && incoming.CreationDate.After(stored.CreationDate) {
+		return incoming
+	}
 	// The same status tells nothing new; keep the record that says more.
 	if (stored.Status == StatusApproved) == (incoming.Status == StatusApproved) {
 		return pick(dated(stored), stored, incoming)

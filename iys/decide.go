@@ -4,9 +4,15 @@ import "time"
 
 // Limits of what a stored answer is worth.
 const (
+	// ListingLag is how far the listing of changes is behind: movements of the
+	// last hour are never in it (iys-api.md §8.1). A pull is therefore true as
+	// of its start less this hour, and only push, where it is set up, sees into
+	// it.
+	ListingLag = time.Hour
 	// DefaultFreshness is the age of the last complete pull up to which the
-	// mirror is believed. The listing itself is blind for its last hour
-	// (iys-api.md §8.1).
+	// mirror is believed; with the hour the listing is blind for, a decision
+	// rests on what İYS knew at most four hours before. The law gives three
+	// business days.
 	DefaultFreshness = 3 * time.Hour
 	// MaxFreshness bounds any configured limit: an approval lives hours, not
 	// days (regulation.md §9).

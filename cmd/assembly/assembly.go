@@ -63,6 +63,8 @@ type Gateway struct {
 	Inbound   *inbound.Desk
 	Queue     *queue.Queue
 	Exchange  *exchange.Exchange
+	Links     *iyslink.Directory
+	Pushes    *iyslink.Pushes
 	Auth      *account.Authenticator
 	Limits    *account.Limits
 
@@ -86,11 +88,13 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	}
 	late := &lateListener{}
 	var err error
-	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: iyslink.New(st, o.IYSLimits, o.Log), Listener: late,
+	g.Links = iyslink.New(st, o.IYSLimits, o.Log)
+	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: g.Links, Listener: late,
 		Log: o.Log, PullEvery: o.PullEvery, OutboxEvery: o.OutboxEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor})
 	if err != nil {
 		return nil, err
 	}
+	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer}, st, g.Office)
 	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal}, st, g.Office)
@@ -147,6 +151,7 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	backDone.Go(func() { g.Dispatch.Run(back) })
 	backDone.Go(func() { g.Inbound.Run(back) })
 	backDone.Go(func() { note(g.Exchange.Run(back)) })
+	backDone.Go(func() { g.Pushes.Run(back) })
 	opsDone.Go(func() { g.Operators.Run(ops) })
 	queueDone.Go(func() { note(g.Queue.Run(queueCtx, g.Store, process{g.Dispatch})) })
 	doorCtx, stopDoors := context.WithCancel(ctx)

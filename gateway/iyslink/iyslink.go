@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -68,7 +70,8 @@ func (d *Directory) Brand(_ context.Context, code string) (exchange.Brand, bool,
 func (d *Directory) Brands(context.Context) ([]exchange.Brand, error) {
 	dir := d.store.Directory()
 	out := make([]exchange.Brand, 0, len(dir.Brands))
-	for _, b := range dir.Brands {
+	for _, code := range sortedCodes(dir) {
+		b := dir.Brands[code]
 		x, err := d.brand(dir, b)
 		if err != nil {
 			d.log.Error("brand left out of the exchange with İYS", "brand", b.Code, "err", err)
@@ -78,6 +81,8 @@ func (d *Directory) Brands(context.Context) ([]exchange.Brand, error) {
 	}
 	return out, nil
 }
+
+func sortedCodes(dir *gateway.Directory) []string { return slices.Sorted(maps.Keys(dir.Brands)) }
 
 func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Brand, error) {
 	iysCode := b.IYSCode

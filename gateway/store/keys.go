@@ -50,6 +50,8 @@ const version = 1
 //	J account4 id8 row4                      refused row of an import
 //	U name                                   user of the panel
 //	k code                                   short link of a text message
+//	T brand 00 day4 creation8 transaction 00 channel1 type1 status1 addr   movement İYS has registered, in the order of its daily file
+//	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -88,6 +90,8 @@ const (
 	kImportRow   = 'J'
 	kUser        = 'U'
 	kLink        = 'k'
+	kMovement    = 'T'
+	kNewcomer    = 'F'
 )
 
 // key builds a key front to back.

@@ -89,7 +89,7 @@ func (s *Store) Commit(_ context.Context, c exchange.Changes) error {
 				return fatal(err)
 			}
 		}
-		return nil
+		return fatal(t.putMovements(&c))
 	})
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	RequestAfter time.Duration // default 300 s, İYS's wish between adding a batch and asking for it
 	AskWindow    time.Duration // default 5 ms: how long a question waits for others
 	FreshFor     time.Duration // default iys.DefaultFreshness: how old a pull may be for the mirror to be believed
+	RequeryEvery time.Duration // default 1 min: how soon a broken-off re-query goes on
 	SingleUpTo   int           // so many approvals of a brand go one by one, more as a batch; default 5
 }
 
@@ -35,6 +36,7 @@ type Exchange struct {
 	cal  *iys.Calendar
 	log  *slog.Logger
 	wake chan struct{}
+	lost chan struct{} // a re-query is wanted
 
 	// applyMu keeps reading a record, resolving and writing it in one piece.
 	applyMu sync.Mutex
@@ -48,6 +50,7 @@ type Exchange struct {
 
 	restMu sync.Mutex
 	rest   map[string]time.Time // brands not to be pulled before; guarded by restMu
+	shut   map[string]Shut      // brands İYS lets us not write to; guarded by restMu
 
 	base context.Context // ends with Close; parent of work nobody waits for alone
 	stop context.CancelFunc
@@ -70,6 +73,7 @@ func New(cfg Config) (*Exchange, error) {
 	def(&cfg.RequestAfter, 300*time.Second)
 	def(&cfg.AskWindow, 5*time.Millisecond)
 	def(&cfg.FreshFor, iys.DefaultFreshness)
+	def(&cfg.RequeryEvery, time.Minute)
 	if cfg.SingleUpTo <= 0 {
 		cfg.SingleUpTo = 5
 	}
@@ -81,17 +85,20 @@ func New(cfg Config) (*Exchange, error) {
 	}
 	base, stop := context.WithCancel(context.Background())
 	return &Exchange{
-		cfg: cfg, cal: cfg.Calendar, log: cfg.Log, wake: make(chan struct{}, 1),
-		recent: map[iys.Key]time.Time{}, rest: map[string]time.Time{}, started: time.Now(), base: base, stop: stop,
+		cfg: cfg, cal: cfg.Calendar, log: cfg.Log, wake: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		recent: map[iys.Key]time.Time{}, rest: map[string]time.Time{}, shut: map[string]Shut{}, started: time.Now(), base: base, stop: stop,
 		asks: asker{open: map[askKey]*round{}, flying: map[iys.Key]*round{}},
 	}, nil
 }
 
-// Run writes and pulls until ctx ends, and returns when both have stopped.
+// Run writes, pulls and re-queries until ctx ends, and returns when all have
+// stopped.
 func (x *Exchange) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { x.writeLoop(ctx) })
 	wg.Go(func() { x.pullLoop(ctx) })
+	wg.Go(func() { x.requeryLoop(ctx) })
+	wg.Go(func() { x.alarmLoop(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -225,31 +232,4 @@ func merge(stored, incoming iys.Consent) iys.Consent {
 		won.ReadAt = incoming.ReadAt
 	}
 	return won
-}
-
-// Aged is what the outbox owes for too long.
-type Aged struct {
-	Late    []Entry // past the third business day
-	Warning []Entry // past the first
-	Cut     bool    // there are more than could be read
-}
-
-// Aged lists open entries, those owed by customers included, whose first
-// business day has passed.
-func (x *Exchange) Aged(ctx context.Context, now time.Time, limit int) (Aged, error) {
-	// Nothing received within the last 24 h can have a whole day behind it.
-	list, err := x.cfg.Store.AgedEntries(ctx, now.Add(-24*time.Hour), limit)
-	if err != nil {
-		return Aged{}, fmt.Errorf("exchange: aged entries: %w", err)
-	}
-	out := Aged{Cut: len(list) >= limit}
-	for _, e := range list {
-		switch {
-		case now.After(e.Deadline):
-			out.Late = append(out.Late, e)
-		case now.After(x.cal.After(e.Received, 1)):
-			out.Warning = append(out.Warning, e)
-		}
-	}
-	return out, nil
 }

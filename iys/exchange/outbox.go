@@ -258,6 +258,12 @@ func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, 
 	if p.down[b.API] != nil {
 		return nil, nil
 	}
+	if until, ok := p.shutUntil(k.brand); ok {
+		for i := range part {
+			part[i].NextAt = until
+		}
+		return nil, p.commit(ctx, part...)
+	}
 	addresses := make([]string, len(part))
 	keys := make([]iys.Key, len(part))
 	for i, e := range part {

@@ -61,7 +61,9 @@ func (x *Exchange) resting(brand string) bool {
 
 // Pull reads what changed for one brand, to the end of both listings: what
 // people did over İYS, and what the provider's other systems sent. Only then
-// is the mirror fresh, as of the moment the pull began.
+// is the mirror fresh, as of the moment the pull began: what İYS registered in
+// the hour before that (iys.ListingLag) is not listed yet, and reaches us by
+// push or by the next pulls.
 func (x *Exchange) Pull(ctx context.Context, b Brand) error {
 	channels := partnerChannels(b)
 	if len(channels) == 0 {
@@ -99,6 +101,7 @@ func partnerChannels(b Brand) []iys.Channel {
 // forgotten. It is also so before the very first pull.
 func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cursor, error) {
 	var out, lost []Cursor
+	var known time.Time // the older of the ends that were reached
 	from := start.Add(-listReach)
 	for _, src := range []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider} {
 		cur, err := x.cfg.Store.Cursor(ctx, b.BrandCode, src)
@@ -109,6 +112,9 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 		if cur.EndAt.Before(from) && cur.Trust.Before(from.Add(-listSlack)) {
 			if !cur.EndAt.IsZero() {
 				x.log.Warn("iys movements were lost, the brand was not pulled for a week", "brand", b.BrandCode, "source", string(src))
+				if known.IsZero() || cur.EndAt.Before(known) {
+					known = cur.EndAt
+				}
 			}
 			// What İYS answers to a token older than its window is not
 			// documented; without one it begins at the window's begin.
@@ -123,9 +129,18 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 	for _, ch := range partnerChannels(b) {
 		x.cfg.Mirror.Distrust(b.BrandCode, ch, from)
 	}
-	if err := x.cfg.Store.Commit(ctx, Changes{Cursors: lost}); err != nil {
+	more := Changes{Cursors: lost}
+	if !known.IsZero() {
+		plan, err := x.planRequery(ctx, b.BrandCode, "movements were lost: not pulled since "+iys.FormatTime(known))
+		if err != nil {
+			return nil, err
+		}
+		more.Requeries = []Requery{plan}
+	}
+	if err := x.cfg.Store.Commit(ctx, more); err != nil {
 		return nil, fmt.Errorf("cursor: %w", err)
 	}
+	x.wakeRequery()
 	return out, nil
 }
 
@@ -140,7 +155,7 @@ func (x *Exchange) pullSource(ctx context.Context, b Brand, cur Cursor, start ti
 		if page.End {
 			cur.EndAt = start
 		}
-		if err := x.take(ctx, consentsOf(page.Changes), Changes{Cursors: []Cursor{cur}}); err != nil {
+		if err := x.take(ctx, page.Changes, Changes{Cursors: []Cursor{cur}}); err != nil {
 			return err
 		}
 		if page.End {
@@ -149,11 +164,19 @@ func (x *Exchange) pullSource(ctx context.Context, b Brand, cur Cursor, start ti
 	}
 }
 
-// Push applies movements İYS pushed. Brands that are not ours are left out:
-// who may push is the door's to check, what concerns us is ours.
+// Push applies movements İYS pushed (decoded by iysapi.DecodePush); whoever
+// receives them calls it after checking İYS's credentials and answers 2xx only
+// when it returns nil: then everything is synced, and an error makes İYS (or
+// the next pull) bring the movements again.
+//
+// It may be called with repeats, in any order and from several goroutines: the
+// rule of conflicts is that of the pull (iys.Resolve), and a refusal is in
+// force before Push returns. Movements of brands that are not ours, İYS's test
+// movement among them, are left out: who may push for which brand is the
+// receiver's to check, what concerns us is ours.
 func (x *Exchange) Push(ctx context.Context, moves []iysapi.Change) error {
-	var ours []iys.Consent
-	for _, m := range consentsOf(moves) {
+	ours := make([]iysapi.Change, 0, len(moves))
+	for _, m := range moves {
 		_, ok, err := x.cfg.Directory.Brand(ctx, m.Brand)
 		if err != nil {
 			return fmt.Errorf("exchange: push: brand: %w", err)
@@ -170,13 +193,15 @@ func (x *Exchange) Push(ctx context.Context, moves []iysapi.Change) error {
 
 // take applies movements and tells the listener, then moves the cursor: a
 // crash in between repeats the page, which changes nothing twice.
-func (x *Exchange) take(ctx context.Context, moves []iys.Consent, cursor Changes) error {
+func (x *Exchange) take(ctx context.Context, page []iysapi.Change, cursor Changes) error {
+	moves := consentsOf(page)
 	if len(moves) > 0 {
-		if _, err := x.apply(ctx, moves, Changes{}); err != nil {
+		held, err := x.apply(ctx, moves, Changes{Moves: registered(moves), Newcomers: newcomers(page)})
+		if err != nil {
 			return err
 		}
-		if x.cfg.Listener != nil {
-			if err := x.cfg.Listener.Moved(ctx, moves); err != nil {
+		if said := unanswered(moves, held); x.cfg.Listener != nil && len(said) > 0 {
+			if err := x.cfg.Listener.Moved(ctx, said); err != nil {
 				return fmt.Errorf("listener: %w", err)
 			}
 		}
@@ -188,6 +213,47 @@ func (x *Exchange) take(ctx context.Context, moves []iys.Consent, cursor Changes
 		return fmt.Errorf("cursor: %w", err)
 	}
 	return nil
+}
+
+// unanswered leaves out refusals the person has since taken back: a repeat of
+// one, which pushes bring at any time, must not set a block that nothing would
+// lift again.
+func unanswered(moves, held []iys.Consent) []iys.Consent {
+	now := make(map[iys.Key]iys.Consent, len(held))
+	for _, h := range held {
+		now[h.Key] = h
+	}
+	out := make([]iys.Consent, 0, len(moves))
+	for _, m := range moves {
+		h := now[m.Key]
+		l := iys.Lift{Status: h.Status, Source: h.Source, Origin: h.Origin, ConsentDate: h.ConsentDate}
+		if m.Status != iys.StatusApproved && iys.Lifts(iys.Block{Since: m.ConsentDate}, l) {
+			continue
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// registered are the movements that name their registration.
+func registered(moves []iys.Consent) []iys.Consent {
+	out := make([]iys.Consent, 0, len(moves))
+	for _, m := range moves {
+		if m.TransactionID != "" && !m.CreationDate.IsZero() {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func newcomers(page []iysapi.Change) []Newcomer {
+	var out []Newcomer
+	for _, c := range page {
+		if c.CitizenName != "" && c.Source == iys.SourceIYSWebNew && c.Status == iys.StatusApproved {
+			out = append(out, Newcomer{c.Key, c.CitizenName, c.ConsentDate})
+		}
+	}
+	return out
 }
 
 // consentsOf drops rows that name no key or no known status; a status of

@@ -34,6 +34,13 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 		if p.down[b.API] != nil {
 			continue
 		}
+		if until, ok := p.shutUntil(b.BrandCode); ok {
+			e.NextAt = until
+			if err := p.commit(ctx, e); err != nil {
+				return err
+			}
+			continue
+		}
 		one := []Entry{e}
 		again := e.State == StateSent
 		if err := p.begin(ctx, one, false); err != nil {
@@ -58,6 +65,7 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 
 // accepted notes what İYS stored, in outbox, store and mirror.
 func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Receipt) error {
+	p.openBrand(list[0].Brand) // a list is of one brand
 	var records []iys.Consent
 	for i := range list {
 		e := p.end(list[i], StateAccepted, "")
@@ -67,7 +75,7 @@ func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Rec
 		c.ReadAt = e.SentAt
 		records = append(records, c)
 	}
-	_, err := p.apply(ctx, records, Changes{Entries: list})
+	_, err := p.apply(ctx, records, Changes{Entries: list, Moves: registered(records)})
 	return err
 }
 
@@ -126,7 +134,8 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 		p.down[b.API] = err
 	case retry == iysapi.RetryOperator, retry == iysapi.RetryNewToken:
 		wait = operatorWait
-		p.log.Error("iys needs an operator", "brand", b.BrandCode, "code", codeOf(err), "err", err)
+		p.shutBrand(b.BrandCode, codeOf(err), time.Now().Add(wait))
+		p.log.Error("iys needs an operator: nothing is written for the brand until then", "brand", b.BrandCode, "code", codeOf(err), "err", err)
 	default: // our own mistake: keep it visible, not hot
 		wait = operatorWait
 		p.log.Error("iys call refused", "brand", b.BrandCode, "code", codeOf(err), "err", err)
@@ -146,6 +155,12 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
 	if p.down[b.API] != nil {
 		return nil
+	}
+	if until, ok := p.shutUntil(b.BrandCode); ok {
+		for i := range list {
+			list[i].NextAt = until
+		}
+		return p.commit(ctx, list...)
 	}
 	if err := p.begin(ctx, list, true); err != nil {
 		return err

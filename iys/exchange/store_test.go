@@ -21,6 +21,9 @@ type memStore struct {
 	entries  map[uint64]exchange.Entry
 	consents map[iys.Key]iys.Consent
 	cursors  map[string]exchange.Cursor
+	moves    map[string]iys.Consent
+	requery  map[string]exchange.Requery
+	comers   map[iys.Key]exchange.Newcomer
 	lastID   uint64
 	commits  int
 
@@ -31,7 +34,8 @@ type memStore struct {
 }
 
 func newStore() *memStore {
-	return &memStore{entries: map[uint64]exchange.Entry{}, consents: map[iys.Key]iys.Consent{}, cursors: map[string]exchange.Cursor{}}
+	return &memStore{entries: map[uint64]exchange.Entry{}, consents: map[iys.Key]iys.Consent{}, cursors: map[string]exchange.Cursor{},
+		moves: map[string]iys.Consent{}, requery: map[string]exchange.Requery{}, comers: map[iys.Key]exchange.Newcomer{}}
 }
 
 // add is what the desk does in its own commit.
@@ -80,6 +84,15 @@ func (s *memStore) Commit(_ context.Context, c exchange.Changes) error {
 	}
 	for _, cur := range c.Cursors {
 		s.cursors[cur.Brand+string(cur.Source)] = cur
+	}
+	for _, m := range c.Moves {
+		s.moves[m.TransactionID+string(m.Status)] = m
+	}
+	for _, r := range c.Requeries {
+		s.requery[r.Brand] = r
+	}
+	for _, n := range c.Newcomers {
+		s.comers[n.Key] = n
 	}
 	s.commits++
 	return err
@@ -154,6 +167,37 @@ func (s *memStore) Cursor(_ context.Context, brand string, src iysapi.ChangeSour
 		return exchange.Cursor{}, err
 	}
 	return s.cursors[brand+string(src)], nil
+}
+
+func (s *memStore) Requery(_ context.Context, brand string) (exchange.Requery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.enterLocked(); err != nil {
+		return exchange.Requery{}, err
+	}
+	return s.requery[brand], nil
+}
+
+func (s *memStore) CountConsents(_ context.Context, brand string) (int, error) {
+	list, err := s.ConsentsAfter(context.Background(), brand, iys.Key{}, 1<<30)
+	return len(list), err
+}
+
+func (s *memStore) ConsentsAfter(_ context.Context, brand string, after iys.Key, limit int) ([]iys.Consent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.enterLocked(); err != nil {
+		return nil, err
+	}
+	place := func(k iys.Key) string { return string(k.Channel) + string(k.RecipientType) + k.Recipient }
+	var out []iys.Consent
+	for _, c := range s.consents {
+		if c.Brand == brand && place(c.Key) > place(after) {
+			out = append(out, c)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return place(out[i].Key) < place(out[j].Key) })
+	return out[:min(limit, len(out))], nil
 }
 
 // entry returns the entry with an id.

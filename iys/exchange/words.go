@@ -101,11 +101,44 @@ type Cursor struct {
 	Trust  time.Time // answers read before this may lack lost movements; zero = none lost
 }
 
+// Requery is the plan to ask İYS about every record of a brand: movements were
+// lost, and the look-up alone can tell what holds. It survives restarts.
+type Requery struct {
+	Brand    string
+	Reason   string
+	Started  time.Time
+	Finished time.Time // zero: under way
+	Total    int       // records when it started
+	Done     int       // of them asked
+	Changed  int       // of them answered otherwise than we held
+	Skipped  int       // addresses İYS cannot be asked about
+	After    iys.Key   // the last record asked, in the store's order
+}
+
+// Open reports whether the plan is under way.
+func (r Requery) Open() bool { return !r.Started.IsZero() && r.Finished.IsZero() }
+
+// Newcomer is a citizen who added himself to a brand for the first time. The
+// name is there so that the brand can tell whom it now writes to; it is
+// personal data and kept for NewcomerLife only.
+type Newcomer struct {
+	iys.Key
+	Name string
+	At   time.Time // consent date
+}
+
+// NewcomerLife is how long a newcomer's name is kept: as long as İYS lists it
+// (iys-api.md §8.1).
+const NewcomerLife = 7 * 24 * time.Hour
+
 // Changes is what one commit stores: all of it or nothing.
 type Changes struct {
-	Entries  []Entry       // new states of entries, by ID
-	Consents []iys.Consent // records to be put, by Key
-	Cursors  []Cursor      // by Brand and Source
+	Entries   []Entry       // new states of entries, by ID
+	Consents  []iys.Consent // records to be put, by Key
+	Cursors   []Cursor      // by Brand and Source
+	Moves     []iys.Consent // movements İYS has registered, for reconciliation; a repeat replaces itself
+	Requeries []Requery     // by Brand
+	Newcomers []Newcomer    // by Key
 }
 
 // Store is the durable side. Every method sees all commits made before it.
@@ -124,6 +157,13 @@ type Store interface {
 	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
 	// Cursor returns the zero Cursor when there is none.
 	Cursor(ctx context.Context, brand string, src iysapi.ChangeSource) (Cursor, error)
+	// Requery returns the last plan of a brand, the zero Requery when there is none.
+	Requery(ctx context.Context, brand string) (Requery, error)
+	// ConsentsAfter returns up to limit records of a brand that follow a key in
+	// the store's own, stable order; the zero key begins.
+	ConsentsAfter(ctx context.Context, brand string, after iys.Key, limit int) ([]iys.Consent, error)
+	// CountConsents counts the records of a brand.
+	CountConsents(ctx context.Context, brand string) (int, error)
 }
 
 // Mirror is the local copy in memory; mirror.Mirror is one.

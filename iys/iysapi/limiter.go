@@ -15,6 +15,7 @@ const (
 	PriorityRejection Priority = iota
 	PriorityApproval
 	PriorityQuery
+	PriorityBackground // work that may take hours: re-queries, reconciliation
 	priorities
 )
 
@@ -23,7 +24,7 @@ type priorityKey struct{}
 // WithPriority gives calls under ctx another place in the line than their kind
 // would, for example the question that prepares a RET.
 func WithPriority(ctx context.Context, p Priority) context.Context {
-	return context.WithValue(ctx, priorityKey{}, min(p, PriorityQuery))
+	return context.WithValue(ctx, priorityKey{}, min(p, PriorityBackground))
 }
 
 func priorityOf(ctx context.Context, standard Priority) Priority {

@@ -315,3 +315,10 @@ func (s *Sim) deliver(ctx context.Context, cfg PushConfig, job pushJob) bool {
 	}
 	return false
 }
+
+// DropPushes forgets every connection, as if İYS had lost them.
+func (s *Sim) DropPushes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pushes = nil
+}

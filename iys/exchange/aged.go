@@ -1,0 +1,67 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Aged is what the outbox owes for too long.
+type Aged struct {
+	Late    []Entry // past the third business day
+	Warning []Entry // past the first
+	Cut     bool    // there are more than could be read
+}
+
+// Aged lists open entries, those owed by customers included, whose first
+// business day has passed.
+func (x *Exchange) Aged(ctx context.Context, now time.Time, limit int) (Aged, error) {
+	// Nothing received within the last 24 h can have a whole day behind it.
+	list, err := x.cfg.Store.AgedEntries(ctx, now.Add(-24*time.Hour), limit)
+	if err != nil {
+		return Aged{}, fmt.Errorf("exchange: aged entries: %w", err)
+	}
+	out := Aged{Cut: len(list) >= limit}
+	for _, e := range list {
+		switch {
+		case now.After(e.Deadline):
+			out.Late = append(out.Late, e)
+		case now.After(x.cal.After(e.Received, 1)):
+			out.Warning = append(out.Warning, e)
+		}
+	}
+	return out, nil
+}
+
+// alarmEvery is how often the outbox is looked through for what is due.
+const alarmEvery = time.Hour
+
+// alarmLimit bounds how many entries one look reads.
+const alarmLimit = 10_000
+
+// alarmLoop says once an hour what has been owed for more than a business day:
+// the law gives three, and the third is too late to find out why.
+func (x *Exchange) alarmLoop(ctx context.Context) {
+	for sleep(ctx, alarmEvery, nil) {
+		aged, err := x.Aged(ctx, time.Now(), alarmLimit)
+		if err != nil {
+			x.log.Warn("iys outbox not looked through", "err", err)
+			continue
+		}
+		late, warning := byBrand(aged.Late), byBrand(aged.Warning)
+		for brand, n := range late {
+			x.log.Error("iys entries are past their three business days", "brand", brand, "entries", n)
+		}
+		for brand, n := range warning {
+			x.log.Warn("iys entries have waited for more than a business day", "brand", brand, "entries", n)
+		}
+	}
+}
+
+func byBrand(list []Entry) map[string]int {
+	out := map[string]int{}
+	for _, e := range list {
+		out[e.Brand]++
+	}
+	return out
+}

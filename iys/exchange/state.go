@@ -1,0 +1,92 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"izinli/iys"
+)
+
+// Shut says that İYS refuses our writes for a brand (a right, the subscription,
+// the package): nothing is sent until then, what is known is still enforced.
+type Shut struct {
+	Code  string // İYS code, e.g. H353; empty when it gave none
+	Since time.Time
+	Until time.Time // when it is tried again
+}
+
+func (x *Exchange) shutBrand(brand, code string, until time.Time) {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	s := Shut{code, time.Now(), until}
+	if old, ok := x.shut[brand]; ok && old.Code == code {
+		s.Since = old.Since
+	}
+	x.shut[brand] = s
+}
+
+// shutUntil reports whether a brand is not to be written for now. A shut brand
+// whose time has come is tried with its next entry.
+func (x *Exchange) shutUntil(brand string) (time.Time, bool) {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	s, ok := x.shut[brand]
+	return s.Until, ok && time.Now().Before(s.Until)
+}
+
+// openBrand notes that İYS took something for the brand.
+func (x *Exchange) openBrand(brand string) {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	delete(x.shut, brand)
+}
+
+// BrandState is how the exchange of one brand stands.
+type BrandState struct {
+	Brand string
+	// PulledAt is the start of the last complete pull by channel; KnownTo is
+	// the moment up to which the listing then told everything.
+	PulledAt map[iys.Channel]time.Time
+	KnownTo  time.Time
+	// Stale says that movements were lost and the re-query has not ended.
+	Stale   bool
+	Requery Requery
+	Shut    *Shut // nil: writes are open
+}
+
+// States tells how the brands in mode partner stand, by code.
+func (x *Exchange) States(ctx context.Context) ([]BrandState, error) {
+	brands, err := x.cfg.Directory.Brands(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("exchange: states: %w", err)
+	}
+	var out []BrandState
+	for _, b := range brands {
+		channels := partnerChannels(b)
+		if len(channels) == 0 {
+			continue
+		}
+		s := BrandState{Brand: b.BrandCode, PulledAt: map[iys.Channel]time.Time{}}
+		for _, ch := range channels {
+			at := x.cfg.Mirror.PulledAt(b.BrandCode, ch)
+			s.PulledAt[ch] = at
+			if !at.IsZero() && (s.KnownTo.IsZero() || at.Add(-iys.ListingLag).Before(s.KnownTo)) {
+				s.KnownTo = at.Add(-iys.ListingLag)
+			}
+		}
+		if s.Requery, err = x.cfg.Store.Requery(ctx, b.BrandCode); err != nil {
+			return nil, fmt.Errorf("exchange: states: %w", err)
+		}
+		s.Stale = s.Requery.Open()
+		x.restMu.Lock()
+		if shut, ok := x.shut[b.BrandCode]; ok {
+			s.Shut = &shut
+		}
+		x.restMu.Unlock()
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Brand < out[j].Brand })
+	return out, nil
+}
