@@ -270,6 +270,7 @@ type Directory struct {
 	Routes      []*Route // most specific first
 	IYSLinks    map[string]*IYSLink
 	Webhooks    map[AccountID]*Webhook
+	Forms       map[string]*Form // by id
 }
 
 // SenderKey is how senders are found. Name is case-sensitive for SMS titles (operators register them so).
@@ -291,6 +292,7 @@ func NewDirectory() *Directory {
 		Accounts: map[AccountID]*Account{}, Brands: map[string]*Brand{}, Senders: map[SenderKey]*Sender{},
 		Numbers: map[string][]*Number{}, Credentials: map[CredentialKey]*Credential{}, Operators: map[string]*Operator{},
 		IYSLinks: map[string]*IYSLink{}, Webhooks: map[AccountID]*Webhook{},
+		Forms: map[string]*Form{},
 	}
 }
 

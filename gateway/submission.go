@@ -29,6 +29,7 @@ const (
 	DoorSMPP   Door = "smpp"
 	DoorSMTP   Door = "smtp"
 	DoorPanel  Door = "panel"
+	DoorPublic Door = "public" // confirmations of a hosted consent form
 	DoorSystem Door = "system" // our own messages, e.g. the confirmation of an opt-out
 )
 

@@ -1,6 +1,8 @@
 package assembly
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 
@@ -15,8 +17,14 @@ func (s *Server) openPublic(o ServerOptions) error {
 		return err
 	}
 	s.localLinks = o.LocalLinks
-	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now},
-		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
+	links := &unsubscribe.Links{Tokens: s.Tokens, Store: s.Store, Base: s.PublicURL}
+	formKey, err := hkdf.Key(sha256.New, s.Store.TokenKey(), nil, "izinli public forms", 32)
+	if err != nil {
+		return err
+	}
+	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now, Key: formKey},
+		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: links.Short, OptIns: s.Store, Submit: s.Intake,
+			Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
 	return nil
 }
 

@@ -121,7 +121,8 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 		return err
 	}
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk}, CheckURL: guard.CheckURL,
-		Verify: VerifyFunc(s.Store), Audit: s.audit})
+		PublicURL: s.PublicURL,
+		Verify:    VerifyFunc(s.Store), Audit: s.audit})
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
 		httpapi.Deps{Submitter: s.Intake, ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
 			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})

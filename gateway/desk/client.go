@@ -237,6 +237,21 @@ func (c *Client) PutWebhook(ctx context.Context, in WebhookInput) (gateway.Webho
 	return send[gateway.WebhookView](ctx, c, "PutWebhook", in)
 }
 
+// ListForms is Service.ListForms at the server.
+func (c *Client) ListForms(ctx context.Context, in Query) ([]FormView, error) {
+	return send[[]FormView](ctx, c, "ListForms", in)
+}
+
+// CreateForm is Service.CreateForm at the server.
+func (c *Client) CreateForm(ctx context.Context, in gateway.Form) (FormView, error) {
+	return send[FormView](ctx, c, "CreateForm", in)
+}
+
+// RevokeForm is Service.RevokeForm at the server.
+func (c *Client) RevokeForm(ctx context.Context, in Name) (FormView, error) {
+	return send[FormView](ctx, c, "RevokeForm", in)
+}
+
 // Message is Service.Message at the server.
 func (c *Client) Message(ctx context.Context, in Name) (MessageDetail, error) {
 	return send[MessageDetail](ctx, c, "Message", in)

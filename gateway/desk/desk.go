@@ -21,6 +21,7 @@ type Store interface {
 	PutRoute(context.Context, *gateway.Route) error
 	PutIYSLink(context.Context, *gateway.IYSLink) error
 	PutWebhook(context.Context, *gateway.Webhook) error
+	PutForm(context.Context, *gateway.Form) error
 	DeleteSender(context.Context, gateway.SenderKey) error
 	DeleteNumber(context.Context, *gateway.Number) error
 	DeleteOperator(context.Context, string) error
@@ -59,6 +60,7 @@ type Deps struct {
 	Consents  gateway.ConsentDesk
 	Blacklist Blacklist
 	Verify    func(context.Context) (Report, error)
+	PublicURL func() string                // where forms are reached, empty when nobody has said so; nil: not known here
 	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass
 	Audit     func(context.Context, Entry) // told after each change; must not block for long
 	Now       func() time.Time             // time.Now when nil

@@ -55,6 +55,12 @@ type Service interface {
 	// PutWebhook sets an account's webhook (an empty URL removes it). The secret is returned when it was made anew.
 	PutWebhook(context.Context, WebhookInput) (gateway.WebhookView, error)
 
+	ListForms(context.Context, Query) ([]FormView, error)
+	// CreateForm makes a hosted consent form; it gets its ID here. A form is never changed: a new wording is a new form.
+	CreateForm(context.Context, gateway.Form) (FormView, error)
+	// RevokeForm closes a form for good; consents given over it stand.
+	RevokeForm(context.Context, Name) (FormView, error)
+
 	Message(context.Context, Name) (MessageDetail, error)
 	ListMessages(context.Context, MessageQuery) (gateway.Page[gateway.MessageView], error)
 	CancelMessage(context.Context, Name) (Nothing, error)
@@ -174,6 +180,12 @@ type WebhookInput struct {
 	Paused  bool              `json:"paused,omitempty"`
 	Rotate  bool              `json:"rotate,omitempty"`
 	Secret  string            `json:"secret,omitempty"`
+}
+
+// FormView is a consent form and where it is reached.
+type FormView struct {
+	gateway.Form
+	URL string `json:"url,omitempty"` // empty where that is not known
 }
 
 // MessageDetail is one message with the decisions about it, newest effective first.

@@ -32,6 +32,11 @@ type world struct {
 	optouts []gateway.OptOut
 	blocked map[string]gateway.Block
 	links   map[string]gateway.ShortLink
+	optins  map[string]gateway.OptIn
+	sent    []gateway.Submission
+	refuse  func(*gateway.Submission) (gateway.Result, error)
+	given   []gateway.Consent
+	added   []gateway.ConsentResult // answer of Add; nil: taken
 	server  *Server
 }
 
@@ -42,10 +47,22 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, tokens: tk, dir: gateway.NewDirectory(), now: time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC), base: "https://u.example.com",
-		blocked: map[string]gateway.Block{}, links: map[string]gateway.ShortLink{}}
+		blocked: map[string]gateway.Block{}, links: map[string]gateway.ShortLink{}, optins: map[string]gateway.OptIn{}}
 	w.dir.Accounts[1] = &gateway.Account{ID: 1, Name: "Örnek A.Ş."}
 	w.dir.Brands["675403"] = &gateway.Brand{Code: "675403", Account: 1, Name: "Örnek <Giyim>"}
-	w.server = New(Config{Now: func() time.Time { return w.now }}, Deps{Consents: w, Tokens: tk, Links: w,
+	for _, f := range []gateway.Form{
+		{ID: "smsform", Channel: gateway.ChannelSMS, From: "ORNEK", TextEN: "I agree that Örnek Giyim A.Ş. sends me text messages."},
+		{ID: "mailform", Channel: gateway.ChannelEmail, From: "bilgi@ornek.example"},
+	} {
+		f.Account, f.Brand, f.TradeName, f.Version = 1, "675403", "Örnek Giyim A.Ş.", "2026-11"
+		f.TextTR = "Örnek Giyim A.Ş. tarafından ticari ileti gönderilmesini onaylıyorum.\nİkinci satır <b>."
+		f.PrivacyURL = "https://ornek.example/kvkk"
+		w.dir.Forms[f.ID] = &f
+	}
+	w.server = New(Config{Now: func() time.Time { return w.now }}, Deps{Consents: w, Tokens: tk, Links: w, OptIns: w, Submit: w,
+		ShortLinks: func(_ context.Context, _ gateway.AccountID, _, _ string, addrs []string) ([]string, error) {
+			return []string{"https://u.example.com/k/short" + addrs[0]}, nil
+		},
 		Directory: func() *gateway.Directory { return w.dir }, BaseURL: func() string { return w.base }})
 	return w
 }
@@ -86,8 +103,73 @@ func (w *world) Lookup(_ context.Context, p *gateway.Principal, brand, channel, 
 	return gateway.ConsentView{Blocked: ok, Block: &b}, nil
 }
 
-func (w *world) Add(context.Context, *gateway.Principal, []gateway.Consent) ([]gateway.ConsentResult, error) {
+func (w *world) Add(_ context.Context, p *gateway.Principal, list []gateway.Consent) ([]gateway.ConsentResult, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail != nil {
+		return nil, w.fail
+	}
+	if p.Account != 1 || len(list) != 1 {
+		w.t.Errorf("Add for account %d with %d consents", p.Account, len(list))
+	}
+	if w.added != nil {
+		return w.added, nil
+	}
+	w.given = append(w.given, list...)
+	return make([]gateway.ConsentResult, len(list)), nil
+}
+
+func (w *world) Check(context.Context, *gateway.Submission) ([]gateway.Verdict, error) {
 	return nil, errors.New("not expected")
+}
+
+func (w *world) Submit(_ context.Context, s *gateway.Submission) (gateway.Result, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refuse != nil {
+		return w.refuse(s)
+	}
+	w.sent = append(w.sent, *s)
+	return gateway.Result{Accepted: 1}, nil
+}
+
+func (w *world) PutOptIn(_ context.Context, o *gateway.OptIn) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail == nil {
+		w.optins[o.Code] = *o
+	}
+	return w.fail
+}
+
+func (w *world) OptIn(_ context.Context, code string) (gateway.OptIn, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.optins[code]
+	return o, ok, w.fail
+}
+
+func (w *world) ConfirmOptIn(_ context.Context, code string, by gateway.Trace, evidence string) (gateway.OptIn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.optins[code]
+	if !ok || w.fail != nil {
+		return o, errors.Join(w.fail, errors.New("nothing confirmed"))
+	}
+	if o.Confirmed.At.IsZero() {
+		o.Confirmed, o.Evidence = by, evidence
+		w.optins[code] = o
+	}
+	return o, nil
+}
+
+func (w *world) DoneOptIn(_ context.Context, code string, at time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := w.optins[code]
+	o.Registered = at
+	w.optins[code] = o
+	return w.fail
 }
 
 func (w *world) ShortLink(_ context.Context, code string) (gateway.ShortLink, bool, error) {

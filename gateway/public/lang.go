@@ -11,7 +11,7 @@ import (
 //go:embed texts.txt
 var textsFile string
 
-// texts holds every text of the pages: key = Türkçe || English, one a line.
+// texts holds every text of the pages: key = Türkçe || English, one a line; \n in a text is a line break.
 var texts = parseTexts(textsFile)
 
 func parseTexts(file string) map[string][2]string {
@@ -22,7 +22,7 @@ func parseTexts(file string) map[string][2]string {
 			continue
 		}
 		key, both, _ := strings.Cut(line, " = ")
-		tr, en, _ := strings.Cut(both, " || ")
+		tr, en, _ := strings.Cut(strings.ReplaceAll(both, `\n`, "\n"), " || ")
 		m[key] = [2]string{strings.TrimSpace(tr), strings.TrimSpace(en)}
 	}
 	return m

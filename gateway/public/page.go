@@ -29,6 +29,8 @@ type page struct {
 	Tone   string // "", "ok", "error"
 	Lead   []string
 	Facts  []fact
+	Text   string // a declaration
+	Form   *formView
 	Button *button
 	Notes  []string
 	Switch *langLink

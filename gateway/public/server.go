@@ -2,6 +2,7 @@ package public
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// StopTimeout is how long requests under way may take when the door closes. Default 15 s.
 	StopTimeout time.Duration
-	Now         func() time.Time
+	// Key authenticates forms. Without one a random key is made.
+	Key []byte
+	Now func() time.Time
 }
 
 // Links finds what a short code stands for.
@@ -32,10 +35,14 @@ type Links interface {
 
 // Deps is what the door works with.
 type Deps struct {
-	Consents  gateway.ConsentDesk
-	Tokens    *unsubscribe.Tokens
-	Links     Links
-	Directory func() *gateway.Directory
+	Consents gateway.ConsentDesk
+	Tokens   *unsubscribe.Tokens
+	Links    Links
+	// ShortLinks makes the opt-out links of addresses, in their order, once they work.
+	ShortLinks func(ctx context.Context, a gateway.AccountID, brand, channel string, addresses []string) ([]string, error)
+	OptIns     OptIns
+	Submit     gateway.Submitter // takes the messages of forms
+	Directory  func() *gateway.Directory
 	// BaseURL is where the outside reaches this door, without a slash at the end; empty when nobody has said so. With https,
 	// cookies are marked secure and browsers are told to stay with https.
 	BaseURL func() string
@@ -49,8 +56,14 @@ type Server struct {
 	log  *slog.Logger
 	mux  *http.ServeMux
 
-	bad     *limiter // links that are not ours, by network
-	subject *limiter // acts on one link, by subject
+	csrfKey []byte
+	cross   *http.CrossOriginProtection
+
+	bad        *limiter // links that are not ours, by network
+	subject    *limiter // acts on one link, by subject
+	senders    *limiter // forms sent in, by network
+	perForm    *limiter // and by form
+	perAddress *limiter // and by brand and address
 }
 
 // New builds the door; it listens to nothing yet.
@@ -68,7 +81,12 @@ func New(cfg Config, deps Deps) *Server {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, deps: deps, log: deps.Log, mux: http.NewServeMux(),
-		bad: newLimiter(60, time.Second), subject: newLimiter(20, 10*time.Second)}
+		csrfKey: cfg.Key, cross: http.NewCrossOriginProtection(),
+		bad: newLimiter(60, time.Second), subject: newLimiter(20, 10*time.Second),
+		senders: newLimiter(20, 30*time.Second), perForm: newLimiter(300, time.Second), perAddress: newLimiter(2, 30*time.Minute)}
+	if len(s.csrfKey) == 0 { // forms sent before a restart are asked for again
+		s.csrfKey = []byte(rand.Text())
+	}
 	s.routes()
 	return s
 }
@@ -83,6 +101,10 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST "+unsubscribe.Path+"{token}", s.optOut)
 	s.mux.HandleFunc("GET "+unsubscribe.ShortPath+"{code}", s.optOutPage)
 	s.mux.HandleFunc("POST "+unsubscribe.ShortPath+"{code}", s.optOut)
+	s.mux.HandleFunc("GET "+gateway.FormPath+"{form}", s.formPage)
+	s.mux.HandleFunc("POST "+gateway.FormPath+"{form}", s.formSent)
+	s.mux.HandleFunc("GET "+confirmPath+"{code}", s.confirmPage)
+	s.mux.HandleFunc("POST "+confirmPath+"{code}", s.confirm)
 	s.mux.HandleFunc("/", s.notHere)
 }
 

@@ -23,6 +23,7 @@ const (
 	dirRoute      = "route"
 	dirIYSLink    = "iyslink"
 	dirWebhook    = "webhook"
+	dirForm       = "form"
 )
 
 // Directory returns the present snapshot of everything administrators edit. It never changes; ask again to see changes.
@@ -70,6 +71,8 @@ func put(d *gateway.Directory, kind, id string, v []byte) (err error) {
 		return putMap(d.IYSLinks, v, id, func(x *gateway.IYSLink) string { return x.Name }, same)
 	case dirWebhook:
 		return putMap(d.Webhooks, v, id, func(x *gateway.Webhook) gateway.AccountID { return x.Account }, parseAccountID)
+	case dirForm:
+		return putMap(d.Forms, v, id, func(x *gateway.Form) string { return x.ID }, same)
 	case dirSender:
 		return putMap(d.Senders, v, id, SenderKeyOf, parseSenderKey)
 	case dirCredential:
@@ -176,6 +179,7 @@ func cloneDirectory(d *gateway.Directory) *gateway.Directory {
 		Version: d.Version + 1, Accounts: maps.Clone(d.Accounts), Brands: maps.Clone(d.Brands), Senders: maps.Clone(d.Senders),
 		Numbers: maps.Clone(d.Numbers), Credentials: maps.Clone(d.Credentials), Operators: maps.Clone(d.Operators),
 		Routes: slices.Clone(d.Routes), IYSLinks: maps.Clone(d.IYSLinks), Webhooks: maps.Clone(d.Webhooks),
+		Forms: maps.Clone(d.Forms),
 	}
 }
 

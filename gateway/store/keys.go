@@ -52,6 +52,7 @@ const version = 1
 //	k code                                   short link of a text message
 //	T brand 00 day4 creation8 transaction 00 channel1 type1 status1 addr   movement İYS has registered, in the order of its daily file
 //	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
+//	O code                                   opt-in: a request made at a consent form
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -92,6 +93,7 @@ const (
 	kLink        = 'k'
 	kMovement    = 'T'
 	kNewcomer    = 'F'
+	kOptIn       = 'O'
 )
 
 // key builds a key front to back.
@@ -107,6 +109,8 @@ func (k key) text(s string) key               { return append(k, s...) }
 func (k key) textZ(s string) key              { return append(append(k, s...), 0) }
 func (k key) at(t time.Time) key              { return k.u64(uint64(max(0, t.UnixMilli()))) }
 func (k key) batch(b gateway.BatchRef) key    { return k.account(b.Account).u64(uint64(b.Batch)) }
+
+func optInKey(code string) key { return newKey(kOptIn, len(code)).text(code) }
 
 func linkKey(code string) key { return newKey(kLink, len(code)).text(code) }
 
