@@ -123,6 +123,10 @@ type BootPolicy struct {
 	Reencode bool `yaml:"reencode"`
 	// Transliterate lets it replace letters to save segments.
 	Transliterate bool `yaml:"transliterate"`
+	// Content is what happens to commercial mail without the sender's details: append (default), refuse.
+	Content string `yaml:"content"`
+	// ComplaintRET makes complaints at mailbox providers refusals at İYS.
+	ComplaintRET bool `yaml:"complaintRet"`
 }
 
 // BootBrand is a brand.
@@ -135,9 +139,13 @@ type BootBrand struct {
 	// IYSCode is needed only where it differs from the account's.
 	IYSCode int `yaml:"iysCode"`
 	// IYS names the İYS link that serves the brand.
-	IYS   string   `yaml:"iys"`
-	SMS   BootMode `yaml:"sms"`
-	Email BootMode `yaml:"email"`
+	IYS string `yaml:"iys"`
+	// Title (trade name), MERSIS and Contact stand in commercial mail; the first two default to the account's.
+	Title   string   `yaml:"title"`
+	MERSIS  string   `yaml:"mersis"`
+	Contact string   `yaml:"contact"`
+	SMS     BootMode `yaml:"sms"`
+	Email   BootMode `yaml:"email"`
 }
 
 // BootMode is who holds İYS for a channel of a brand: partner, ahs, self_managed (with the customer's declaration) or exempt

@@ -22,6 +22,7 @@ type Config struct {
 	Store      Store     `yaml:"store"`
 	Queue      Queue     `yaml:"queue"`
 	Limits     Limits    `yaml:"limits"`
+	Mail       Mail      `yaml:"mail"`
 	IYS        IYS       `yaml:"iys"`
 	Log        Log       `yaml:"log"`
 	Bootstrap  Bootstrap `yaml:"bootstrap"`
@@ -65,6 +66,17 @@ type Certificate struct {
 	Cert string `yaml:"cert"`
 	// Key is the file with the private key.
 	Key string `yaml:"key"`
+}
+
+// Mail names us among mail servers.
+type Mail struct {
+	// Domain is our name in greetings, Message-ID and notifications; its forward and reverse DNS should agree. Default "": the
+	// machine's own name.
+	Domain string `yaml:"domain"`
+	// BounceDomain is where return paths and unsubscribe addresses live; its MX must lead to listen.relay. Default "": domain.
+	BounceDomain string `yaml:"bounceDomain"`
+	// SMSDomain turns mail to <number>@smsDomain into an SMS. Default "": sms.<domain>.
+	SMSDomain string `yaml:"smsDomain"`
 }
 
 // Store configures the store.

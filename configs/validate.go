@@ -23,6 +23,9 @@ func (c *Config) Validate() error {
 		v.url("publicUrl", c.PublicURL)
 		v.check(!strings.HasSuffix(c.PublicURL, "/"), "publicUrl", "must not end with a slash")
 	}
+	v.host("mail.domain", c.Mail.Domain)
+	v.host("mail.bounceDomain", c.Mail.BounceDomain)
+	v.host("mail.smsDomain", c.Mail.SMSDomain)
 	v.store(c)
 	v.check(c.Queue.Redis == "" || strings.HasPrefix(c.Queue.Redis, "redis") && strings.Contains(c.Queue.Redis, "://"), "queue.redis",
 		"is not the URL of a Redis, such as redis://127.0.0.1:6379/0")
@@ -78,6 +81,13 @@ func (v *problems) url(field, s string) {
 	u, err := url.Parse(s)
 	v.check(err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil && u.RawQuery == "" && u.Fragment == "",
 		field, "is not an address such as https://example.com")
+}
+
+// host checks a host name in lower case with a dot in it; the empty one passes.
+func (v *problems) host(field, s string) {
+	ok := s == "" || len(s) <= 253 && strings.Contains(s, ".") && s == strings.ToLower(s) &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" && !strings.HasPrefix(s, ".") && !strings.HasSuffix(s, ".")
+	v.check(ok, field, "is %q, not a name such as mx.example.com", s)
 }
 
 func (v *problems) certificate(field string, c Certificate) {

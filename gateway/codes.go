@@ -58,6 +58,10 @@ const (
 	CodeOperatorRejected    Code = "operator_rejected"
 	CodeDoubt               Code = "in_doubt"
 	CodeTooLate             Code = "too_late"
+	CodeContent             Code = "content_missing"
+	CodeSuppressed          Code = "suppressed"
+	CodeBounced             Code = "bounced"
+	CodeDeferred            Code = "deferred"
 )
 
 // SMPP command_status values of the table (SMPP 3.4 §5.1.3; 0x400 and up are vendor specific).
@@ -139,6 +143,10 @@ var table = map[Code]Wire{
 	CodeOperatorDown:        {503, smppSysErr, 451, "4.4.1", "", "The operator cannot be reached."},
 	CodeOperatorRejected:    {422, smppSubmitFail, 550, "5.0.0", "909", "The operator refused the message."},
 	CodeDoubt:               {422, smppSysErr, 451, "4.4.2", "", "The operator's answer was lost."},
+	CodeContent:             {422, smppSubmitFail, 554, "5.6.0", "", "The commercial mail lacks required sender details."},
+	CodeSuppressed:          {422, smppSubmitFail, 550, "5.1.6", "", "Mail to the address came back before; it is suppressed."},
+	CodeBounced:             {422, smppSubmitFail, 550, "5.0.0", "", "The mail came back."},
+	CodeDeferred:            {503, smppSysErr, 451, "4.0.0", "", "The receiving server asked to try again later."},
 	CodeTooLate:             {409, smppCancelFail, 550, "5.5.0", "", "The message has already left."},
 }
 

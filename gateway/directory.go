@@ -32,6 +32,11 @@ type AccountPolicy struct {
 	CreditWarning   int64  `json:"creditWarning,omitempty"`   // webhook when the balance falls below
 	Reencode        bool   `json:"reencode,omitempty"`        // SMPP: may change the client's data_coding
 	Transliterate   bool   `json:"transliterate,omitempty"`
+	// Content says what happens to commercial mail that lacks the sender's details (regulation.md §7): "append" (default) adds the
+	// brand's footer, "refuse" refuses the message.
+	Content string `json:"content,omitempty"`
+	// ComplaintRET makes a complaint at a mailbox provider (RFC 5965) a refusal at İYS too; without it the address is blocked here.
+	ComplaintRET bool `json:"complaintRet,omitempty"`
 }
 
 // SegmentLimit is the most segments one text may need.
@@ -52,6 +57,10 @@ type Brand struct {
 	SMS     BrandMode `json:"sms"`
 	Email   BrandMode `json:"email"`
 	IYS     string    `json:"iys,omitempty"` // name of the IYSLink that serves it
+	// What commercial mail must say of its sender (regulation.md §7); Title and MERSIS default to the account's name and number.
+	Title   string    `json:"title,omitempty"`   // trade name
+	MERSIS  string    `json:"mersis,omitempty"`  // 16 digits
+	Contact string    `json:"contact,omitempty"` // phone, address, e-mail: one line
 	Created time.Time `json:"created"`
 }
 
@@ -271,6 +280,9 @@ type Directory struct {
 	IYSLinks    map[string]*IYSLink
 	Webhooks    map[AccountID]*Webhook
 	Forms       map[string]*Form // by id
+	Smarthosts  map[string]*Smarthost
+	DKIM        map[DKIMName]*DKIMKey
+	RelayPeers  map[string]*RelayPeer
 }
 
 // SenderKey is how senders are found. Name is case-sensitive for SMS titles (operators register them so).
@@ -291,8 +303,8 @@ func NewDirectory() *Directory {
 	return &Directory{
 		Accounts: map[AccountID]*Account{}, Brands: map[string]*Brand{}, Senders: map[SenderKey]*Sender{},
 		Numbers: map[string][]*Number{}, Credentials: map[CredentialKey]*Credential{}, Operators: map[string]*Operator{},
-		IYSLinks: map[string]*IYSLink{}, Webhooks: map[AccountID]*Webhook{},
-		Forms: map[string]*Form{},
+		IYSLinks: map[string]*IYSLink{}, Webhooks: map[AccountID]*Webhook{}, Forms: map[string]*Form{}, Smarthosts: map[string]*Smarthost{},
+		DKIM: map[DKIMName]*DKIMKey{}, RelayPeers: map[string]*RelayPeer{},
 	}
 }
 

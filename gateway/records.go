@@ -189,6 +189,8 @@ type Acceptance struct {
 	Answer      []byte
 	// PartIDs maps further ids given to the client (parts of a long message) to this message.
 	PartIDs []string
+	// Body is the octets of Batch.Body when they are to be stored by this commit.
+	Body []byte
 	// Parts, when set, is consumed: the stored parts of the long message disappear in the accepting commit.
 	Parts *PartSet
 }
@@ -291,6 +293,7 @@ type SegmentAnswer struct {
 	State      State  // StateSent or StateRejected
 	OperatorID string // normalised
 	Err        string
+	Relayed    bool // mail: the next hop will tell nothing of a delivery
 }
 
 // Change is one thing that happened to a message after its acceptance.

@@ -165,6 +165,8 @@ type Submitter interface {
 type BodyRef struct {
 	ID   string
 	Size int64
+	// Inline is the whole of a small body that is stored nowhere yet: the accepting commit writes it (design §6).
+	Inline []byte
 }
 
 // BodyStore keeps mail bodies, which are never held whole in memory.
@@ -233,6 +235,7 @@ type OptOut struct {
 	At      time.Time `json:"at,omitzero"`      // when the person refused; now when zero
 	Text    string    `json:"-"`                // what the person wrote
 	Review  bool      `json:"review,omitempty"` // brand was guessed; somebody should look
+	Local   bool      `json:"-"`                // block only: İYS is not told (a complaint, by policy)
 }
 
 // ConsentDesk is the door for consents, opt-outs and blocks.

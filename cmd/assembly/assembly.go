@@ -49,6 +49,7 @@ type Options struct {
 	OutboxEvery  time.Duration
 	AskTimeout   time.Duration
 	RequestAfter time.Duration
+	Mail         MailOptions
 }
 
 // Gateway is the assembled gateway.
@@ -67,6 +68,7 @@ type Gateway struct {
 	Pushes    *iyslink.Pushes
 	Auth      *account.Authenticator
 	Limits    *account.Limits
+	Mail      *Mail // nil without
 
 	opt Options
 }
@@ -96,8 +98,9 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	}
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
-	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer}, st, g.Office)
-	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal}, st, g.Office)
+	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer,
+		Suppressed: st.Suppressed}, st, g.Office)
+	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal, Suppressed: st.Suppressed}, st, g.Office)
 	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
 	late.Listener = g.Desk
 	if o.OptOut != nil {
@@ -113,7 +116,7 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	st.Watch(g.Queue.Wake)
-	return g, nil
+	return g, g.buildMail(&o)
 }
 
 // lateListener breaks the circle of exchange (tells the desk) and desk (wakes the exchange).
@@ -153,6 +156,11 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	backDone.Go(func() { note(g.Exchange.Run(back)) })
 	backDone.Go(func() { g.Pushes.Run(back) })
 	opsDone.Go(func() { g.Operators.Run(ops) })
+	if m := g.Mail; m != nil {
+		opsDone.Go(func() { m.Mailer.Run(ops) })
+		backDone.Go(func() { m.Notifier.Run(back) })
+		backDone.Go(func() { m.keepBodies(back, func(msg string, err error) { g.opt.Log.Error(msg, "err", err) }) })
+	}
 	queueDone.Go(func() { note(g.Queue.Run(queueCtx, g.Store, process{g.Dispatch})) })
 	doorCtx, stopDoors := context.WithCancel(ctx)
 	defer stopDoors()

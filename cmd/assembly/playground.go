@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"izinli/gateway/desk"
 	"izinli/gateway/smpp"
 	"izinli/gateway/smpptest"
+	"izinli/gateway/smtptest"
 	"izinli/gateway/store"
 	"izinli/iys"
 	"izinli/iys/iysapi"
@@ -27,6 +29,10 @@ type Playground struct {
 	Store    *store.Store
 	Server   *Server
 	Seeds    Seeds
+	Sink     *smtptest.Sink // where mail ends
+
+	MailRoots *x509.CertPool // trusts the mail listeners
+	MailCert  []byte         // their certificate, DER
 }
 
 // Seeds are what a playground was filled with.
@@ -41,12 +47,14 @@ type Seeds struct {
 	OtherSender  string
 	ReplyNumber  string // people write RET to it
 	OperatorName string
+	Mail         MailSeeds
 }
 
 // PlaygroundOptions tune it. Zero fields take the default.
 type PlaygroundOptions struct {
 	Operator smpptest.Config
 	IYS      iystest.Config
+	Sink     smtptest.Config
 	Key      []byte // store key; a fixed one by default: nothing in a playground is secret
 	Server   ServerOptions
 	Log      *slog.Logger
@@ -85,6 +93,9 @@ func (p *Playground) start(ctx context.Context, cfg *configs.Config, o *Playgrou
 	if p.iys, err = iystest.Listen(p.IYS, "127.0.0.1:0"); err != nil {
 		return err
 	}
+	if err = p.startMail(o); err != nil {
+		return err
+	}
 	key := o.Key
 	if key == nil {
 		key = make([]byte, 32)
@@ -113,6 +124,9 @@ func (p *Playground) Close() error {
 	}
 	if p.Operator != nil {
 		p.Operator.Close()
+	}
+	if p.Sink != nil {
+		err = errors.Join(err, p.Sink.Close())
 	}
 	return err
 }
@@ -145,7 +159,7 @@ func (p *Playground) seed(ctx context.Context) error {
 	if accounts, err := a.ListAccounts(ctx, desk.Query{}); err != nil || len(accounts) > 0 {
 		return errors.Join(err, p.reseed(ctx, &s))
 	}
-	acct, err := a.PutAccount(ctx, gateway.Account{Name: "Örnek Giyim A.Ş.", IYSCode: 675403})
+	acct, err := a.PutAccount(ctx, gateway.Account{Name: "Örnek Giyim A.Ş.", IYSCode: 675403, MERSIS: "0123456789012345"})
 	if err != nil {
 		return err
 	}
@@ -159,12 +173,13 @@ func (p *Playground) seed(ctx context.Context) error {
 		},
 		func() error {
 			_, err := a.PutBrand(ctx, gateway.Brand{Code: s.Brand, Account: s.Account, Name: "Örnek", Short: "ORNEK", IYSCode: 675403, IYS: "iys",
-				SMS: gateway.BrandMode{Mode: "partner"}})
+				Contact: "0850 000 00 00", SMS: gateway.BrandMode{Mode: "partner"}, Email: gateway.BrandMode{Mode: "partner"}})
 			return err
 		},
 		func() error {
 			_, err := a.PutBrand(ctx, gateway.Brand{Code: s.OtherBrand, Account: s.Account, Name: "Yıldız", Short: "YILDIZ", IYSCode: 606821,
-				IYS: "iys", SMS: gateway.BrandMode{Mode: "ahs"}})
+				Title: "Yıldız Market A.Ş.", MERSIS: "0543210987654321", Contact: "destek@yildiz.example", IYS: "iys",
+				SMS: gateway.BrandMode{Mode: "ahs"}, Email: gateway.BrandMode{Mode: "ahs"}})
 			return err
 		},
 		func() error { return p.sender(ctx, s.Account, s.Sender, s.Brand) },
@@ -199,6 +214,7 @@ func (p *Playground) seed(ctx context.Context) error {
 			_, err := a.PutNumber(ctx, gateway.Number{Number: s.ReplyNumber, Account: s.Account, Brand: s.Brand, System: s.SystemID})
 			return err
 		},
+		func() error { return p.seedMail(ctx, &s) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -231,16 +247,22 @@ func (p *Playground) reseed(ctx context.Context, s *Seeds) error {
 	if err != nil {
 		return err
 	}
+	secrets := map[string]string{}
 	for _, c := range creds {
 		is, err := a.RotateCredential(ctx, desk.Rotation{Kind: c.Kind, ID: c.ID})
 		if err != nil {
 			return err
 		}
-		if c.Kind == gateway.KindAPI {
+		secrets[c.ID] = is.Secret
+		switch c.Kind {
+		case gateway.KindAPI:
 			s.APIKey = is.Secret
-		} else {
+		case gateway.KindSMPP:
 			s.Password = is.Secret
 		}
+	}
+	if err := p.reseedMail(ctx, s, secrets); err != nil {
+		return err
 	}
 	p.Seeds = *s
 	return nil
@@ -252,7 +274,8 @@ func PlaygroundConfig(dir string) *configs.Config {
 	cfg.Data = dir
 	cfg.QuietHours = false
 	cfg.Store.Reserve = 64 << 20
-	cfg.Listen = configs.Listen{API: "127.0.0.1:0", Ops: "127.0.0.1:0", SMPP: "127.0.0.1:0", Public: "127.0.0.1:0"}
+	cfg.Mail.Domain = playMailDomain
+	cfg.Listen = configs.Listen{SMTP: "127.0.0.1:0", SMTPS: "127.0.0.1:0", Relay: "127.0.0.1:0", API: "127.0.0.1:0", Ops: "127.0.0.1:0", SMPP: "127.0.0.1:0", Public: "127.0.0.1:0"}
 	return &cfg
 }
 

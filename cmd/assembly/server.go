@@ -25,9 +25,11 @@ import (
 	"izinli/gateway/httpapi"
 	"izinli/gateway/inbound"
 	"izinli/gateway/journal"
+	"izinli/gateway/mailer"
 	"izinli/gateway/metrics"
 	"izinli/gateway/public"
 	"izinli/gateway/smppserver"
+	"izinli/gateway/smtpserver"
 	"izinli/gateway/store"
 	"izinli/gateway/unsubscribe"
 	"izinli/gateway/webhook"
@@ -48,10 +50,12 @@ type Server struct {
 	Journal *journal.Journal
 
 	Panel  *admin.Panel
+	SMTP   *smtpserver.Server
 	Public *public.Server
 	Tokens *unsubscribe.Tokens // of opt-out links
 
 	hooks *customer.Webhooks
+	peers peerBook
 	flow  flow
 
 	localLinks bool
@@ -72,6 +76,9 @@ type ServerOptions struct {
 	IYSLimits       iysapi.Limits // 0: İYS's own
 	LocalLinks      bool          // without publicUrl, links lead to the public listener itself (demo, tests)
 	Now             func() time.Time
+	MailTLS         *tls.Config     // certificate of the mail listeners where the configuration names none (demo, tests)
+	Resolver        mailer.Resolver // of mail exchangers; nil: the system's
+	MXPort          string          // of mail exchangers; empty: 25
 }
 
 // NewServer assembles the gateway the configuration asks for and opens its listeners; nothing is answered before Run.
@@ -91,7 +98,9 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, OTPWorkers: cfg.Queue.OTPWorkers, MaxTasks: cfg.Queue.MaxTasks,
 		DrainTimeout: time.Duration(cfg.Queue.DrainTimeout), OutboxEvery: time.Duration(cfg.IYS.PushEvery), AskTimeout: time.Duration(cfg.IYS.Timeout),
 		IYSLimits: limits, Now: o.Now,
-		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter})
+		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter,
+		Mail: MailOptions{Dir: filepath.Join(cfg.Data, "bodies"), Domain: s.mailDomain(), BounceDomain: cfg.Mail.BounceDomain,
+			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, MXPort: o.MXPort, Resolver: o.Resolver}})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +108,7 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 	if err := s.parts(ctx, o); err != nil {
 		return nil, err
 	}
-	if err := s.listen(); err != nil {
+	if err := s.listen(o.MailTLS); err != nil {
 		return nil, errors.Join(err, s.closeListeners())
 	}
 	return s, nil
@@ -178,12 +187,14 @@ func (s *Server) Ready() error {
 		return fmt.Errorf("delivery waits: %w", s.Queue.Healthy())
 	case !s.Operators.Up():
 		return errors.New("delivery waits: no operator is bound")
+	case !s.Mail.Mailer.Up():
+		return errors.New("delivery of mail waits: no smarthost answers")
 	}
 	return nil
 }
 
 // listen opens every listener of the configuration that has somebody behind it.
-func (s *Server) listen() error {
+func (s *Server) listen(mailTLS *tls.Config) error {
 	webTLS, err := certificate(s.cfg.TLS.HTTP)
 	if err != nil {
 		return err
@@ -214,6 +225,14 @@ func (s *Server) listen() error {
 		if err := s.open("smppTls", s.cfg.Listen.SMPPTLS, smppTLS, s.SMPP.Serve); err != nil {
 			return err
 		}
+	}
+	if c, err := certificate(s.cfg.TLS.SMTP); err != nil {
+		return err
+	} else if c != nil {
+		mailTLS = c
+	}
+	if err := s.openMail(mailTLS); err != nil {
+		return err
 	}
 	return s.openSocket()
 }

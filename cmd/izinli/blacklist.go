@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -43,14 +42,7 @@ func blacklistListCmd() *cobra.Command {
 					page.Items[i].Address = address.Mask(page.Items[i].Address)
 				}
 			}
-			if asJSON(cmd) {
-				return printJSON(cmd, page)
-			}
-			if err := printTable(cmd, blacklistColumns, page.Items); err != nil || page.Next == "" {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nmore: --cursor %s\n", page.Next)
-			return err
+			return printPage(cmd, blacklistColumns, page)
 		})
 	}
 	return cmd

@@ -198,7 +198,7 @@ func (s *seeder) rest(ctx context.Context, id gateway.AccountID, b *configs.Boot
 
 func (s *seeder) brand(ctx context.Context, id gateway.AccountID, b *configs.BootBrand) error {
 	_, err := s.PutBrand(ctx, gateway.Brand{Code: b.Code, Account: id, Name: b.Name, Short: b.Short, IYSCode: b.IYSCode, IYS: b.IYS,
-		SMS: gateway.BrandMode(b.SMS), Email: gateway.BrandMode(b.Email)})
+		Title: b.Title, MERSIS: b.MERSIS, Contact: b.Contact, SMS: gateway.BrandMode(b.SMS), Email: gateway.BrandMode(b.Email)})
 	return err
 }
 

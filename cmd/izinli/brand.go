@@ -68,6 +68,9 @@ func findBrand(ctx context.Context, s desk.Service, name string) (b gateway.Bran
 func brandFlags(e *edits[gateway.Brand]) {
 	e.text("name", "brand `name`", func(b *gateway.Brand) *string { return &b.Name })
 	e.text("short", "short `name`, used in opt-out texts", func(b *gateway.Brand) *string { return &b.Short })
+	e.text("title", "trade `name` in commercial mail; the account's name when empty", func(b *gateway.Brand) *string { return &b.Title })
+	e.text("mersis", "MERSİS `number`, 16 digits; the account's when empty", func(b *gateway.Brand) *string { return &b.MERSIS })
+	e.text("contact", "`what` recipients of mail can reach: phone, address, e-mail", func(b *gateway.Brand) *string { return &b.Contact })
 	field(e, "iys-code", "iysCode (`number`) where it differs from the account's", optionalIYSCode, func(b *gateway.Brand) *int { return &b.IYSCode })
 	e.text("iys", "`name` of the İYS link that serves it", func(b *gateway.Brand) *string { return &b.IYS })
 	modeFlags(e, "sms", func(b *gateway.Brand) *gateway.BrandMode { return &b.SMS })

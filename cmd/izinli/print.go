@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"izinli/gateway"
 )
 
 // column is one column of a table.
@@ -59,6 +61,18 @@ func printRecord[T any](cmd *cobra.Command, columns []column[T], x T) error {
 		return printJSON(cmd, x)
 	}
 	return printTable(cmd, columns, []T{x})
+}
+
+// printPage writes a page of a longer list, and how to go on.
+func printPage[T any](cmd *cobra.Command, columns []column[T], page gateway.Page[T]) error {
+	if asJSON(cmd) {
+		return printJSON(cmd, page)
+	}
+	if err := printTable(cmd, columns, page.Items); err != nil || page.Next == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nmore: --cursor %s\n", page.Next)
+	return err
 }
 
 // printPairs writes names and values below each other.

@@ -78,6 +78,7 @@ the store themselves when no server runs.`,
 	p.Bool("json", false, "write JSON")
 	root.AddCommand(
 		newAccountCmd(), newBrandCmd(), newSenderCmd(), newNumberCmd(), newCredentialCmd(), newOperatorCmd(), newRouteCmd(),
+		newSmarthostCmd(), newDKIMCmd(), newPeerCmd(), newSuppressionCmd(),
 		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(),
 		newVerifyCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
 	)

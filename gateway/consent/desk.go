@@ -106,6 +106,9 @@ func (d *Desk) optOut(ctx context.Context, o gateway.OptOut) (sync string, err e
 	defer mu.Unlock()
 	d.block(o.Brand, ch, addr, o.At) // again: an approval may just have lifted an older block together with this one
 	entries, sync := d.owed(brand, ch, addr, src, o.At)
+	if o.Local { // nobody is told but ourselves
+		entries, sync = nil, string(exchange.StateNotApplicable)
+	}
 	if err := d.rec.OptOut(ctx, b, entries, sync); err != nil {
 		return "", err // the block stays in force: to stop needs no store
 	}

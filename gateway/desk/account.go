@@ -74,10 +74,14 @@ func checkAccount(x *gateway.Account) (err error) {
 	if x.Name, err = text("name", x.Name, true, 120); err != nil {
 		return err
 	}
-	if x.MERSIS != "" && (len(x.MERSIS) != 16 || strings.Trim(x.MERSIS, "0123456789") != "") {
-		return invalid("mersis", "A MERSİS number has 16 digits; %q has not.", x.MERSIS)
+	return first(checkMERSIS(x.MERSIS), optionalCode(x.IYSCode), checkPolicy(&x.Policy))
+}
+
+func checkMERSIS(s string) error {
+	if s != "" && (len(s) != 16 || strings.Trim(s, "0123456789") != "") {
+		return invalid("mersis", "A MERSİS number has 16 digits; %q has not.", s)
 	}
-	return first(optionalCode(x.IYSCode), checkPolicy(&x.Policy))
+	return nil
 }
 
 // Quiet hours where an account sets none, minutes of the day are the dispatcher's; here only to compare.
@@ -96,6 +100,7 @@ func checkPolicy(p *gateway.AccountPolicy) error {
 	}
 	return first(
 		oneOf("policy.promotional", p.Promotional, "off", "warn", "hold"),
+		oneOf("policy.content", p.Content, "append", "refuse"),
 		oneOf("policy.onDoubt", p.OnDoubt, "resend", "report"),
 		within("policy.maxSegments", p.MaxSegments, 0, 255), // 3GPP TS 23.040 §9.2.3.24.1: a concatenation has at most 255 parts
 		within("policy.maxPerSecond", p.MaxPerSecond, 0, 100_000),

@@ -28,7 +28,13 @@ func (a *Admin) PutBrand(ctx context.Context, in gateway.Brand) (gateway.Brand, 
 	if in.Short, err = text("short", in.Short, false, 20); err != nil {
 		return in, err
 	}
-	if err := optionalCode(in.IYSCode); err != nil {
+	if in.Title, err = text("title", in.Title, false, 200); err != nil {
+		return in, err
+	}
+	if in.Contact, err = text("contact", in.Contact, false, 200); err != nil {
+		return in, err
+	}
+	if err := first(optionalCode(in.IYSCode), checkMERSIS(in.MERSIS)); err != nil {
 		return in, err
 	}
 	a.mu.Lock()

@@ -321,3 +321,63 @@ func (c *Client) DeleteBlacklist(ctx context.Context, in BlacklistEntry) (Nothin
 func (c *Client) Verify(ctx context.Context, in Nothing) (Report, error) {
 	return send[Report](ctx, c, "Verify", in)
 }
+
+// ListSmarthosts is Service.ListSmarthosts at the server.
+func (c *Client) ListSmarthosts(ctx context.Context, in Query) ([]gateway.Smarthost, error) {
+	return send[[]gateway.Smarthost](ctx, c, "ListSmarthosts", in)
+}
+
+// PutSmarthost is Service.PutSmarthost at the server.
+func (c *Client) PutSmarthost(ctx context.Context, in SmarthostInput) (gateway.Smarthost, error) {
+	return send[gateway.Smarthost](ctx, c, "PutSmarthost", in)
+}
+
+// DeleteSmarthost is Service.DeleteSmarthost at the server.
+func (c *Client) DeleteSmarthost(ctx context.Context, in Name) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteSmarthost", in)
+}
+
+// ListDKIMKeys is Service.ListDKIMKeys at the server.
+func (c *Client) ListDKIMKeys(ctx context.Context, in Query) ([]gateway.DKIMKey, error) {
+	return send[[]gateway.DKIMKey](ctx, c, "ListDKIMKeys", in)
+}
+
+// CreateDKIMKey is Service.CreateDKIMKey at the server.
+func (c *Client) CreateDKIMKey(ctx context.Context, in DKIMInput) (gateway.DKIMKey, error) {
+	return send[gateway.DKIMKey](ctx, c, "CreateDKIMKey", in)
+}
+
+// SwitchDKIMKey is Service.SwitchDKIMKey at the server.
+func (c *Client) SwitchDKIMKey(ctx context.Context, in DKIMSwitch) (gateway.DKIMKey, error) {
+	return send[gateway.DKIMKey](ctx, c, "SwitchDKIMKey", in)
+}
+
+// DeleteDKIMKey is Service.DeleteDKIMKey at the server.
+func (c *Client) DeleteDKIMKey(ctx context.Context, in gateway.DKIMName) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteDKIMKey", in)
+}
+
+// ListRelayPeers is Service.ListRelayPeers at the server.
+func (c *Client) ListRelayPeers(ctx context.Context, in Query) ([]gateway.RelayPeer, error) {
+	return send[[]gateway.RelayPeer](ctx, c, "ListRelayPeers", in)
+}
+
+// PutRelayPeer is Service.PutRelayPeer at the server.
+func (c *Client) PutRelayPeer(ctx context.Context, in gateway.RelayPeer) (gateway.RelayPeer, error) {
+	return send[gateway.RelayPeer](ctx, c, "PutRelayPeer", in)
+}
+
+// DeleteRelayPeer is Service.DeleteRelayPeer at the server.
+func (c *Client) DeleteRelayPeer(ctx context.Context, in Name) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteRelayPeer", in)
+}
+
+// ListSuppressions is Service.ListSuppressions at the server.
+func (c *Client) ListSuppressions(ctx context.Context, in SuppressionQuery) (gateway.Page[gateway.Suppression], error) {
+	return send[gateway.Page[gateway.Suppression]](ctx, c, "ListSuppressions", in)
+}
+
+// DeleteSuppression is Service.DeleteSuppression at the server.
+func (c *Client) DeleteSuppression(ctx context.Context, in gateway.Suppression) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteSuppression", in)
+}

@@ -26,6 +26,14 @@ type Store interface {
 	DeleteNumber(context.Context, *gateway.Number) error
 	DeleteOperator(context.Context, string) error
 	DeleteRoute(context.Context, string) error
+	PutSmarthost(context.Context, *gateway.Smarthost) error
+	DeleteSmarthost(context.Context, string) error
+	PutDKIMKey(context.Context, *gateway.DKIMKey) error
+	DeleteDKIMKey(context.Context, gateway.DKIMName) error
+	PutRelayPeer(context.Context, *gateway.RelayPeer) error
+	DeleteRelayPeer(context.Context, string) error
+	Suppressions(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Suppression], error)
+	Unsuppress(ctx context.Context, a gateway.AccountID, addr string) (bool, error)
 	AddCredits(ctx context.Context, a gateway.AccountID, credits int64, note string) (gateway.Balance, error)
 	Seal(plain string) gateway.Sealed
 
@@ -123,6 +131,10 @@ func record(v any) json.RawMessage {
 		v = hide(x)
 	case *gateway.Webhook:
 		v = hide(x)
+	case *gateway.Smarthost:
+		v = hide(x)
+	case *gateway.DKIMKey:
+		v = hide(x)
 	}
 	b, err := json.Marshal(v)
 	if err != nil { // no record has a field that cannot be written
@@ -133,7 +145,7 @@ func record(v any) json.RawMessage {
 
 // secretive is a record with secrets in it.
 type secretive interface {
-	gateway.Credential | gateway.Operator | gateway.IYSLink | gateway.Webhook
+	gateway.Credential | gateway.Operator | gateway.IYSLink | gateway.Webhook | gateway.Smarthost | gateway.DKIMKey
 }
 
 // hide returns a copy without secrets: a hash goes, a sealed secret shows only that it is set.
@@ -151,6 +163,10 @@ func hide[T secretive](x *T) *T {
 		p.Password, p.AHSPassword = mark(p.Password), mark(p.AHSPassword)
 	case *gateway.Webhook:
 		p.Secret = mark(p.Secret)
+	case *gateway.Smarthost:
+		p.Password = mark(p.Password)
+	case *gateway.DKIMKey:
+		p.Private = mark(p.Private)
 	}
 	return &c
 }

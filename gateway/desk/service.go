@@ -49,6 +49,20 @@ type Service interface {
 	// TryRoute tells which operators a message would go to, and why.
 	TryRoute(context.Context, Trial) (Path, error)
 
+	// Mail: next hops, signing keys, servers that may relay, addresses that came back.
+	ListSmarthosts(context.Context, Query) ([]gateway.Smarthost, error)
+	PutSmarthost(context.Context, SmarthostInput) (gateway.Smarthost, error)
+	DeleteSmarthost(context.Context, Name) (Nothing, error)
+	ListDKIMKeys(context.Context, Query) ([]gateway.DKIMKey, error)
+	CreateDKIMKey(context.Context, DKIMInput) (gateway.DKIMKey, error)
+	SwitchDKIMKey(context.Context, DKIMSwitch) (gateway.DKIMKey, error)
+	DeleteDKIMKey(context.Context, gateway.DKIMName) (Nothing, error)
+	ListRelayPeers(context.Context, Query) ([]gateway.RelayPeer, error)
+	PutRelayPeer(context.Context, gateway.RelayPeer) (gateway.RelayPeer, error)
+	DeleteRelayPeer(context.Context, Name) (Nothing, error)
+	ListSuppressions(context.Context, SuppressionQuery) (gateway.Page[gateway.Suppression], error)
+	DeleteSuppression(context.Context, gateway.Suppression) (Nothing, error)
+
 	ListIYSLinks(context.Context, Query) ([]gateway.IYSLink, error)
 	PutIYSLink(context.Context, IYSLinkInput) (gateway.IYSLink, error)
 	ListWebhooks(context.Context, Query) ([]gateway.Webhook, error)

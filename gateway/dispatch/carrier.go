@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,7 +146,7 @@ type CarrierState struct {
 	Waiting [gateway.Lanes]int // messages waiting for a permit or slot
 }
 
-// Carriers tells how the carriers are doing.
+// Carriers tells how the carriers are doing, by name.
 func (d *Dispatcher) Carriers() []CarrierState {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -157,6 +159,7 @@ func (d *Dispatcher) Carriers() []CarrierState {
 		}
 		out = append(out, st)
 	}
+	slices.SortFunc(out, func(a, b CarrierState) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -187,8 +190,9 @@ func (c *chunk) routeAll() {
 	keep := c.jobs[:0]
 	var down []*job
 	var noRoute []*job
+	var resting []waiting
 	for _, j := range c.jobs {
-		route := c.dir.RouteFor(j.batch.Account, j.batch.Class, j.rcpt.Address)
+		route := c.routeOf(j)
 		if route == nil {
 			noRoute = append(noRoute, j)
 			continue
@@ -197,10 +201,20 @@ func (c *chunk) routeAll() {
 			down = append(down, j)
 			continue
 		}
+		if w, ok := j.carrier.c.(Chooser); ok {
+			if wait := w.WaitFor(j.rcpt.Address); wait > 0 {
+				resting = append(resting, waiting{j, wait})
+				continue
+			}
+		}
 		keep = append(keep, j)
 	}
 	c.d.mu.RUnlock()
 	c.jobs = keep
+	for _, w := range resting {
+		c.end(w.j, gateway.Change{State: gateway.StateHeld, Code: gateway.CodeOperatorDown,
+			NextAt: earlier(c.now.Add(w.wait), laterOf(w.j.batch.ValidUntil, c.now))})
+	}
 	for _, j := range noRoute {
 		c.end(j, rule(gateway.DecisionDrop, gateway.StateFailed, gateway.CodeNoRoute, time.Time{}, c.now))
 	}

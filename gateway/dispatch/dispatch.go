@@ -67,6 +67,24 @@ type Answer struct {
 	Verdict AnswerVerdict
 	ID      string // normalised message id
 	Err     string // refusal, as text
+	// Of mail alone.
+	Code    gateway.Code  // why refused, where it says more than operator_rejected; Undelivered then
+	Wait    time.Duration // TryLater, Doubt: until the next attempt; 0: the usual pause
+	Down    bool          // TryLater: the carrier could not be asked, the recipient said nothing
+	Relayed bool          // Taken: the next hop will tell nothing of the delivery
+}
+
+// LateSlot is a slot whose hand-off comes some time after Send: a mail leaves when its data begins. It calls last directly
+// before; an error stops the message, which is then answered with Stopped.
+type LateSlot interface {
+	Slot
+	SendLate(m *Outgoing, last func() error, answered func(segment int, a Answer))
+}
+
+// Chooser is a carrier that can tell beforehand that a recipient has to wait: its site rests, or has all it may have.
+type Chooser interface {
+	// WaitFor is how long messages to the address should wait; 0: go ahead.
+	WaitFor(address string) time.Duration
 }
 
 // AnswerVerdict sorts answers by what happens next.
@@ -78,6 +96,7 @@ const (
 	Refused                // never again
 	TryLater               // throttled, queue full: again after a pause
 	Doubt                  // no answer, link lost: it may have left
+	Stopped                // the last look stopped it; nothing has left
 )
 
 // Config tunes the dispatcher. Zero fields take the default.
@@ -88,6 +107,8 @@ type Config struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Journal    Journal
+	// Suppressed tells, from memory, whether mail of an account to an address came back for good; nil: never.
+	Suppressed func(a gateway.AccountID, addr string) bool
 }
 
 // Journal is told of the moments of a message's way out.
@@ -225,6 +246,8 @@ type chunk struct {
 	busy    bool             // some are under way in another run
 	changes []gateway.Change // decided without a carrier
 	pause   time.Duration
+
+	mailRoutes map[mailRoute]*gateway.Route
 }
 
 // release gives up the claims on messages that did not leave.

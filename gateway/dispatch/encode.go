@@ -22,6 +22,7 @@ type Outgoing struct {
 	Segments  []sms.Segment
 	Sending   []int // which segments leave now
 	Validity  time.Duration
+	Attempt   int // from 1
 }
 
 // encodeAll renders and cuts the texts. Recipients of one batch without variables share one encoding.
@@ -36,6 +37,11 @@ func (c *chunk) encodeAll() {
 		policies sms.Policy
 	)
 	for _, j := range c.jobs {
+		if j.batch.Channel == gateway.ChannelEmail {
+			c.prepare(j, wholeMail)
+			keep = append(keep, j)
+			continue
+		}
 		prof := j.carrier.c.Profile()
 		if j.batch != last || prof != lastFor || j.rcpt.Encoding != lastEnc {
 			last, lastFor, shared, lastEnc = j.batch, prof, nil, j.rcpt.Encoding
@@ -74,7 +80,7 @@ func (c *chunk) prepare(j *job, segs []sms.Segment) {
 		j.sending = append(j.sending, i)
 	}
 	j.out = &Outgoing{Batch: j.batch, Recipient: j.rcpt, ID: j.id, Segments: segs, Sending: j.sending,
-		Validity: j.batch.ValidUntil.Sub(c.now)}
+		Validity: j.batch.ValidUntil.Sub(c.now), Attempt: int(j.progress.Attempts) + 1}
 }
 
 // taken reports whether a segment needs no other attempt.

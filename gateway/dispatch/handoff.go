@@ -96,6 +96,10 @@ func (d *Dispatcher) handOff(ctx context.Context, j *job) {
 		return
 	}
 	f := &flight{d: d, j: j, left: len(j.sending), answers: make([]Answer, len(j.sending))}
+	if late, ok := slot.(LateSlot); ok {
+		d.sendLate(late, f)
+		return
+	}
 	mu := d.judge.Lock(j.rcpt.Address)
 	if ch, stop := d.lastLook(j); stop {
 		mu.Unlock()
@@ -167,8 +171,9 @@ type flight struct {
 	j *job
 
 	mu      sync.Mutex
-	left    int      // guarded by mu
-	answers []Answer // by place in j.sending; guarded by mu
+	left    int             // guarded by mu
+	answers []Answer        // by place in j.sending; guarded by mu
+	stop    *gateway.Change // what the last look of a late slot decided; written before its answer
 }
 
 // answered notes one segment's answer. It is called by the carrier and does not block.
@@ -182,9 +187,14 @@ func (f *flight) answered(segment int, a Answer) {
 	f.left--
 	last := f.left == 0
 	f.mu.Unlock()
-	if last {
-		f.d.write(f.j, f.outcome())
+	if !last {
+		return
 	}
+	if f.stop != nil && a.Verdict == Stopped {
+		f.d.write(f.j, *f.stop)
+		return
+	}
+	f.d.write(f.j, f.outcome())
 }
 
 // outcome turns the answers into what becomes of the message.
@@ -197,12 +207,13 @@ func (f *flight) outcome() gateway.Change {
 		sa := gateway.SegmentAnswer{Index: j.sending[i], OperatorID: a.ID, Err: a.Err}
 		switch a.Verdict {
 		case Taken:
-			sa.State = gateway.StateSent
+			sa.State, sa.Relayed = gateway.StateSent, a.Relayed
 		case Refused:
 			refused = true
 			sa.State = gateway.StateRejected
 		case TryLater:
 			later = true
+			ch.Answers = deferred(ch.Answers, j, sa)
 			continue
 		default:
 			doubt = true
@@ -224,6 +235,9 @@ func (f *flight) outcome() gateway.Change {
 	case later:
 		ch.State, ch.Code = gateway.StateQueued, gateway.CodeThrottled
 		ch.NextAt = earlier(now.Add(backOff(j.progress.Attempts)), laterOf(j.batch.ValidUntil, now))
+	}
+	if j.batch.Channel == gateway.ChannelEmail && len(f.answers) == 1 {
+		f.mail(&ch, f.answers[0], now)
 	}
 	if ch.State.Final() {
 		f.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)

@@ -101,6 +101,8 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodePaused, b.ValidUntil, now), true
 	case j.rcpt.State == gateway.StateHeld && j.rcpt.Code == gateway.CodePromotional && !d.store.Released(b.Ref()):
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodePromotional, b.ValidUntil, now), true
+	case b.Channel == gateway.ChannelEmail && d.cfg.Suppressed != nil && d.cfg.Suppressed(b.Account, j.rcpt.Address):
+		return rule(gateway.DecisionDrop, gateway.StateDropped, gateway.CodeSuppressed, time.Time{}, now), true
 	case acct == nil || acct.Suspended:
 		return rule(gateway.DecisionHold, gateway.StateHeld, gateway.CodeUnauthorized, earlier(now.Add(10*time.Minute), b.ValidUntil), now), true
 	}
@@ -117,7 +119,7 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 func expired(j *job, now time.Time) gateway.Change {
 	code := gateway.CodeExpired
 	switch j.progress.Code {
-	case gateway.CodeQuietHours, gateway.CodeConsentUnavailable, gateway.CodePromotional, gateway.CodeOperatorDown:
+	case gateway.CodeQuietHours, gateway.CodeConsentUnavailable, gateway.CodePromotional, gateway.CodeOperatorDown, gateway.CodeDeferred:
 		code = j.progress.Code
 	}
 	return rule(gateway.DecisionDrop, gateway.StateExpired, code, time.Time{}, now)

@@ -17,8 +17,9 @@ type draft struct {
 	cred *gateway.Credential
 	now  time.Time
 
-	batch gateway.Batch
-	texts texts
+	batch  gateway.Batch
+	texts  texts
+	letter letter // of a mail
 	// refuseAll, when set, drops every recipient for a reason of policy (sender, brand) where the door tells by receipt.
 	refuseAll gateway.Code
 
@@ -64,7 +65,6 @@ func (d *draft) channel() error {
 	case "", gateway.ChannelSMS:
 		d.batch.Channel = gateway.ChannelSMS
 	case gateway.ChannelEmail:
-		return gateway.Refuse(gateway.CodeInvalid, "channel", "this installation does not send e-mail; use channel \"sms\"")
 	default:
 		return gateway.Refuse(gateway.CodeInvalid, "channel", "channel must be \"sms\" or \"email\", not %q", d.sub.Channel)
 	}
@@ -114,6 +114,9 @@ func (d *draft) count() error {
 
 // sender resolves the sender ID; for the SMPP door an unapproved one is told by receipt, like every verdict of policy.
 func (d *draft) sender() error {
+	if d.batch.Channel == gateway.ChannelEmail {
+		return d.mailSender()
+	}
 	from := d.sub.From
 	if from == "" {
 		from = d.cred.From

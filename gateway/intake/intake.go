@@ -46,6 +46,8 @@ type Config struct {
 	Observer Observer
 	// LastBatch is the highest batch id ever handed out.
 	LastBatch gateway.BatchID
+	// Suppressed tells, from memory, whether mail of an account to an address came back for good; nil: never.
+	Suppressed func(a gateway.AccountID, addr string) bool
 	// AskTimeout bounds the question to İYS in Check and dryRun. Default 3 s.
 	AskTimeout time.Duration
 }
@@ -158,7 +160,7 @@ func (in *Intake) claim(s *gateway.Submission) (func(), error) {
 // accept writes the acceptance. From here on the answer is a promise.
 func (in *Intake) accept(ctx context.Context, d *draft, res gateway.Result) (gateway.Result, error) {
 	a := &gateway.Acceptance{Batch: d.batch, Recipients: d.recipients, Decisions: d.decisions, Credits: int64(res.Credits),
-		Segments: int64(res.Segments), Idempotency: d.sub.Idempotency, Parts: d.sub.Parts}
+		Segments: int64(res.Segments), Idempotency: d.sub.Idempotency, Parts: d.sub.Parts, Body: d.sub.Body.Inline}
 	if d.sub.Raw != nil {
 		for _, p := range d.sub.Raw.Parts {
 			if p.ID != "" {

@@ -139,7 +139,7 @@ func TestRequestRefusals(t *testing.T) {
 	}{
 		{"channel", gateway.CodeInvalid, func(_ *bench, s *gateway.Submission) { s.Channel = "fax" },
 			func(_ *bench, s *gateway.Submission) { s.Channel = "sms" }},
-		{"e-mail", gateway.CodeInvalid, func(_ *bench, s *gateway.Submission) { s.Channel = "email" }, nil},
+		{"e-mail", gateway.CodeSender, func(_ *bench, s *gateway.Submission) { s.Channel = "email" }, nil},
 		{"recipient type", gateway.CodeInvalid, func(_ *bench, s *gateway.Submission) { s.RecipientType = "tacir" },
 			func(_ *bench, s *gateway.Submission) { s.RecipientType = "TACIR" }},
 		{"class", gateway.CodeInvalid, func(_ *bench, s *gateway.Submission) { s.Class = "bulk" }, nil},

@@ -60,11 +60,40 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 		v.Code, v.Text = gateway.CodeInvalid, "ref is longer than 64 characters"
 		return iys.OutcomeRefuse
 	}
+	r, words, ok := d.readRecipient(to, v, opt)
+	if !ok {
+		return iys.OutcomeRefuse
+	}
+	v.ID = d.batch.Ref().Message(uint32(len(d.recipients)))
+	v.Words = words
+	var dec gateway.Decision
+	var out iys.Outcome
+	if d.refuseAll != "" {
+		r.State, r.Code = gateway.StateDropped, d.refuseAll
+		dec = gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(d.refuseAll), At: d.now, Policy: iys.PolicyVersion}
+	} else if stop, yes := d.suppressed(&r); yes {
+		dec = stop
+	} else {
+		dec, out = d.consent(&r)
+	}
+	d.note(&r, &dec, words)
+	d.recipients = append(d.recipients, r)
+	d.decisions = append(d.decisions, dec)
+	d.places = append(d.places, i)
+	v.State, v.Code = r.State, r.Code
+	return out
+}
+
+// readRecipient reads address and text of a recipient; what is wrong stands in v.
+func (d *draft) readRecipient(to *gateway.Destination, v *gateway.Verdict, opt address.Options) (gateway.Recipient, []string, bool) {
+	if d.batch.Channel == gateway.ChannelEmail {
+		return d.mailRecipient(to, v)
+	}
 	num, err := address.Parse(to.Address, opt)
 	if err != nil {
 		v.Code = numberCode(err)
 		v.Text = v.Code.Wire().Title
-		return iys.OutcomeRefuse
+		return gateway.Recipient{}, nil, false
 	}
 	addr := num.String()
 	v.To = addr
@@ -75,28 +104,14 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 		if errors.As(err, &e) {
 			v.Code, v.Text = e.Code, e.Text
 		}
-		return iys.OutcomeRefuse
+		return gateway.Recipient{}, nil, false
 	}
-	v.ID = d.batch.Ref().Message(uint32(len(d.recipients)))
-	v.Segments, v.Encoding, v.Words = plan.Segments, plan.Encoding.String(), words
+	v.Segments, v.Encoding = plan.Segments, plan.Encoding.String()
 	r := gateway.Recipient{Address: addr, Ref: to.Ref, Segments: uint8(plan.Segments), Encoding: uint8(plan.Encoding)}
 	if !d.texts.fixed {
 		r.Vars = d.texts.tmpl.Used(to.Vars)
 	}
-	var dec gateway.Decision
-	var out iys.Outcome
-	if d.refuseAll != "" {
-		r.State, r.Code = gateway.StateDropped, d.refuseAll
-		dec = gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(d.refuseAll), At: d.now, Policy: iys.PolicyVersion}
-	} else {
-		dec, out = d.consent(&r)
-	}
-	d.note(&r, &dec, words)
-	d.recipients = append(d.recipients, r)
-	d.decisions = append(d.decisions, dec)
-	d.places = append(d.places, i)
-	v.State, v.Code = r.State, r.Code
-	return out
+	return r, words, true
 }
 
 // note records the promotional words of a transactional text, and holds the message where the account wants that.
@@ -179,7 +194,7 @@ func (d *draft) result() gateway.Result {
 		}
 	}
 	res.Credits = res.Segments
-	if d.sub.Door == gateway.DoorSystem {
+	if d.sub.Door == gateway.DoorSystem || d.batch.Channel == gateway.ChannelEmail { // credits are SMS segments
 		res.Credits = 0
 	}
 	if len(d.verdicts) > listLimit {

@@ -23,8 +23,15 @@ type texts struct {
 
 // text checks what concerns the text as a whole.
 func (d *draft) text() error {
+	if d.batch.Channel == gateway.ChannelEmail {
+		return d.mailText()
+	}
 	if d.sub.Raw != nil {
 		return d.rawText()
+	}
+	if d.unwritten() {
+		d.texts.fixed, d.texts.known, d.texts.plan = true, true, sms.Plan{Segments: 1}
+		return nil
 	}
 	wish, err := sms.ParseEncoding(d.sub.Encoding)
 	if err != nil {
@@ -88,7 +95,7 @@ func (d *draft) policyFor(r *gateway.Route) sms.Policy {
 // measure returns what the text costs on the route; the answer for a fixed text is remembered.
 func (d *draft) measure(text string, r *gateway.Route) (sms.Plan, error) {
 	t := &d.texts
-	if t.known && (t.route == r || d.sub.Raw != nil) {
+	if t.known && (t.route == r || d.sub.Raw != nil || d.unwritten()) {
 		return t.plan, nil
 	}
 	if t.route != r || r == nil {

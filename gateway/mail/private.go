@@ -33,7 +33,41 @@ const (
 	MarkFrom   = ":mail-from" // in Headers: the reverse-path; "" is the null one
 	MarkEnvID  = ":envid"     // in Headers: ENVID (RFC 3461 §4.4), decoded
 	MarkReturn = ":ret"       // in Headers: FULL or HDRS (§4.3)
+	MarkHead   = ":head"      // in Headers: the fields a notification quotes, at most MaxQuoted octets
 	MarkUTF8   = ":smtputf8"  // in Headers: "1" when declared (RFC 6531)
 	MarkNotify = ":notify"    // in Vars: NEVER, or a list of SUCCESS FAILURE DELAY with commas (RFC 3461 §4.1)
 	MarkORcpt  = ":orcpt"     // in Vars: type;address as the client wrote it, decoded (§4.2)
 )
+
+// VarUnsubscribe is the template variable that stands for the recipient's unsubscribe link; it is filled in at hand-off.
+const VarUnsubscribe = "unsubscribe_url"
+
+// ValidName reports whether a field can have the name (RFC 5322 §2.2).
+func ValidName(name string) bool { return validName([]byte(name)) }
+
+// Notifies reports whether a NOTIFY value names a wish: SUCCESS, FAILURE, DELAY.
+func Notifies(value, wish string) bool {
+	for w := range strings.SplitSeq(value, ",") {
+		if strings.EqualFold(strings.TrimSpace(w), wish) {
+			return true
+		}
+	}
+	return false
+}
+
+// MaxQuoted bounds what is kept of a header for notifications about the message.
+const MaxQuoted = 4 << 10
+
+// Quoted is the part of a header that tells its author which message a notification is about.
+func (h Header) Quoted() string {
+	var b strings.Builder
+	for _, f := range h {
+		switch strings.ToLower(f.Name) {
+		case "from", "to", "cc", "subject", "date", "message-id", "reply-to", "in-reply-to", "sender", "list-id":
+			if b.Len()+len(f.Raw) <= MaxQuoted {
+				b.Write(f.Raw)
+			}
+		}
+	}
+	return b.String()
+}

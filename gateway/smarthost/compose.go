@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -16,8 +17,8 @@ import (
 type Plan struct {
 	// Commercial mail carries List-Unsubscribe and List-Unsubscribe-Post (RFC 2369, RFC 8058) in place of any it came with.
 	Commercial     bool
-	UnsubscribeURL string // https; required for commercial mail; short: a folded URL has broken verifiers
-	UnsubscribeTo  string // mailto address; optional
+	UnsubscribeURL string // https; short: a folded URL has broken verifiers. Commercial mail needs this or UnsubscribeTo
+	UnsubscribeTo  string // mailto address
 	// FeedbackID is the opaque value mailbox providers group complaints by, campaign:brand:class:sender; empty: none.
 	FeedbackID string
 	Add        []mail.Field // further fields
@@ -25,7 +26,7 @@ type Plan struct {
 }
 
 // ErrNoUnsubscribe refuses commercial mail without a way to refuse it.
-var ErrNoUnsubscribe = errors.New("smarthost: commercial mail needs an https unsubscribe URL")
+var ErrNoUnsubscribe = errors.New("smarthost: commercial mail needs an https unsubscribe URL or an address to write to")
 
 // Composed is a message as it leaves.
 type Composed struct {
@@ -74,20 +75,37 @@ func (p *Plan) header(h mail.Header) (mail.Header, error) {
 		return mail.Private(name) || p.Commercial && (n == "list-unsubscribe" || n == "list-unsubscribe-post") || p.FeedbackID != "" && n == "feedback-id"
 	})
 	if p.Commercial {
-		u, err := url.Parse(p.UnsubscribeURL)
-		if err != nil || u.Scheme != "https" || u.Host == "" || strings.ContainsAny(p.UnsubscribeURL, " <>\r\n,") {
+		var ways []string
+		click := oneClick(p.UnsubscribeURL)
+		if click {
+			ways = append(ways, "<"+p.UnsubscribeURL+">")
+		}
+		if p.UnsubscribeTo != "" && !strings.ContainsAny(p.UnsubscribeTo, " <>\r\n,") {
+			ways = append(ways, "<mailto:"+p.UnsubscribeTo+">")
+		}
+		if len(ways) == 0 || p.UnsubscribeURL != "" && !click {
 			return nil, ErrNoUnsubscribe
 		}
-		value := "<" + p.UnsubscribeURL + ">"
-		if p.UnsubscribeTo != "" && !strings.ContainsAny(p.UnsubscribeTo, " <>\r\n,") {
-			value += ", <mailto:" + p.UnsubscribeTo + ">"
+		h = h.With("List-Unsubscribe", strings.Join(ways, ", "))
+		if click {
+			h = h.With("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 		}
-		h = h.With("List-Unsubscribe", value).With("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 	}
 	if p.FeedbackID != "" {
 		h = h.With("Feedback-ID", p.FeedbackID)
 	}
 	return append(h, p.Add...), nil
+}
+
+// oneClick reports whether a URL can be posted to by a mailbox provider: https (RFC 8058 §3.1), or this very machine's, for
+// demonstrations.
+func oneClick(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || strings.ContainsAny(s, " <>\r\n,") {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && err == nil && a.IsLoopback()
 }
 
 // Open yields the message as it leaves.

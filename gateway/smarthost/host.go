@@ -20,6 +20,23 @@ const (
 	TLSOff                            // in clear: for a host on the same machine or network
 )
 
+// ParseTLS reads the name of a policy; the empty one is verified. ok is false for another word.
+func ParseTLS(s string) (p TLSPolicy, ok bool) {
+	switch s {
+	case "", "verified":
+		return TLSVerified, true
+	case "implicit":
+		return TLSImplicit, true
+	case "encrypted":
+		return TLSEncrypted, true
+	case "opportunistic":
+		return TLSOpportunistic, true
+	case "off":
+		return TLSOff, true
+	}
+	return TLSVerified, false
+}
+
 // Host is one next hop.
 type Host struct {
 	Name       string // in logs and outcomes; default Addr

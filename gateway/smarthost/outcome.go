@@ -45,6 +45,17 @@ type Outcome struct {
 	hostless bool
 }
 
+// Unasked reports whether the host was never asked about the recipient: another host may be tried at once.
+func (o Outcome) Unasked() bool { return o.hostless }
+
+// Reply is what the host said, code and text in one line.
+func (o Outcome) Reply() string {
+	if o.Code == 0 {
+		return o.Text
+	}
+	return reply{o.Code, o.Enhanced, o.Text}.String()
+}
+
 // Result of a delivery: an outcome for every recipient, in order.
 type Result struct {
 	Outcomes []Outcome

@@ -22,8 +22,9 @@ type VERP struct {
 var ErrVERP = errors.New("smarthost: not a return path of ours")
 
 const (
-	verpPrefix = "b+"
-	macLen     = 16 // characters: 80 bits
+	verpPrefix  = "b+" // a return path
+	leavePrefix = "u+" // whoever writes there refuses
+	macLen      = 16   // characters: 80 bits
 )
 
 var lower32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -43,10 +44,18 @@ func NewVERP(domain string, keys ...[]byte) (*VERP, error) {
 }
 
 // Address is the return path of a message. It is the same at every attempt, as greylisting asks.
-func (v *VERP) Address(id gateway.MessageID) string {
+func (v *VERP) Address(id gateway.MessageID) string { return v.make(verpPrefix, "verp", id) }
+
+// Leave is the address a recipient writes to who wants no more of it (RFC 2369 §3.2).
+func (v *VERP) Leave(id gateway.MessageID) string { return v.make(leavePrefix, "leave", id) }
+
+func (v *VERP) make(prefix, use string, id gateway.MessageID) string {
 	s := id.String()
-	return verpPrefix + s + "." + verpMAC(v.keys[0], s) + "@" + v.domain
+	return prefix + s + "." + verpMAC(v.keys[0], use, s) + "@" + v.domain
 }
+
+// Domain is where the addresses live.
+func (v *VERP) Domain() string { return v.domain }
 
 // Accepts reports whether an address (in any case) is under our domain, forged or not.
 func (v *VERP) Accepts(addr string) bool {
@@ -56,8 +65,17 @@ func (v *VERP) Accepts(addr string) bool {
 
 // Parse reads a return path back; ErrVERP when it is not ours or not signed by us.
 func (v *VERP) Parse(addr string) (gateway.MessageID, error) {
+	return v.parse(verpPrefix, "verp", addr)
+}
+
+// ParseLeave reads back what Leave made; ErrVERP for everything else.
+func (v *VERP) ParseLeave(addr string) (gateway.MessageID, error) {
+	return v.parse(leavePrefix, "leave", addr)
+}
+
+func (v *VERP) parse(prefix, use, addr string) (gateway.MessageID, error) {
 	local, domain, ok := strings.Cut(strings.ToLower(addr), "@")
-	token, isOurs := strings.CutPrefix(local, verpPrefix)
+	token, isOurs := strings.CutPrefix(local, prefix)
 	if !ok || !isOurs || domain != v.domain {
 		return gateway.MessageID{}, ErrVERP
 	}
@@ -67,15 +85,15 @@ func (v *VERP) Parse(addr string) (gateway.MessageID, error) {
 		return gateway.MessageID{}, ErrVERP
 	}
 	for _, k := range v.keys {
-		if hmac.Equal([]byte(mac), []byte(verpMAC(k, id.String()))) {
+		if hmac.Equal([]byte(mac), []byte(verpMAC(k, use, id.String()))) {
 			return id, nil
 		}
 	}
 	return gateway.MessageID{}, ErrVERP
 }
 
-func verpMAC(key []byte, id string) string {
+func verpMAC(key []byte, use, id string) string {
 	m := hmac.New(sha256.New, key)
-	m.Write([]byte("verp\x00" + id))
+	m.Write([]byte(use + "\x00" + id))
 	return lower32.EncodeToString(m.Sum(nil))[:macLen]
 }

@@ -112,6 +112,7 @@ func (s *session) accept(tx *transaction, strict io.Reader) error {
 		return replyOf(err)
 	}
 	clean = s.traced(clean, tx)
+	sub.Headers[mail.MarkHead] = clean.Quoted()
 	ref, err := s.srv.deps.Bodies.Put(s.ctx, io.MultiReader(bytes.NewReader(clean.Bytes()), br))
 	if err != nil {
 		return replyOfData(err)

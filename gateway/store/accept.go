@@ -254,6 +254,9 @@ func (p *pendingBatch) finish(t *tx) error {
 			return fatal(err)
 		}
 	}
+	if err := p.keepBody(t); err != nil {
+		return fatal(err)
+	}
 	if err := p.oweDropped(t); err != nil {
 		return fatal(err)
 	}
@@ -268,8 +271,12 @@ func (p *pendingBatch) finish(t *tx) error {
 	return nil
 }
 
-// oweDropped tells an SMPP client at once of the recipients that policy dropped at the door.
+// oweDropped tells an SMPP client at once of the recipients that policy dropped at the door, and a submitter of mail of those
+// dropped beside accepted ones: when none is left, the door itself refuses.
 func (p *pendingBatch) oweDropped(t *tx) error {
+	if p.Batch.Door == gateway.DoorSMTP && p.Batch.Channel == gateway.ChannelEmail {
+		return p.oweDroppedMail(t)
+	}
 	if p.Batch.Door != gateway.DoorSMPP {
 		return nil
 	}

@@ -24,6 +24,9 @@ const (
 	dirIYSLink    = "iyslink"
 	dirWebhook    = "webhook"
 	dirForm       = "form"
+	dirSmarthost  = "smarthost"
+	dirDKIM       = "dkim"
+	dirPeer       = "peer"
 )
 
 // Directory returns the present snapshot of everything administrators edit. It never changes; ask again to see changes.
@@ -77,6 +80,12 @@ func put(d *gateway.Directory, kind, id string, v []byte) (err error) {
 		return putMap(d.Senders, v, id, SenderKeyOf, parseSenderKey)
 	case dirCredential:
 		return putMap(d.Credentials, v, id, CredentialKeyOf, parseCredentialKey)
+	case dirSmarthost:
+		return putMap(d.Smarthosts, v, id, func(x *gateway.Smarthost) string { return x.Name }, same)
+	case dirPeer:
+		return putMap(d.RelayPeers, v, id, func(x *gateway.RelayPeer) string { return x.Name }, same)
+	case dirDKIM:
+		return putMap(d.DKIM, v, id, (*gateway.DKIMKey).Name, parseDKIMName)
 	case dirNumber:
 		return putNumber(d, id, v)
 	case dirRoute:
@@ -179,7 +188,8 @@ func cloneDirectory(d *gateway.Directory) *gateway.Directory {
 		Version: d.Version + 1, Accounts: maps.Clone(d.Accounts), Brands: maps.Clone(d.Brands), Senders: maps.Clone(d.Senders),
 		Numbers: maps.Clone(d.Numbers), Credentials: maps.Clone(d.Credentials), Operators: maps.Clone(d.Operators),
 		Routes: slices.Clone(d.Routes), IYSLinks: maps.Clone(d.IYSLinks), Webhooks: maps.Clone(d.Webhooks),
-		Forms: maps.Clone(d.Forms),
+		Forms:      maps.Clone(d.Forms),
+		Smarthosts: maps.Clone(d.Smarthosts), DKIM: maps.Clone(d.DKIM), RelayPeers: maps.Clone(d.RelayPeers),
 	}
 }
 
@@ -342,6 +352,12 @@ func (s *Store) DeleteOperator(_ context.Context, name string) error {
 // DeleteNumber removes an inbound number.
 func (s *Store) DeleteNumber(_ context.Context, n *gateway.Number) error {
 	return s.edit(dirNumber, numberID(n), nil, nil)
+}
+
+// endsSent reports whether sent is the end of a message there: on routes without receipts, and of mail, which tells of failures
+// alone.
+func (s *Store) endsSent(b *gateway.Batch, operator string) bool {
+	return b.Channel == gateway.ChannelEmail || s.noReceipts(operator)
 }
 
 // noReceipts reports whether the operator sends no receipts, so that sent is the end.

@@ -149,8 +149,11 @@ func (t *tx) change(c *gateway.Change) error {
 			p.State = st
 		}
 	}
-	if p.State.Final() || (p.State == gateway.StateSent && t.s.noReceipts(p.Operator)) {
+	if p.State.Final() || (p.State == gateway.StateSent && t.s.endsSent(c.Batch, p.Operator)) {
 		if err := t.finish(c.Message, c.Batch, c.Recipient, &p); err != nil {
+			return err
+		}
+		if err := t.mailDone(c.Message, c.Batch, c.Recipient, &p, relayed(c.Answers)); err != nil {
 			return err
 		}
 	}
@@ -214,7 +217,7 @@ func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 		}
 		seg := &p.Segments[a.Index]
 		seg.State, seg.OperatorID, seg.Err = a.State, a.OperatorID, a.Err
-		if a.State != gateway.StateSent || a.OperatorID == "" {
+		if a.State != gateway.StateSent || a.OperatorID == "" || c.Batch.Channel == gateway.ChannelEmail { // mail comes back by VERP
 			continue
 		}
 		var e enc

@@ -53,6 +53,10 @@ const version = 1
 //	T brand 00 day4 creation8 transaction 00 channel1 type1 status1 addr   movement İYS has registered, in the order of its daily file
 //	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
 //	O code                                   opt-in: a request made at a consent form
+//	m body                                   octets of a small mail body
+//	K body                                   use of a body: batch, messages that still need it
+//	S account4 addr                          address mail does not go to (bounces)
+//	N account4 batch8 index4                 delivery status notification owed to a submitter of mail
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -94,6 +98,10 @@ const (
 	kMovement    = 'T'
 	kNewcomer    = 'F'
 	kOptIn       = 'O'
+	kBody        = 'm'
+	kBodyUse     = 'K'
+	kSuppressed  = 'S'
+	kNotice      = 'N'
 )
 
 // key builds a key front to back.
@@ -239,6 +247,17 @@ func blacklistKey(a gateway.AccountID, addr string) key {
 func namedKey(name string) key { return newKey(kNamed, len(name)).text(name) }
 
 func userKey(name string) key { return newKey(kUser, len(name)).text(name) }
+
+func bodyKey(id string) key    { return newKey(kBody, len(id)).text(id) }
+func bodyUseKey(id string) key { return newKey(kBodyUse, len(id)).text(id) }
+
+func suppressedKey(a gateway.AccountID, addr string) key {
+	return newKey(kSuppressed, 4+len(addr)).account(a).text(addr)
+}
+
+func noticeKey(m gateway.MessageID) key {
+	return newKey(kNotice, 16).batch(m.Ref()).u32(m.Index)
+}
 
 func directoryKey(kind, id string) key {
 	return newKey(kDirectory, len(kind)+1+len(id)).textZ(kind).text(id)

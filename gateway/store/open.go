@@ -79,6 +79,10 @@ type Store struct {
 	owedFn  atomic.Pointer[func(string)]
 	eventFn atomic.Pointer[func()]
 	rcptFn  atomic.Pointer[func(ReceiptNote)]
+	bodyFn  atomic.Pointer[func(gateway.BodyRef)]
+	// told of notifications owed to who submitted mail
+	noticeFn   atomic.Pointer[func()]
+	suppressed suppressions
 
 	recent *recent
 	owed   owedBook
@@ -190,6 +194,9 @@ func (s *Store) load() error {
 			return err
 		}
 		if err := s.loadFlags(txn); err != nil {
+			return err
+		}
+		if err := s.loadSuppressed(txn); err != nil {
 			return err
 		}
 		s.parked.Store(int64(countPrefix(txn, kParked, 1000)))

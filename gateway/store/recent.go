@@ -76,7 +76,7 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 }
 
 func recentSize(b *gateway.Batch, rs []gateway.Recipient) int {
-	size := 400 + len(b.Text)
+	size := 400 + len(b.Text) + len(b.Subject) + len(b.HTML)
 	for i := range rs {
 		size += 60 + recipientSize(&rs[i])
 	}

@@ -165,6 +165,9 @@ func (t *tx) cancel(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient
 	if err := t.finish(id, b, r, p); err != nil {
 		return false, err
 	}
+	if err := t.mailDone(id, b, r, p, false); err != nil {
+		return false, err
+	}
 	return true, t.save(id, p, &gateway.Decision{Kind: gateway.DecisionDrop, Verdict: "drop", Rule: string(gateway.CodeCancelled)})
 }
 

@@ -119,7 +119,7 @@ func (s *Store) sweepAccount(txn *badger.Txn, a gateway.AccountID, now time.Time
 
 // unsettled reports whether the message was sent and nobody will tell any more what became of it.
 func (s *Store) unsettled(b *gateway.Batch, p *gateway.Progress, now time.Time) bool {
-	return p.State == gateway.StateSent && !p.Open && !s.noReceipts(p.Operator) && !b.ValidUntil.Add(gateway.UnknownAfter).After(now)
+	return p.State == gateway.StateSent && !p.Open && !s.endsSent(b, p.Operator) && !b.ValidUntil.Add(gateway.UnknownAfter).After(now)
 }
 
 // settle makes the sent messages of a batch unknown when their time is over. Most batches have none, which is seen without the

@@ -1,0 +1,197 @@
+package mailback
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/bounce"
+	"izinli/gateway/mail"
+)
+
+// Owed is where notifications that are owed stand.
+type Owed interface {
+	// Notices returns them, those of one batch together.
+	Notices(ctx context.Context, limit int) ([]gateway.NoticeDue, error)
+	// NoticesSent removes them.
+	NoticesSent(ctx context.Context, list []gateway.NoticeDue) error
+}
+
+// Notifier sends what is owed to submitters of mail.
+type Notifier struct {
+	domain string
+	owed   Owed
+	bodies gateway.BodyStore
+	submit gateway.Submitter
+	log    *slog.Logger
+	now    func() time.Time
+	wake   chan struct{}
+}
+
+// Times and bounds of the notifier.
+const (
+	gather    = time.Second      // recipients of one message that fail together are told of in one mail
+	lookEvery = 30 * time.Second // without being woken
+	perRound  = 500
+	perNotice = 100
+)
+
+// NewNotifier returns a notifier that speaks for the mail server called domain.
+func NewNotifier(domain string, owed Owed, bodies gateway.BodyStore, submit gateway.Submitter, log *slog.Logger, now func() time.Time) *Notifier {
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Notifier{domain: domain, owed: owed, bodies: bodies, submit: submit, log: log, now: now, wake: make(chan struct{}, 1)}
+}
+
+// Wake tells of something owed. It does not block.
+func (n *Notifier) Wake() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends what is owed until ctx ends.
+func (n *Notifier) Run(ctx context.Context) {
+	pause := time.NewTimer(gather)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+			pause.Reset(gather)
+			continue
+		case <-pause.C:
+		}
+		more, err := n.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.log.Error("notifications not sent", "err", err)
+		}
+		if more && err == nil {
+			pause.Reset(0)
+		} else {
+			pause.Reset(lookEvery)
+		}
+	}
+}
+
+// round sends what there is; more tells that there may be more.
+func (n *Notifier) round(ctx context.Context) (more bool, err error) {
+	list, err := n.owed.Notices(ctx, perRound)
+	if err != nil {
+		return false, err
+	}
+	for from := 0; from < len(list); {
+		to := from + 1
+		for to < len(list) && to-from < perNotice && list[to].Message.Ref() == list[from].Message.Ref() {
+			to++
+		}
+		if err := n.send(ctx, list[from:to]); err != nil {
+			return false, err
+		}
+		from = to
+	}
+	return len(list) == perRound, nil
+}
+
+// send writes one notification about recipients of one message and submits it. The idempotency key makes one that was submitted
+// before a crash, and not yet taken off the list, go out once.
+func (n *Notifier) send(ctx context.Context, list []gateway.NoticeDue) error {
+	b := list[0].Batch
+	raw, err := n.write(list)
+	if err != nil {
+		n.log.Warn("notification not written", "batch", b.Ref().String(), "err", err)
+		return n.owed.NoticesSent(ctx, list)
+	}
+	ref, err := n.bodies.Put(ctx, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	first := list[0].Message
+	key := fmt.Sprintf("dsn/%s/%d/%d", first, len(list), list[0].At.UnixMilli())
+	_, err = n.submit.Submit(ctx, &gateway.Submission{
+		Principal: &gateway.Principal{Account: b.Account, Credential: gateway.Credential{ID: "system", Account: b.Account,
+			Classes: []string{gateway.ClassTransactional}, Reason: "legal"}},
+		Door: gateway.DoorSystem, Channel: gateway.ChannelEmail, Class: gateway.ClassTransactional, From: "mailer-daemon@" + n.domain,
+		Body: ref, To: []gateway.Destination{{Address: b.Headers[mail.MarkFrom]}}, ValidFor: gateway.MaxValidity,
+		Idempotency: &gateway.IdempotencyKey{Key: key, Hash: sha256.Sum256([]byte(key))}})
+	var e *gateway.Error
+	if errors.As(err, &e) && e.Code != gateway.CodeUnavailable && e.Code != gateway.CodeStorageFull && e.Code != gateway.CodeInternal {
+		n.log.Warn("notification cannot be sent", "batch", b.Ref().String(), "err", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return n.owed.NoticesSent(ctx, list)
+}
+
+func (n *Notifier) write(list []gateway.NoticeDue) ([]byte, error) {
+	b := list[0].Batch
+	d := bounce.Notification{Reporting: n.domain, From: "mailer-daemon@" + n.domain, To: b.Headers[mail.MarkFrom],
+		EnvelopeID: b.Headers[mail.MarkEnvID], Arrival: b.Created(), Now: n.now()}
+	if head := b.Headers[mail.MarkHead]; head != "" {
+		h, err := mail.ReadHeader(bufio.NewReader(strings.NewReader(head + "\r\n")))
+		if err == nil {
+			d.Original = h
+		}
+	}
+	for i := range list {
+		d.Recipients = append(d.Recipients, status(&list[i]))
+	}
+	return d.Bytes()
+}
+
+var enhancedRE = regexp.MustCompile(`\b[245]\.\d{1,3}\.\d{1,3}\b`)
+
+// status turns an outcome into the words of RFC 3464.
+func status(x *gateway.NoticeDue) bounce.Status {
+	s := bounce.Status{Address: x.Recipient.Address, Action: bounce.ActionFailed, Diagnostic: x.Err}
+	for _, v := range x.Recipient.Vars {
+		if v.Name == mail.MarkORcpt {
+			s.ORcpt = v.Value
+		}
+	}
+	wire := x.Code.Wire()
+	switch {
+	case x.State == gateway.StateDelivered:
+		s.Action, s.Status, s.Reason = bounce.ActionDelivered, "2.0.0", "The message was delivered."
+		return s
+	case x.Relayed:
+		s.Action, s.Status, s.Reason = bounce.ActionRelayed, "2.0.0", "The message was handed to a server that sends no notifications."
+		return s
+	case x.State == gateway.StateDropped:
+		s.Status, s.Reason = wire.Enhanced, wire.Title+" ("+string(x.Code)+")"
+		s.Diagnostic = fmt.Sprintf("%d %s %s", wire.SMTP, wire.Enhanced, s.Reason)
+	case x.State == gateway.StateExpired:
+		s.Status, s.Reason = "4.4.7", "The message could not be delivered in time."
+		if x.Code != "" && x.Code != gateway.CodeExpired && x.Code != gateway.CodeDeferred {
+			s.Reason += " " + wire.Title
+		}
+	default:
+		s.Status, s.Reason = enhancedRE.FindString(x.Err), wire.Title
+		if x.Err != "" {
+			s.Reason = "The remote server said: " + x.Err
+		}
+	}
+	switch {
+	case s.Status == "":
+		s.Status = "5.0.0"
+	case s.Action == bounce.ActionFailed && s.Status[0] == '4' && x.State != gateway.StateExpired:
+		s.Status = "5" + s.Status[1:] // final is permanent (RFC 3463 §2)
+	}
+	return s
+}

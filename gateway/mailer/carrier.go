@@ -1,0 +1,276 @@
+package mailer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/bounce"
+	"izinli/gateway/dispatch"
+	"izinli/gateway/mail"
+	"izinli/gateway/smarthost"
+)
+
+// Defaults of a smarthost.
+const (
+	defaultConns  = 10
+	defaultDirect = 100
+)
+
+// commercialShare is the part of the connections commercial mail may hold, in percent.
+const commercialShare = 80
+
+// carrier is a smarthost as dispatch sees it.
+type carrier struct {
+	m      *Manager
+	host   gateway.Smarthost
+	client *smarthost.Client // nil with Direct
+	direct *direct           // nil without
+	window int
+	ready  atomic.Pointer[func()]
+	rests  atomic.Int64 // until when it is not tried, Unix nanoseconds
+
+	mu     sync.Mutex
+	busy   [gateway.Lanes]int // guarded by mu
+	closed bool               // guarded by mu
+	under  sync.WaitGroup     // deliveries under way
+}
+
+var _ dispatch.LateSlot = (*slot)(nil)
+var _ dispatch.Chooser = (*carrier)(nil)
+
+func (m *Manager) newCarrier(h gateway.Smarthost) (*carrier, error) {
+	c := &carrier{m: m, host: h, window: h.MaxConns}
+	if h.Direct {
+		if c.window <= 0 {
+			c.window = defaultDirect
+		}
+		c.direct = newDirect(m, &c.host)
+		return c, nil
+	}
+	if c.window <= 0 {
+		c.window = defaultConns
+	}
+	policy, ok := smarthost.ParseTLS(h.TLS)
+	if !ok {
+		return nil, errors.New("mailer: unknown TLS policy " + h.TLS)
+	}
+	password, err := m.store.Unseal(h.Password)
+	if err != nil {
+		return nil, err
+	}
+	c.client, err = smarthost.New(m.cfg.Timeouts, []smarthost.Host{{Name: h.Name, Addr: h.Addr, TLS: policy, ServerName: h.ServerName,
+		Username: h.Username, Password: password, MaxConns: c.window, MaxPerConn: h.MaxPerConn, PerSecond: h.PerSecond}})
+	return c, err
+}
+
+// close waits for what is under way and ends the connections.
+func (c *carrier) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.under.Wait()
+	if c.client != nil {
+		c.client.Close()
+	} else {
+		c.direct.close()
+	}
+}
+
+func (c *carrier) signal() {
+	if f := c.ready.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// Name implements dispatch.Carrier.
+func (c *carrier) Name() string { return gateway.SmarthostCarrier(c.host.Name) }
+
+// Window implements dispatch.Carrier.
+func (c *carrier) Window() int {
+	if c.rests.Load() > time.Now().UnixNano() {
+		return 0
+	}
+	return c.window
+}
+
+// MaxSegments implements dispatch.Carrier.
+func (c *carrier) MaxSegments() int { return 1 }
+
+// Profile implements dispatch.Carrier.
+func (c *carrier) Profile() dispatch.Profile { return dispatch.Profile{} }
+
+// OnReady implements dispatch.Carrier.
+func (c *carrier) OnReady(f func()) { c.ready.Store(&f) }
+
+// NextTry implements dispatch.Carrier: slots come free by answers.
+func (c *carrier) NextTry() time.Time { return time.Time{} }
+
+// WaitFor implements dispatch.Chooser.
+func (c *carrier) WaitFor(address string) time.Duration {
+	return c.m.sites.waitFor(domainOf(address), time.Now(), c.direct != nil)
+}
+
+// TryReserve implements dispatch.Carrier.
+func (c *carrier) TryReserve(_ int, lane gateway.Lane) (dispatch.Slot, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total := 0
+	for _, n := range c.busy {
+		total += n
+	}
+	if c.closed || total >= c.window || lane == gateway.LaneCommercial && c.busy[lane] >= max(1, c.window*commercialShare/100) {
+		return nil, false
+	}
+	c.busy[lane]++
+	c.under.Add(1)
+	return &slot{c: c, lane: lane}, true
+}
+
+func (c *carrier) free(lane gateway.Lane) {
+	c.mu.Lock()
+	c.busy[lane]--
+	c.mu.Unlock()
+	c.under.Done()
+	c.signal()
+}
+
+func (c *carrier) status() HostStatus {
+	s := HostStatus{Name: c.host.Name, Up: c.Window() > 0, Window: c.window, Direct: c.direct != nil, Draining: c.host.Draining}
+	c.mu.Lock()
+	for _, n := range c.busy {
+		s.Busy += n
+	}
+	c.mu.Unlock()
+	if c.client != nil {
+		st := c.client.Status()[0]
+		s.Rests, s.LastErr = st.Rests, st.LastError
+	}
+	return s
+}
+
+// slot is a place for one message.
+type slot struct {
+	c    *carrier
+	lane gateway.Lane
+}
+
+// Cancel implements dispatch.Slot.
+func (s *slot) Cancel() { s.c.free(s.lane) }
+
+// Send implements dispatch.Slot; dispatch uses SendLate.
+func (s *slot) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer)) {
+	s.SendLate(m, func() error { return nil }, answered)
+}
+
+// SendLate implements dispatch.LateSlot.
+func (s *slot) SendLate(m *dispatch.Outgoing, last func() error, answered func(int, dispatch.Answer)) {
+	c := s.c
+	c.m.mu.Lock()
+	life := c.m.life
+	c.m.mu.Unlock()
+	go func() {
+		ctx, cancel := context.WithTimeout(life, c.m.cfg.Attempt)
+		defer cancel()
+		a := c.deliver(ctx, m, last)
+		c.free(s.lane)
+		answered(0, a)
+	}()
+}
+
+// deliver composes a message, makes one attempt and reads the answer.
+func (c *carrier) deliver(ctx context.Context, out *dispatch.Outgoing, last func() error) dispatch.Answer {
+	lane, domain := out.Batch.Lane(), domainOf(out.Recipient.Address)
+	msg, err := c.m.message(ctx, out)
+	if err != nil {
+		c.m.cfg.Log.Error("mail not composed", "msg_id", out.ID.String(), "err", err)
+		if errors.As(err, new(unfit)) {
+			return dispatch.Answer{Verdict: dispatch.Refused, Err: err.Error()}
+		}
+		return dispatch.Answer{Verdict: dispatch.TryLater, Err: "the message could not be read here", Wait: wait(lane, out.Attempt)}
+	}
+	msg.HandOff = func(context.Context) error { return last() }
+	o, held := c.attempt(ctx, domain, msg)
+	if held {
+		return dispatch.Answer{Verdict: dispatch.Stopped}
+	}
+	return c.answer(ctx, out, domain, o)
+}
+
+// attempt hands the message to the smarthost, or to the site of its domain.
+func (c *carrier) attempt(ctx context.Context, domain string, msg *smarthost.Message) (o smarthost.Outcome, held bool) {
+	if c.direct != nil {
+		return c.direct.deliver(ctx, domain, msg)
+	}
+	res := c.client.Deliver(ctx, *msg)
+	if res.Held != nil {
+		return o, true
+	}
+	o = res.Outcomes[0]
+	if o.Unasked() {
+		if rests := c.client.Status()[0].Rests; !rests.IsZero() {
+			c.rests.Store(rests.UnixNano())
+		}
+	}
+	return o, false
+}
+
+// answer sorts an outcome by what happens next.
+func (c *carrier) answer(ctx context.Context, out *dispatch.Outgoing, domain string, o smarthost.Outcome) dispatch.Answer {
+	a := dispatch.Answer{ID: o.QueueID, Err: o.Reply()}
+	lane := out.Batch.Lane()
+	switch o.Kind {
+	case smarthost.Delivered:
+		a.Verdict, a.Err, a.Relayed = dispatch.Taken, "", !o.DSN
+		return a
+	case smarthost.Doubt:
+		a.Verdict, a.Wait = dispatch.Doubt, wait(lane, out.Attempt)
+		return a
+	case smarthost.TryLater:
+		a.Verdict, a.Wait = dispatch.TryLater, wait(lane, out.Attempt)
+		a.Down = o.Unasked() && c.direct == nil
+	default:
+		a.Verdict = dispatch.Refused
+	}
+	if o.Unasked() {
+		return a
+	}
+	class := bounce.Classify(o.Enhanced, o.Code, o.Text)
+	if class.Blocks() {
+		c.m.sites.slow(domain, time.Now())
+		c.m.cfg.Blocked(c.Name(), domain, o.Reply())
+		c.m.cfg.Log.Warn("mail is unwanted there", "smarthost", c.host.Name, "domain", domain, "class", string(class), "reply", o.Reply())
+	}
+	if a.Verdict == dispatch.Refused && (class.Suppress() || class == bounce.ClassFull) {
+		a.Code = gateway.CodeBounced
+		err := c.m.store.Suppress(context.WithoutCancel(ctx), &gateway.Suppression{Account: out.ID.Account, Address: out.Recipient.Address,
+			Class: string(class), Text: o.Reply(), Message: out.ID, At: c.m.cfg.Now()})
+		if err != nil {
+			c.m.cfg.Log.Error("address not suppressed", "msg_id", out.ID.String(), "err", err)
+		}
+	}
+	return a
+}
+
+func domainOf(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
+
+// notify is what the next hop is asked to tell: failures always, since the return path is ours; a delivery where the submitter
+// wants to know.
+func notify(r *gateway.Recipient) (notify, orcpt string) {
+	notify = "FAILURE"
+	for _, v := range r.Vars {
+		switch v.Name {
+		case mail.MarkNotify:
+			if mail.Notifies(v.Value, "SUCCESS") {
+				notify = "SUCCESS,FAILURE"
+			}
+		case mail.MarkORcpt:
+			orcpt = v.Value
+		}
+	}
+	return notify, orcpt
+}

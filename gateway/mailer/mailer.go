@@ -1,0 +1,204 @@
+package mailer
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"reflect"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/dispatch"
+	"izinli/gateway/smarthost"
+)
+
+// Store is what is needed of the store.
+type Store interface {
+	Directory() *gateway.Directory
+	Unseal(gateway.Sealed) (string, error)
+	// Suppress returns after the sync.
+	Suppress(ctx context.Context, s *gateway.Suppression) error
+}
+
+// Dispatcher takes carriers.
+type Dispatcher interface {
+	SetCarrier(dispatch.Carrier)
+	RemoveCarrier(name string)
+}
+
+// Resolver finds mail exchangers; *net.Resolver is one.
+type Resolver interface {
+	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
+	LookupHost(ctx context.Context, host string) ([]string, error)
+}
+
+// Config of the mailer. Domain, VERP, Bodies and Unsubscribe are required.
+type Config struct {
+	Domain string          // our name in EHLO and Message-ID
+	VERP   *smarthost.VERP // return paths
+	Bodies gateway.BodyStore
+	// Unsubscribe makes the one-click URL of a message; empty: there is none, and only the address to write to stands in the mail.
+	Unsubscribe func(m gateway.MessageID, b *gateway.Batch, address string) string
+	Log         *slog.Logger
+	Now         func() time.Time
+	Check       time.Duration // how often the directory is compared; default 250 ms
+	Resolver    Resolver      // default net.DefaultResolver
+	MXPort      string        // of mail exchangers; default 25
+	Timeouts    smarthost.Config
+	// Attempt bounds one delivery; default 15 min.
+	Attempt time.Duration
+	// Blocked is told when a route is in trouble: our mail is unwanted there, or its authentication fails. It must not block.
+	Blocked func(carrier, domain, reply string)
+}
+
+// Manager runs the carriers.
+type Manager struct {
+	cfg      Config
+	store    Store
+	dispatch Dispatcher
+	keys     keyring
+	bodies   bodyCache
+	sites    *sites
+
+	mu      sync.Mutex
+	running map[string]*carrier // by smarthost; guarded by mu
+	life    context.Context     // of deliveries; set by Run
+}
+
+// New returns a manager without carriers.
+func New(cfg Config, st Store, d Dispatcher) *Manager {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Check == 0 {
+		cfg.Check = 250 * time.Millisecond
+	}
+	if cfg.Resolver == nil {
+		cfg.Resolver = net.DefaultResolver
+	}
+	if cfg.MXPort == "" {
+		cfg.MXPort = "25"
+	}
+	if cfg.Attempt == 0 {
+		cfg.Attempt = 15 * time.Minute
+	}
+	if cfg.Blocked == nil {
+		cfg.Blocked = func(string, string, string) {}
+	}
+	cfg.Timeouts.Helo = cfg.Domain
+	return &Manager{cfg: cfg, store: st, dispatch: d, sites: newSites(), running: map[string]*carrier{}}
+}
+
+// Run keeps the carriers as the directory says until ctx ends; then deliveries under way are cut off, to be in doubt or tried
+// again, and Run returns when all have been answered.
+func (m *Manager) Run(ctx context.Context) {
+	m.mu.Lock()
+	m.life = ctx
+	m.mu.Unlock()
+	tick := time.NewTicker(m.cfg.Check)
+	defer tick.Stop()
+	var last *gateway.Directory
+	for {
+		if d := m.store.Directory(); d != last {
+			m.sync(d)
+			last = d
+		}
+		select {
+		case <-ctx.Done():
+			m.stopAll()
+			return
+		case now := <-tick.C:
+			m.sites.prune(now)
+		}
+	}
+}
+
+func (m *Manager) sync(d *gateway.Directory) {
+	m.mu.Lock()
+	var gone []*carrier
+	for name, c := range m.running {
+		if h := d.Smarthosts[name]; h == nil || !reflect.DeepEqual(*h, c.host) {
+			gone = append(gone, c)
+			delete(m.running, name)
+		}
+	}
+	m.mu.Unlock()
+	for _, c := range gone {
+		m.dispatch.RemoveCarrier(c.Name())
+		go c.close() // what is under way ends by itself
+	}
+	for name, h := range d.Smarthosts {
+		m.mu.Lock()
+		_, up := m.running[name]
+		m.mu.Unlock()
+		if up {
+			continue
+		}
+		c, err := m.newCarrier(*h)
+		if err != nil {
+			m.cfg.Log.Error("smarthost not started", "smarthost", name, "err", err)
+			continue
+		}
+		m.mu.Lock()
+		m.running[name] = c
+		m.mu.Unlock()
+		m.dispatch.SetCarrier(c)
+	}
+}
+
+func (m *Manager) stopAll() {
+	m.mu.Lock()
+	all := m.running
+	m.running = map[string]*carrier{}
+	m.mu.Unlock()
+	for _, c := range all {
+		m.dispatch.RemoveCarrier(c.Name())
+		c.close()
+	}
+}
+
+// HostStatus is how a smarthost fares.
+type HostStatus struct {
+	Name     string
+	Up       bool
+	Busy     int
+	Window   int
+	Rests    time.Time // until when it is not tried
+	LastErr  string
+	Direct   bool
+	Draining bool
+}
+
+// Snapshot describes the smarthosts.
+func (m *Manager) Snapshot() []HostStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]HostStatus, 0, len(m.running))
+	for _, c := range m.running {
+		out = append(out, c.status())
+	}
+	return out
+}
+
+// Up reports whether at least one smarthost answers, or none is wanted.
+func (m *Manager) Up() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.running {
+		if c.Window() > 0 {
+			return true
+		}
+	}
+	return len(m.running) == 0
+}
+
+// Slow lets mail to a domain pass one by one for a while: a bounce said that ours is unwanted there.
+func (m *Manager) Slow(domain, diagnostic string) {
+	m.sites.slow(domain, time.Now())
+	m.cfg.Blocked("", domain, diagnostic)
+	m.cfg.Log.Warn("mail came back as unwanted", "domain", domain, "diagnostic", diagnostic)
+}

@@ -1,0 +1,165 @@
+package mailer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	netmail "net/mail"
+	"sync"
+
+	"izinli/gateway"
+	"izinli/gateway/dispatch"
+	"izinli/gateway/mail"
+	"izinli/gateway/smarthost"
+	"izinli/gateway/template"
+)
+
+// unfit is a message that no attempt will make fit to be sent.
+type unfit struct{ err error }
+
+func (e unfit) Error() string { return e.err.Error() }
+func (e unfit) Unwrap() error { return e.err }
+
+// message makes what leaves of one message: body, header, signatures, envelope.
+func (m *Manager) message(ctx context.Context, out *dispatch.Outgoing) (*smarthost.Message, error) {
+	b, r := out.Batch, out.Recipient
+	p := smarthost.Plan{Commercial: b.Class == gateway.ClassCommercial}
+	click := ""
+	if p.Commercial {
+		if m.cfg.Unsubscribe != nil {
+			click = m.cfg.Unsubscribe(out.ID, b, r.Address)
+		}
+		p.UnsubscribeURL, p.UnsubscribeTo = click, m.cfg.VERP.Leave(out.ID)
+		p.FeedbackID = fmt.Sprintf("%s:%s:%s:izinli", b.Ref(), b.Brand, b.Class)
+	}
+	open, err := m.opener(ctx, out, click)
+	if err != nil {
+		return nil, err
+	}
+	if p.Keys, err = m.keys.of(m.store, b.Account, domainOf(addressOf(b.From))); err != nil {
+		return nil, err
+	}
+	c, err := smarthost.Compose(open, p)
+	if err != nil {
+		if errors.Is(err, smarthost.ErrNoUnsubscribe) || errors.Is(err, mail.ErrMalformedHeader) || errors.Is(err, mail.ErrBareNewline) {
+			err = unfit{err}
+		}
+		return nil, err
+	}
+	n, orcpt := notify(r)
+	msg := &smarthost.Message{From: m.cfg.VERP.Address(out.ID), To: []smarthost.Recipient{{Addr: r.Address, Notify: n, ORcpt: orcpt}},
+		Body: c.Open, Size: c.Size, UTF8: c.UTF8, EnvID: out.ID.String(), Return: "HDRS"}
+	if b.Door == gateway.DoorSystem { // a notification is never answered by another (RFC 5321 §6.1)
+		msg.From = ""
+		msg.To[0].Notify = "NEVER"
+	}
+	return msg, nil
+}
+
+func addressOf(from string) string {
+	if a, err := netmail.ParseAddress(from); err == nil {
+		return a.Address
+	}
+	return from
+}
+
+// opener yields the mail as it is stored, or as its templates make it for this recipient.
+func (m *Manager) opener(ctx context.Context, out *dispatch.Outgoing, click string) (func() (io.ReadCloser, error), error) {
+	b := out.Batch
+	if b.Body.ID != "" {
+		return m.bodies.opener(ctx, m.cfg.Bodies, b.Body)
+	}
+	raw, err := m.letter(out, click)
+	if err != nil {
+		return nil, unfit{err}
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }, nil
+}
+
+// letter renders the templates.
+func (m *Manager) letter(out *dispatch.Outgoing, click string) ([]byte, error) {
+	b := out.Batch
+	if click == "" {
+		click = "mailto:" + m.cfg.VERP.Leave(out.ID)
+	}
+	vars := append(out.Recipient.Vars[:len(out.Recipient.Vars):len(out.Recipient.Vars)], gateway.Var{Name: mail.VarUnsubscribe, Value: click})
+	l := mail.Letter{From: b.From, To: out.Recipient.Address, ReplyTo: b.ReplyTo, Headers: b.Headers, Date: b.Created(),
+		MessageID: out.ID.String() + "@" + m.cfg.Domain, Bulk: b.Class == gateway.ClassCommercial}
+	var err error
+	if l.Subject, err = render(b.Subject, vars, false); err != nil {
+		return nil, err
+	}
+	if l.Text, err = render(b.Text, vars, false); err != nil {
+		return nil, err
+	}
+	if l.HTML, err = render(b.HTML, vars, true); err != nil {
+		return nil, err
+	}
+	return l.Bytes(), nil
+}
+
+// render fills a template; in HTML values are escaped, so that nobody's name becomes markup.
+func render(text string, vars []gateway.Var, markup bool) (string, error) {
+	t := template.Parse(text)
+	if t.Fixed() {
+		return text, nil
+	}
+	if markup {
+		vars = escaped(vars)
+	}
+	return t.Render(vars)
+}
+
+// cacheSize is how many octets of bodies are kept: the recipients of one message leave at about the same time.
+const (
+	cacheSize = 32 << 20
+	cacheBody = 1 << 20 // larger bodies stream
+)
+
+// bodyCache keeps the bodies used last.
+type bodyCache struct {
+	mu    sync.Mutex
+	order []string          // oldest first; guarded by mu
+	byID  map[string][]byte // guarded by mu
+	size  int               // guarded by mu
+}
+
+func (c *bodyCache) opener(ctx context.Context, st gateway.BodyStore, ref gateway.BodyRef) (func() (io.ReadCloser, error), error) {
+	if ref.Size > cacheBody {
+		return func() (io.ReadCloser, error) { return st.Open(ctx, ref) }, nil
+	}
+	c.mu.Lock()
+	raw, ok := c.byID[ref.ID]
+	c.mu.Unlock()
+	if !ok {
+		rc, err := st.Open(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		defer rc.Close()
+		if raw, err = io.ReadAll(rc); err != nil {
+			return nil, err
+		}
+		c.put(ref.ID, raw)
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }, nil
+}
+
+func (c *bodyCache) put(id string, raw []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil {
+		c.byID = map[string][]byte{}
+	}
+	if _, twice := c.byID[id]; twice {
+		return
+	}
+	c.byID[id], c.order, c.size = raw, append(c.order, id), c.size+len(raw)
+	for c.size > cacheSize {
+		c.size -= len(c.byID[c.order[0]])
+		delete(c.byID, c.order[0])
+		c.order = c.order[1:]
+	}
+}

@@ -1,0 +1,340 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+	"izinli/gateway/mail"
+)
+
+// What mail needs beside what every message has: bodies and how long they are needed, and the notifications owed to who submitted
+// over SMTP.
+
+// bodyLife is how long a small body outlives the validity of its messages at most; it is deleted with the last of them.
+const bodyLife = 14 * 24 * time.Hour
+
+// PutBody, GetBody and DeleteBody are mailbody.Small.
+func (s *Store) PutBody(_ context.Context, id string, body []byte) error {
+	return s.do(func(t *tx) error { return t.set(bodyKey(id), body, bodyLife) })
+}
+
+// GetBody answers fs.ErrNotExist for an unknown id.
+func (s *Store) GetBody(_ context.Context, id string) (body []byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) (err error) {
+		body, err = getValue(txn, bodyKey(id))
+		return err
+	})
+	if err == nil && body == nil {
+		err = fmt.Errorf("store: body %s: %w", id, fs.ErrNotExist)
+	}
+	return body, err
+}
+
+// DeleteBody removes a small body.
+func (s *Store) DeleteBody(_ context.Context, id string) error {
+	return s.do(func(t *tx) error { return t.del(bodyKey(id)) })
+}
+
+// BodyUsed reports whether a batch still refers to a body, for the sweep of orphans.
+func (s *Store) BodyUsed(id string) (used bool, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		v, err := getValue(txn, bodyUseKey(id))
+		used = v != nil
+		return err
+	})
+	return used, err
+}
+
+// WatchBodies names the function told, after the commit, of a body in a file that nobody needs any more. It must not block.
+func (s *Store) WatchBodies(f func(gateway.BodyRef)) { s.bodyFn.Store(&f) }
+
+// keepBody stores a small body and counts the messages that need it.
+func (p *pendingBatch) keepBody(t *tx) error {
+	ref := p.Batch.Body
+	if ref.ID == "" {
+		return nil
+	}
+	need := 0
+	for i := range p.Recipients {
+		if p.Recipients[i].State != gateway.StateDropped {
+			need++
+		}
+	}
+	life := p.Batch.ValidUntil.Sub(t.now) + bodyLife
+	if p.Body != nil {
+		if err := t.set(bodyKey(ref.ID), p.Body, life); err != nil {
+			return err
+		}
+	}
+	return t.set(bodyUseKey(ref.ID), bodyUse{batch: p.ref, size: ref.Size, need: need}.bytes(), life)
+}
+
+// bodyUse is who needs a body, and how often still.
+type bodyUse struct {
+	batch gateway.BatchRef
+	size  int64
+	need  int
+}
+
+func (u bodyUse) bytes() enc {
+	var e enc
+	e.text(u.batch.String())
+	e.int(u.size)
+	e.uint(uint64(u.need))
+	return e
+}
+
+// freeBody takes one use off a body; with the last one it goes.
+func (t *tx) freeBody(b *gateway.Batch) error {
+	if b.Body.ID == "" {
+		return nil
+	}
+	k := bodyUseKey(b.Body.ID)
+	v, err := t.get(k)
+	if err != nil || v == nil {
+		return err
+	}
+	d := dec{b: v}
+	ref, perr := gateway.ParseBatchRef(d.text())
+	u := bodyUse{batch: ref, size: d.int(), need: int(d.uint())}
+	if err := d.err("use of a body"); err != nil || perr != nil {
+		return errFatal{fmt.Errorf("%w: use of a body", errCorrupt)}
+	}
+	if u.need--; u.need > 0 {
+		return t.set(k, u.bytes(), max(time.Hour, b.ValidUntil.Sub(t.now)+bodyLife))
+	}
+	if f := t.s.bodyFn.Load(); f != nil {
+		gone := gateway.BodyRef{ID: b.Body.ID, Size: b.Body.Size}
+		t.after(func() { (*f)(gone) })
+	}
+	if err := t.del(bodyKey(b.Body.ID)); err != nil {
+		return err
+	}
+	return t.del(k)
+}
+
+func relayed(list []gateway.SegmentAnswer) bool {
+	for i := range list {
+		if list[i].Relayed {
+			return true
+		}
+	}
+	return false
+}
+
+// mailDone does what belongs to the first final state of a mail: a notification may be owed, and its body is free.
+func (t *tx) mailDone(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
+	if b.Channel != gateway.ChannelEmail {
+		return nil
+	}
+	if err := t.oweNotice(m, b, r, p, relayed); err != nil {
+		return err
+	}
+	return t.freeBody(b)
+}
+
+// storedNotice is the JSON form of a notification owed.
+type storedNotice struct {
+	State    gateway.State `json:"state"`
+	Code     gateway.Code  `json:"code,omitempty"`
+	Err      string        `json:"err,omitempty"`
+	Operator string        `json:"operator,omitempty"`
+	Relayed  bool          `json:"relayed,omitempty"`
+	At       time.Time     `json:"at"`
+}
+
+// oweNotice writes down that the submitter of a mail is owed a notification (RFC 3461 §4.1): of failures unless NOTIFY says
+// otherwise, of success where it asks for it and the next hop does not tell.
+func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
+	if b.Door != gateway.DoorSMTP || b.Headers[mail.MarkFrom] == "" {
+		return nil
+	}
+	wish := notifyOf(r)
+	switch p.State {
+	case gateway.StateSent:
+		if !wish.success || !relayed {
+			return nil
+		}
+	case gateway.StateDelivered:
+		if !wish.success {
+			return nil
+		}
+	case gateway.StateCancelled:
+		return nil // the submitter's own act
+	default:
+		if !wish.failure {
+			return nil
+		}
+	}
+	v, err := json.Marshal(storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator,
+		Relayed: p.State == gateway.StateSent, At: t.now})
+	if err != nil {
+		return err
+	}
+	if f := t.s.noticeFn.Load(); f != nil {
+		t.after(*f)
+	}
+	return t.set(noticeKey(m), v, bodyLife)
+}
+
+func (p *pendingBatch) oweDroppedMail(t *tx) error {
+	accepted := false
+	for i := range p.Recipients {
+		accepted = accepted || p.Recipients[i].State != gateway.StateDropped
+	}
+	for i := range p.Recipients {
+		r := &p.Recipients[i]
+		if !accepted || r.State != gateway.StateDropped {
+			continue
+		}
+		if err := t.oweNotice(p.ref.Message(uint32(i)), &p.Batch, r, &gateway.Progress{State: r.State, Code: r.Code}, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type wishes struct{ success, failure bool }
+
+// notifyOf reads NOTIFY of a recipient; without one failures are told.
+func notifyOf(r *gateway.Recipient) wishes {
+	for _, v := range r.Vars {
+		if v.Name == mail.MarkNotify {
+			return wishes{success: mail.Notifies(v.Value, "SUCCESS"), failure: mail.Notifies(v.Value, "FAILURE")}
+		}
+	}
+	return wishes{failure: true}
+}
+
+// WatchNotices names the function told after a commit that owes a notification. It must not block.
+func (s *Store) WatchNotices(f func()) { s.noticeFn.Store(&f) }
+
+// Notices returns notifications that are owed, at most limit, those of one batch together.
+func (s *Store) Notices(_ context.Context, limit int) (out []gateway.NoticeDue, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kNotice}, PrefetchValues: true, PrefetchSize: 50})
+		defer it.Close()
+		for it.Rewind(); it.Valid() && len(out) < limit; it.Next() {
+			k := it.Item().Key()
+			ref := batchOfKey(k)
+			id := ref.Message(beUint32(k[13:]))
+			var n storedNotice
+			if err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &n) }); err != nil {
+				return fmt.Errorf("%w: notification of %s", errCorrupt, id)
+			}
+			m, err := readMessage(txn, id)
+			if err != nil {
+				return err
+			}
+			if m == nil {
+				continue
+			}
+			out = append(out, gateway.NoticeDue{Message: id, Batch: m.batch, Recipient: m.recipient, State: n.State, Code: n.Code,
+				Err: n.Err, Operator: n.Operator, Relayed: n.Relayed, At: n.At})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// NoticesSent removes notifications that went out or can never be written.
+func (s *Store) NoticesSent(_ context.Context, list []gateway.NoticeDue) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return s.do(func(t *tx) error {
+		for i := range list {
+			if err := t.del(noticeKey(list[i].Message)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Return tells of a mail that had left; false when the message is not one that news could change. A bounce that comes while the
+// message waits for another attempt ends it only if an earlier one may have arrived.
+func (s *Store) Return(_ context.Context, r gateway.MailReturn) (changed bool, err error) {
+	err = s.do(func(t *tx) error {
+		changed = false
+		b, rcpt, err := t.message(r.Message)
+		if err != nil || b.Channel != gateway.ChannelEmail {
+			return gateway.Refuse(gateway.CodeNotFound, "id", "")
+		}
+		p, err := t.progress(r.Message)
+		if err != nil {
+			return err
+		}
+		if r.Suppress != nil {
+			if err := t.suppress(r.Suppress); err != nil {
+				return errFatal{err}
+			}
+		}
+		first := !p.State.Final() && p.State != gateway.StateSent
+		if p.State == r.State || p.State.Final() && p.State != gateway.StateUnknown || first && !p.Doubt && !p.Open {
+			return nil
+		}
+		changed = true
+		p.State, p.Code = r.State, r.Code
+		if len(p.Segments) == 0 {
+			p.Segments = make([]gateway.Segment, 1)
+		}
+		p.Segments[0].State, p.Segments[0].Err = r.State, r.Err
+		if err := t.returned(r.Message, b, rcpt, &p, first); err != nil {
+			return errFatal{err}
+		}
+		return nil
+	})
+	return changed, err
+}
+
+// returned writes what news of a mail makes of it.
+func (t *tx) returned(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, first bool) error {
+	if err := t.finish(m, b, r, p); err != nil {
+		return err
+	}
+	var err error
+	if first {
+		err = t.mailDone(m, b, r, p, false)
+	} else {
+		err = t.oweNotice(m, b, r, p, false)
+	}
+	if err != nil {
+		return err
+	}
+	return t.save(m, p, nil)
+}
+
+// Refuse appends the decision about a recipient that was refused at the door, of whom nothing else is stored (P4).
+func (s *Store) Refuse(_ context.Context, a gateway.AccountID, d gateway.Decision) error {
+	return s.do(func(t *tx) error {
+		d.Kind = gateway.DecisionRefuse
+		_, err := t.decide(a, &d)
+		return err
+	})
+}
+
+// Mail returns batch and recipient of a message; CodeNotFound without it.
+func (s *Store) Mail(_ context.Context, id gateway.MessageID) (b *gateway.Batch, r *gateway.Recipient, err error) {
+	if b, r = s.recent.message(id); b != nil {
+		return b, r, nil
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		m, err := readMessage(txn, id)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			return notFound("id", id.String())
+		}
+		b, r = m.batch, m.recipient
+		return nil
+	})
+	return b, r, err
+}
