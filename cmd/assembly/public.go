@@ -3,9 +3,11 @@ package assembly
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/netip"
 
+	"izinli/gateway/iyslink"
 	"izinli/gateway/public"
 	"izinli/gateway/unsubscribe"
 )
@@ -24,6 +26,7 @@ func (s *Server) openPublic(o ServerOptions) error {
 	}
 	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now, Key: formKey},
 		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: links.Short, OptIns: s.Store, Submit: s.Intake,
+			Pushes: s.Pushes, BadPush: func(err error) bool { return errors.Is(err, iyslink.ErrPushBody) },
 			Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
 	return nil
 }

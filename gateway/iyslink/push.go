@@ -153,12 +153,16 @@ func (p *Pushes) Authorized(username, password string) (brand string, ok bool) {
 }
 
 // Pushed applies the body of a push for the brand Authorized named; it returns when everything in it is in force and synced, and
-// only then may the push be answered 2xx. Movements of other brands (İYS's test movement has made-up codes) are left out. An
-// error of ErrPushBody means that the body makes no sense; every other is passing, and İYS should try again.
+// only then may the push be answered 2xx. Movements of other brands (İYS's test movement has made-up codes) and single ones that
+// make no sense are left out. An error of ErrPushBody means that nothing in the body does; every other is passing, and İYS should
+// try again.
 func (p *Pushes) Pushed(ctx context.Context, brand string, body []byte) error {
 	list, err := iysapi.DecodePush(body)
-	if err != nil {
+	if err != nil && len(list) == 0 {
 		return fmt.Errorf("%w: %w", ErrPushBody, err)
+	}
+	if err != nil {
+		p.log.Error("a part of an iys push was not understood and left out; the rest is applied", "brand", brand, "err", err)
 	}
 	ours := list[:0]
 	for _, m := range list {

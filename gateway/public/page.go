@@ -103,18 +103,16 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 
 // notHere answers what no route takes: another method of a known page, or nothing at all.
 func (s *Server) notHere(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		probe := r.Clone(r.Context())
-		for _, m := range []string{http.MethodGet, http.MethodPost} {
-			probe.Method = m
-			if _, pattern := s.mux.Handler(probe); pattern != "/" {
-				w.Header().Add("Allow", m)
-			}
+	probe := r.Clone(r.Context())
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		probe.Method = m
+		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+			w.Header().Add("Allow", m)
 		}
-		if w.Header().Get("Allow") != "" {
-			s.errorPage(w, r, http.StatusMethodNotAllowed, "method")
-			return
-		}
+	}
+	if w.Header().Get("Allow") != "" {
+		s.errorPage(w, r, http.StatusMethodNotAllowed, "method")
+		return
 	}
 	s.errorPage(w, r, http.StatusNotFound, "notfound")
 }

@@ -42,6 +42,8 @@ type Deps struct {
 	ShortLinks func(ctx context.Context, a gateway.AccountID, brand, channel string, addresses []string) ([]string, error)
 	OptIns     OptIns
 	Submit     gateway.Submitter // takes the messages of forms
+	Pushes     Pushes            // nil: İYS pushes nothing here
+	BadPush    func(error) bool  // whether an error of Pushes means that the body makes no sense; any other is passing
 	Directory  func() *gateway.Directory
 	// BaseURL is where the outside reaches this door, without a slash at the end; empty when nobody has said so. With https,
 	// cookies are marked secure and browsers are told to stay with https.
@@ -105,6 +107,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST "+gateway.FormPath+"{form}", s.formSent)
 	s.mux.HandleFunc("GET "+confirmPath+"{code}", s.confirmPage)
 	s.mux.HandleFunc("POST "+confirmPath+"{code}", s.confirm)
+	s.mux.HandleFunc("POST "+PushPath, s.push)
 	s.mux.HandleFunc("/", s.notHere)
 }
 

@@ -88,6 +88,17 @@ func TestDecodePush(t *testing.T) {
 	}
 }
 
+// One item that makes no sense does not sink the rest, whose refusals are urgent.
+func TestDecodePushInPart(t *testing.T) {
+	good := `{"brandCode":"121212","recipient":"a@bb.cc","recipientType":"BIREYSEL","type":"EPOSTA","status":"RET","consentDate":"2026-11-20 10:00:00"}`
+	for _, bad := range []string{`null`, `7`, `{"brandCode":{}}`, `{"brandCode":"1","recipient":"a@bb.cc"}`, `{"brandCode":"1","status":7,"recipient":[]}`} {
+		got, err := DecodePush([]byte(`{"list":[` + bad + `,` + good + `,` + bad + `]}`))
+		if !errors.Is(err, ErrAnswer) || !strings.Contains(err.Error(), "2 of 3") || len(got) != 1 || got[0].Status != "RET" {
+			t.Errorf("beside %s: got %+v %v", bad, got, err)
+		}
+	}
+}
+
 func TestEncodeLeavesEmptyFieldsOut(t *testing.T) {
 	w := consentRequest{Recipient: "+905321234567", Type: "MESAJ", Status: "ONAY", RecipientType: "TACIR"}
 	b, err := json.Marshal(w)

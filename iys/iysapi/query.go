@@ -259,15 +259,12 @@ func decodeChanges(body []byte, b Brand, after string, limit int) (Page, error) 
 }
 
 // DecodePush reads a pushed list of movements (iys-api.md §8.2); the brand is
-// named in every item. The caller has checked the Basic authentication.
+// named in every item. The caller has checked the Basic authentication. An item
+// that makes no sense does not sink the others: those that do are returned
+// together with an error of ErrAnswer that counts the rest.
 func DecodePush(body []byte) ([]Change, error) {
 	var w struct {
-		List *[]struct {
-			consentWire
-			IYSCode     flexString `json:"iysCode"`
-			BrandCode   flexString `json:"brandCode"`
-			CitizenName string     `json:"citizenName"`
-		} `json:"list"`
+		List *[]json.RawMessage `json:"list"`
 	}
 	if err := decode(body, &w); err != nil {
 		return nil, fmt.Errorf("iysapi: push: %w", err)
@@ -275,13 +272,24 @@ func DecodePush(body []byte) ([]Change, error) {
 	if w.List == nil {
 		return nil, fmt.Errorf("iysapi: push: %w: no list", ErrAnswer)
 	}
-	out, now := make([]Change, 0, len(*w.List)), time.Now()
-	for i, it := range *w.List {
+	out, now, bad := make([]Change, 0, len(*w.List)), time.Now(), 0
+	for _, raw := range *w.List {
+		var it struct {
+			consentWire
+			IYSCode     flexString `json:"iysCode"`
+			BrandCode   flexString `json:"brandCode"`
+			CitizenName string     `json:"citizenName"`
+		}
+		err := decode(raw, &it)
 		b := Brand{string(it.IYSCode), string(it.BrandCode)}
-		if !digits(b.BrandCode) || it.Recipient == "" || it.Status == "" {
-			return nil, fmt.Errorf("iysapi: push: %w: item %d", ErrAnswer, i)
+		if err != nil || !digits(b.BrandCode) || it.Recipient == "" || it.Status == "" {
+			bad++
+			continue
 		}
 		out = append(out, Change{it.consent(b, iys.OriginPush, now), it.CitizenName})
+	}
+	if bad > 0 {
+		return out, fmt.Errorf("iysapi: push: %w: %d of %d items", ErrAnswer, bad, len(*w.List))
 	}
 	return out, nil
 }

@@ -322,3 +322,16 @@ func (s *Sim) DropPushes() {
 	defer s.mu.Unlock()
 	s.pushes = nil
 }
+
+// PushCredentials are those the first connection of a brand's channel was
+// registered with, for a test that pushes by hand; empty without one.
+func (s *Sim) PushCredentials(brand, channel string) (username, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.pushes {
+		if k.brand == brand && k.channel == channel {
+			return k.username, k.password
+		}
+	}
+	return "", ""
+}
