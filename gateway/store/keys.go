@@ -51,6 +51,10 @@ const version = 1
 //	U name                                   user of the panel
 //	k code                                   short link of a text message
 //	T brand 00 day4 creation8 transaction 00 channel1 type1 status1 addr   movement İYS has registered, in the order of its daily file
+//	I id8                                    repair plan of a reconciliation
+//	Q id8 n4                                 item of a repair plan
+//	Y brand 00 date                          reconciliation of a day
+//	V brand 00 date                          time stamp of an agreed day (.tsr)
 //	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
 //	O code                                   opt-in: a request made at a consent form
 //	m body                                   octets of a small mail body
@@ -102,6 +106,10 @@ const (
 	kBodyUse     = 'K'
 	kSuppressed  = 'S'
 	kNotice      = 'N'
+	kPlan        = 'I'
+	kPlanItem    = 'Q'
+	kDay         = 'Y'
+	kProof       = 'V'
 )
 
 // key builds a key front to back.

@@ -120,15 +120,15 @@ func (s *Store) EachMovement(ctx context.Context, brand string, t time.Time, yie
 	})
 }
 
-// DropMovements forgets movements that turned out not to be İYS's.
-func (s *Store) DropMovements(_ context.Context, list []iys.Consent) error {
+// ReplaceMovements implements reconcile.Store.
+func (s *Store) ReplaceMovements(_ context.Context, drop, add []iys.Consent) error {
 	return s.do(func(t *tx) error {
-		for i := range list {
-			if err := t.del(movementKey(&list[i])); err != nil {
+		for i := range drop {
+			if err := t.del(movementKey(&drop[i])); err != nil {
 				return fatal(err)
 			}
 		}
-		return nil
+		return fatal(t.putMovements(&exchange.Changes{Moves: add}))
 	})
 }
 

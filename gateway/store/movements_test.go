@@ -46,7 +46,7 @@ func TestMovements(t *testing.T) {
 	if want := "ccONAY aaRET bbONAY bbRET ddONAY "; got != want {
 		t.Errorf("movements %q, want %q", got, want)
 	}
-	if err := w.st.DropMovements(ctx, []iys.Consent{c}); err != nil {
+	if err := w.st.ReplaceMovements(ctx, []iys.Consent{c}, nil); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -70,12 +70,9 @@ func (x *Exchange) States(ctx context.Context) ([]BrandState, error) {
 		}
 		s := BrandState{Brand: b.BrandCode, PulledAt: map[iys.Channel]time.Time{}}
 		for _, ch := range channels {
-			at := x.cfg.Mirror.PulledAt(b.BrandCode, ch)
-			s.PulledAt[ch] = at
-			if !at.IsZero() && (s.KnownTo.IsZero() || at.Add(-iys.ListingLag).Before(s.KnownTo)) {
-				s.KnownTo = at.Add(-iys.ListingLag)
-			}
+			s.PulledAt[ch] = x.cfg.Mirror.PulledAt(b.BrandCode, ch)
 		}
+		s.KnownTo = x.KnownTo(b)
 		if s.Requery, err = x.cfg.Store.Requery(ctx, b.BrandCode); err != nil {
 			return nil, fmt.Errorf("exchange: states: %w", err)
 		}

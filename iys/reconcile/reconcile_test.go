@@ -1,0 +1,472 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"izinli/iys"
+	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
+	"izinli/iys/iystest"
+	"izinli/iys/mirror"
+	"izinli/iys/reconcile"
+)
+
+const brand = iystest.SeedIYSCode
+
+var _ reconcile.API = (*iysapi.Client)(nil)
+var _ reconcile.Exchange = (*exchange.Exchange)(nil)
+
+// memory is the durable side of exchange and reconciler, in memory.
+type memory struct {
+	mu       sync.Mutex
+	consents map[iys.Key]iys.Consent
+	moves    map[string]iys.Consent
+	cursors  map[string]exchange.Cursor
+	entries  []exchange.Entry
+	days     map[string]reconcile.Day
+	plans    map[uint64]reconcile.Plan
+	items    map[uint64]map[int]reconcile.Item
+	proofs   map[string][]byte
+}
+
+func newMemory() *memory {
+	return &memory{consents: map[iys.Key]iys.Consent{}, moves: map[string]iys.Consent{}, cursors: map[string]exchange.Cursor{}, days: map[string]reconcile.Day{},
+		plans: map[uint64]reconcile.Plan{}, items: map[uint64]map[int]reconcile.Item{}, proofs: map[string][]byte{}}
+}
+
+func place(m *iys.Consent) string {
+	return m.Brand + iys.FormatTime(m.CreationDate) + m.TransactionID + string(m.Channel) + string(m.Status) + m.Recipient
+}
+
+func (s *memory) Commit(_ context.Context, c exchange.Changes) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range c.Consents {
+		s.consents[r.Key] = r
+	}
+	for _, m := range c.Moves {
+		s.moves[place(&m)] = m
+	}
+	for _, cur := range c.Cursors {
+		s.cursors[cur.Brand+string(cur.Source)] = cur
+	}
+	return nil
+}
+
+func (s *memory) DueEntries(context.Context, iys.Status, time.Time, int) ([]exchange.Entry, error) {
+	return nil, nil
+}
+func (s *memory) OpenEntries(context.Context, []iys.Key) ([]exchange.Entry, error) { return nil, nil }
+func (s *memory) AgedEntries(context.Context, time.Time, int) ([]exchange.Entry, error) {
+	return nil, nil
+}
+func (s *memory) Requery(context.Context, string) (exchange.Requery, error) {
+	return exchange.Requery{}, nil
+}
+func (s *memory) ConsentsAfter(context.Context, string, iys.Key, int) ([]iys.Consent, error) {
+	return nil, nil
+}
+func (s *memory) CountConsents(context.Context, string) (int, error) { return 0, nil }
+
+func (s *memory) Consents(_ context.Context, keys []iys.Key) ([]iys.Consent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]iys.Consent, len(keys))
+	for i, k := range keys {
+		out[i] = s.consents[k]
+		out[i].Key = k
+	}
+	return out, nil
+}
+
+func (s *memory) Cursor(_ context.Context, brand string, src iysapi.ChangeSource) (exchange.Cursor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cursors[brand+string(src)], nil
+}
+
+func (s *memory) EachMovement(_ context.Context, brand string, day time.Time, yield func(iys.Consent) error) error {
+	s.mu.Lock()
+	var keys []string
+	for k, m := range s.moves {
+		if m.Brand == brand && iys.FormatTime(m.CreationDate)[:10] == iys.FormatTime(day)[:10] {
+			keys = append(keys, k)
+		}
+	}
+	sort.Strings(keys)
+	var list []iys.Consent
+	for _, k := range keys {
+		list = append(list, s.moves[k])
+	}
+	s.mu.Unlock()
+	for _, m := range list {
+		if err := yield(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *memory) ReplaceMovements(_ context.Context, drop, add []iys.Consent) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range drop {
+		delete(s.moves, place(&m))
+	}
+	for _, m := range add {
+		s.moves[place(&m)] = m
+	}
+	return nil
+}
+
+func (s *memory) PutEntries(_ context.Context, list []exchange.Entry) error {
+	s.entries = append(s.entries, list...)
+	return nil
+}
+
+func (s *memory) ReconciledDay(_ context.Context, brand, date string) (reconcile.Day, bool, error) {
+	d, ok := s.days[brand+date]
+	return d, ok, nil
+}
+func (s *memory) PutReconciledDay(_ context.Context, d reconcile.Day) error {
+	s.days[d.Brand+d.Date] = d
+	return nil
+}
+func (s *memory) PutPlan(_ context.Context, p reconcile.Plan) (reconcile.Plan, error) {
+	if p.ID == 0 {
+		p.ID = uint64(len(s.plans) + 1)
+		s.items[p.ID] = map[int]reconcile.Item{}
+	}
+	s.plans[p.ID] = p
+	return p, nil
+}
+func (s *memory) Plan(_ context.Context, id uint64) (reconcile.Plan, bool, error) {
+	p, ok := s.plans[id]
+	return p, ok, nil
+}
+func (s *memory) PutPlanItems(_ context.Context, id uint64, items []reconcile.Item) error {
+	for _, it := range items {
+		s.items[id][it.N] = it
+	}
+	return nil
+}
+func (s *memory) PlanItems(_ context.Context, id uint64, after, limit int) ([]reconcile.Item, error) {
+	var out []reconcile.Item
+	for n := after + 1; len(out) < limit; n++ {
+		it, ok := s.items[id][n]
+		if !ok {
+			break
+		}
+		out = append(out, it)
+	}
+	return out, nil
+}
+func (s *memory) PutProof(_ context.Context, brand, date string, tsr []byte) error {
+	s.proofs[brand+date] = tsr
+	return nil
+}
+
+// world is a simulated İYS, an exchange and a reconciler on fake time.
+type world struct {
+	t      *testing.T
+	sim    *iystest.Sim
+	store  *memory
+	mirror *mirror.Mirror
+	api    *iysapi.Client
+	x      *exchange.Exchange
+	r      *reconcile.Reconciler
+	heard  []iys.Consent
+}
+
+func (w *world) Moved(_ context.Context, moves []iys.Consent) error {
+	w.heard = append(w.heard, moves...)
+	return nil
+}
+
+func (w *world) brand() exchange.Brand {
+	return exchange.Brand{Brand: iysapi.Brand{IYSCode: brand, BrandCode: brand}, API: w.api,
+		Modes: map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner, iys.ChannelEmail: iys.ModePartner}}
+}
+func (w *world) Brand(_ context.Context, code string) (exchange.Brand, bool, error) {
+	return w.brand(), code == brand, nil
+}
+func (w *world) Brands(context.Context) ([]exchange.Brand, error) {
+	return []exchange.Brand{w.brand()}, nil
+}
+
+func pass(d time.Duration) { <-time.After(d) }
+
+func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		pass(time.Until(time.Date(2026, 11, 18, 9, 0, 0, 0, time.UTC)))
+		w := &world{t: t, sim: iystest.New(iystest.Config{Limits: iystest.Limits{PerSecond: -1, TokensPerHour: -1}}), store: newMemory(), mirror: mirror.New()}
+		w.sim.Seed()
+		var err error
+		if w.api, err = iysapi.New(iysapi.Config{URL: "http://127.0.0.1:1", Username: iystest.SeedPartner, Password: iystest.SeedPassword, HTTP: w.sim.Transport()}); err != nil {
+			t.Fatal(err)
+		}
+		if w.x, err = exchange.New(exchange.Config{Store: w.store, Mirror: w.mirror, Directory: w, Listener: w}); err != nil {
+			t.Fatal(err)
+		}
+		w.r = reconcile.New(reconcile.Config{Store: w.store, Exchange: w.x, Directory: w})
+		f(t, w)
+		w.x.Close()
+	})
+}
+
+func addr(n int) string { return fmt.Sprintf("+90532%07d", n) }
+
+func key(n int) iys.Key {
+	return iys.Key{Brand: brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: addr(n)}
+}
+
+func (w *world) citizen(n int, status string) iystest.Movement {
+	pass(time.Second)
+	return w.sim.Citizen(brand, "MESAJ", "BIREYSEL", addr(n), status, "IYS_WEB")
+}
+
+// tomorrow goes on to the next morning and pulls.
+func (w *world) tomorrow() time.Time {
+	w.t.Helper()
+	day := time.Now()
+	y, m, d := day.In(iys.Istanbul).Date()
+	pass(time.Until(time.Date(y, m, d+1, 4, 0, 0, 0, iys.Istanbul)))
+	if err := w.x.PullAll(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return day
+}
+
+func (w *world) day(day time.Time, want reconcile.Result) reconcile.Day {
+	w.t.Helper()
+	d, err := w.r.Day(w.t.Context(), brand, day)
+	if err != nil || d.Result != want {
+		w.t.Fatalf("%s: %+v %v, want %s", d.Date, d, err, want)
+	}
+	return d
+}
+
+// lose makes us forget the movement of an address, and what we hold of it.
+func (w *world) lose(n int) {
+	for k, m := range w.store.moves {
+		if m.Recipient == addr(n) {
+			delete(w.store.moves, k)
+		}
+	}
+	delete(w.store.consents, key(n))
+	w.mirror.Forget(key(n))
+}
+
+func TestEqualDaysAreAgreed(t *testing.T) {
+	for name, odd := range map[string]iystest.Oddities{"as documented": {}, "spelled otherwise": {AgreementSpelled: true}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				w.sim.SetOddities(odd)
+				for i := range 30 {
+					w.citizen(i, "ONAY")
+				}
+				for i := range 10 {
+					w.citizen(i, "RET")
+				}
+				early := time.Now()
+				if _, err := w.r.Day(t.Context(), brand, early); iysapi.RetryOf(err) != iysapi.RetryFinal && w.store.days[brand+"2026-11-18"].Result != reconcile.Waiting {
+					t.Errorf("today: %v", err)
+				}
+				day := w.tomorrow()
+				d := w.day(day, reconcile.Agreed)
+				if d.Rows != 40 || d.Hash != d.OurHash || len(d.Hash) != 96 || !d.Proof || len(d.Summary) != 1 || d.Summary[0].Total != 40 {
+					t.Errorf("got %+v", d)
+				}
+				if !w.sim.Agreed(brand, day) || !bytes.HasPrefix(w.store.proofs[brand+d.Date], []byte("TSR")) {
+					t.Error("İYS was not told, or the proof was not kept")
+				}
+				w.day(day.AddDate(0, 0, -1), reconcile.Empty)
+				before := w.sim.Counters().Requests
+				if err := w.r.Sweep(t.Context(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				first := w.sim.Counters().Requests - before
+				if err := w.r.Sweep(t.Context(), time.Now()); err != nil || w.sim.Counters().Requests-before != first {
+					t.Errorf("settled days were asked about again: %d then %d calls, %v", first, w.sim.Counters().Requests-before-first, err)
+				}
+			})
+		})
+	}
+}
+
+// A day is not judged before our own listing has reached its end, nor before İYS has its file.
+func TestWaiting(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.citizen(1, "ONAY")
+		pass(2 * time.Hour)
+		w.x.PullAll(t.Context())
+		day := time.Now()
+		pass(24 * time.Hour) // and not pulled since
+		d := w.day(day, reconcile.Waiting)
+		w.x.PullAll(t.Context())
+		w.sim.SetOddities(iystest.Oddities{FileQueued: true})
+		d = w.day(day, reconcile.Waiting)
+		if !strings.Contains(d.Note, "queued") {
+			t.Errorf("got %+v", d)
+		}
+		w.sim.SetOddities(iystest.Oddities{})
+		w.day(day, reconcile.Agreed)
+		w.sim.Grant(iystest.SeedIntegrator, brand, "MESAJ", "")
+		w.sim.Grant(iystest.SeedIntegrator, brand, "EPOSTA", "")
+		if d, err := w.r.Day(t.Context(), brand, day); err == nil || d.Result != reconcile.NoRight {
+			t.Errorf("without the right: %+v %v", d, err)
+		}
+		if _, err := w.r.Day(t.Context(), "999999", day); !errors.Is(err, reconcile.ErrBrand) {
+			t.Errorf("unknown brand: %v", err)
+		}
+	})
+}
+
+// Each kind of difference is found, repaired after review, and undone; a refusal never becomes an approval by itself.
+func TestRepair(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		for i := range 6 {
+			w.citizen(i, "ONAY")
+		}
+		w.citizen(1, "RET")
+		w.citizen(5, "RET")
+		w.citizen(5, "ONAY") // the last word is an approval
+		day := w.tomorrow()
+		w.heard = nil
+		w.lose(0) // an approval we do not have
+		w.lose(1) // a refusal we do not have
+		ghost := iys.Consent{Key: key(77), Status: iys.StatusApproved, Source: iys.SourceHSWeb, ConsentDate: day, CreationDate: day, TransactionID: strings.Repeat("a", 64), Origin: iys.OriginPull, ReadAt: day}
+		ghostRET := ghost
+		ghostRET.Key, ghostRET.Status, ghostRET.TransactionID = key(2), iys.StatusRejected, strings.Repeat("b", 64) // İYS holds ONAY for it
+		w.x.Restore(ctx, []iys.Consent{ghostRET})
+		w.store.consents[ghost.Key] = ghost
+		w.mirror.Put(ghost)
+		w.store.ReplaceMovements(ctx, nil, []iys.Consent{ghost, ghostRET})
+		// One movement told differently, and one where we hold a refusal İYS's file has an approval after.
+		for k, m := range w.store.moves {
+			if m.Recipient == addr(3) {
+				delete(w.store.moves, k)
+				m.Source = iys.SourceIYSMobile
+				w.store.moves[place(&m)] = m
+			}
+			if m.Recipient == addr(5) && m.Status == iys.StatusApproved {
+				delete(w.store.moves, k)
+			}
+			if m.Recipient == addr(5) && m.Status == iys.StatusRejected {
+				w.store.consents[m.Key] = m
+				w.mirror.Put(m)
+			}
+		}
+		d := w.day(day, reconcile.Differs)
+		p := w.store.plans[d.Plan]
+		if p.State != reconcile.Open || p.There != 2 || p.Different != 1 || p.Here != 5 || p.Review == 0 {
+			t.Fatalf("plan %+v", p)
+		}
+		review := 0
+		for _, it := range w.store.items[p.ID] {
+			if it.Action == reconcile.ActionReview {
+				review = it.N
+				if it.Key() != key(5) {
+					t.Errorf("%+v waits for a person", it)
+				}
+			}
+		}
+		before := maps(w.store.consents)
+		p, d, err := w.r.Apply(ctx, p.ID, nil, "ayse")
+		if err != nil || p.State != reconcile.Applied || p.By != "ayse" {
+			t.Fatal(p, err)
+		}
+		want := func(n int, status iys.Status) {
+			t.Helper()
+			e, ok := w.mirror.Lookup(brand, iys.ChannelSMS, iys.RecipientPerson, addr(n))
+			if c := w.store.consents[key(n)]; !ok || e.Status != status || c.Status != status {
+				t.Errorf("address %d: mirror %s %t, store %s, want %s", n, e.Status, ok, c.Status, status)
+			}
+		}
+		want(0, iys.StatusApproved)
+		want(1, iys.StatusRejected)
+		want(5, iys.StatusRejected)     // waits for a person
+		want(77, iys.StatusNotApproved) // İYS does not have it
+		if len(w.store.entries) != 1 || w.store.entries[0].Recipient != addr(2) || w.store.entries[0].Status != iys.StatusRejected {
+			t.Errorf("entries %+v, want our refusal written again", w.store.entries)
+		}
+		if !slices.ContainsFunc(w.heard, func(m iys.Consent) bool { return m.Recipient == addr(1) && m.Status == iys.StatusRejected }) {
+			t.Error("the person's refusal was not told to the blocks")
+		}
+		if d.Result != reconcile.Differs || d.Plan == p.ID {
+			t.Fatalf("afterwards %+v, want a plan for what was left alone", d)
+		}
+		// The one that waits is named, and İYS's live word counts.
+		for _, it := range w.store.items[d.Plan] {
+			review = it.N
+		}
+		second, d, err := w.r.Apply(ctx, d.Plan, []int{review}, "ayse")
+		if err != nil || d.Result != reconcile.Agreed || !w.sim.Agreed(brand, day) {
+			t.Fatalf("%+v %+v %v, want an agreed day", second, d, err)
+		}
+		want(5, iys.StatusApproved)
+		if _, _, err := w.r.Apply(ctx, p.ID, nil, "x"); !errors.Is(err, reconcile.ErrState) {
+			t.Errorf("applied twice: %v", err)
+		}
+		// Undone: what was held before is held again, unless it was an approval over a refusal.
+		if p, err = w.r.Undo(ctx, p.ID, "veli"); err != nil || p.State != reconcile.Undone {
+			t.Fatal(p, err)
+		}
+		want(1, iys.StatusRejected) // nothing was held: İYS was asked, and does not approve
+		for _, n := range []int{3, 4} {
+			if got := w.store.consents[key(n)]; got.Status != before[key(n)].Status {
+				t.Errorf("address %d after undoing: %+v, before %+v", n, got, before[key(n)])
+			}
+		}
+		if _, err := w.r.Undo(ctx, p.ID, "x"); !errors.Is(err, reconcile.ErrState) {
+			t.Errorf("undone twice: %v", err)
+		}
+		if _, _, err := w.r.Apply(ctx, 999, nil, "x"); !errors.Is(err, reconcile.ErrNoPlan) {
+			t.Errorf("no plan: %v", err)
+		}
+	})
+}
+
+func maps(m map[iys.Key]iys.Consent) map[iys.Key]iys.Consent {
+	out := map[iys.Key]iys.Consent{}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// A failure of İYS in the middle leaves the plan open, and applying goes on where it broke off.
+func TestApplyIsResumed(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.citizen(1, "ONAY")
+		day := w.tomorrow()
+		ghost := iys.Consent{Key: key(77), Status: iys.StatusApproved, Source: iys.SourceHSWeb, ConsentDate: day, CreationDate: day, TransactionID: strings.Repeat("a", 64), Origin: iys.OriginPull, ReadAt: day}
+		w.store.consents[ghost.Key] = ghost
+		w.store.ReplaceMovements(ctx, nil, []iys.Consent{ghost})
+		d := w.day(day, reconcile.Differs)
+		w.sim.Fail(iystest.Fault{Operation: "statusMany", Status: 500, Code: "H103"})
+		if p, _, err := w.r.Apply(ctx, d.Plan, nil, "x"); err == nil || p.State != reconcile.Open {
+			t.Fatalf("%+v %v, want an open plan", p, err)
+		}
+		if p, d, err := w.r.Apply(ctx, d.Plan, nil, "x"); err != nil || p.State != reconcile.Applied || d.Result != reconcile.Agreed {
+			t.Fatalf("%+v %+v %v", p, d, err)
+		}
+		d = w.day(day.AddDate(0, 0, -2), reconcile.Empty)
+		if _, err := w.r.Dismiss(ctx, d.Plan, "x"); !errors.Is(err, reconcile.ErrNoPlan) {
+			t.Errorf("dismissing nothing: %v", err)
+		}
+	})
+}
