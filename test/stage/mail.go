@@ -10,6 +10,8 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"izinli/cmd/assembly"
+	"izinli/configs"
 	"izinli/gateway/smtptest"
 )
 
@@ -111,4 +113,19 @@ func (s *Stage) AwaitMail(addr string, n int) (*smtptest.Message, *netmail.Messa
 		s.tb.Fatal(err)
 	}
 	return m, parsed
+}
+
+// WithSink sets the mail sink.
+func WithSink(c smtptest.Config) Option {
+	return func(_ *configs.Config, o *assembly.PlaygroundOptions) { o.Sink = c }
+}
+
+// Decided is how many decisions the store holds.
+func (s *Stage) Decided() int {
+	s.tb.Helper()
+	r, err := s.Store.Verify(s.tb.Context())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return r.Decisions
 }
