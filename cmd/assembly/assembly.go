@@ -99,7 +99,7 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer,
-		Suppressed: st.Suppressed}, st, g.Office)
+		Suppressed: st.Suppressed, Bodies: lateBodies{g}}, st, g.Office)
 	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal, Suppressed: st.Suppressed}, st, g.Office)
 	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
 	late.Listener = g.Desk

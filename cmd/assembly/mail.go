@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -77,6 +78,17 @@ func (g *Gateway) buildMail(o *Options) error {
 	g.Store.WatchBodies(x.bodyGone)
 	g.Mail = x
 	return nil
+}
+
+// lateBodies lets the intake read bodies, which are opened after it.
+type lateBodies struct{ g *Gateway }
+
+// Open implements intake.Bodies.
+func (l lateBodies) Open(ctx context.Context, ref gateway.BodyRef) (io.ReadCloser, error) {
+	if l.g.Mail == nil {
+		return nil, fs.ErrNotExist
+	}
+	return l.g.Mail.Bodies.Open(ctx, ref)
 }
 
 // bodyGone hears that nobody needs a body any more. What does not fit the channel is swept later.

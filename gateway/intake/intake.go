@@ -48,6 +48,8 @@ type Config struct {
 	LastBatch gateway.BatchID
 	// Suppressed tells, from memory, whether mail of an account to an address came back for good; nil: never.
 	Suppressed func(a gateway.AccountID, addr string) bool
+	// Bodies yields mails too large to come along; nil: there are none.
+	Bodies Bodies
 	// AskTimeout bounds the question to İYS in Check and dryRun. Default 3 s.
 	AskTimeout time.Duration
 }
@@ -102,6 +104,9 @@ func (in *Intake) Submit(ctx context.Context, s *gateway.Submission) (gateway.Re
 	}
 	d, err := in.draft(s)
 	if err != nil {
+		return gateway.Result{}, err
+	}
+	if err := d.content(ctx); err != nil {
 		return gateway.Result{}, err
 	}
 	// A mail server waits minutes for its answer and can tell its sender at once: what is not known is asked (RFC 5321 §4.5.3.2.6).

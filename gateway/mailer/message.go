@@ -12,6 +12,7 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/dispatch"
 	"izinli/gateway/mail"
+	"izinli/gateway/mailcontent"
 	"izinli/gateway/smarthost"
 	"izinli/gateway/template"
 )
@@ -68,8 +69,15 @@ func addressOf(from string) string {
 // opener yields the mail as it is stored, or as its templates make it for this recipient.
 func (m *Manager) opener(ctx context.Context, out *dispatch.Outgoing, click string) (func() (io.ReadCloser, error), error) {
 	b := out.Batch
+	if click == "" {
+		click = "mailto:" + m.cfg.VERP.Leave(out.ID)
+	}
 	if b.Body.ID != "" {
-		return m.bodies.opener(ctx, m.cfg.Bodies, b.Body)
+		open, err := m.bodies.opener(ctx, m.cfg.Bodies, b.Body)
+		if err != nil || b.Headers[mail.MarkFooter] == "" {
+			return open, err
+		}
+		return m.withFooter(open, b, click)
 	}
 	raw, err := m.letter(out, click)
 	if err != nil {
@@ -81,9 +89,6 @@ func (m *Manager) opener(ctx context.Context, out *dispatch.Outgoing, click stri
 // letter renders the templates.
 func (m *Manager) letter(out *dispatch.Outgoing, click string) ([]byte, error) {
 	b := out.Batch
-	if click == "" {
-		click = "mailto:" + m.cfg.VERP.Leave(out.ID)
-	}
 	vars := append(out.Recipient.Vars[:len(out.Recipient.Vars):len(out.Recipient.Vars)], gateway.Var{Name: mail.VarUnsubscribe, Value: click})
 	l := mail.Letter{From: b.From, To: out.Recipient.Address, ReplyTo: b.ReplyTo, Headers: b.Headers, Date: b.Created(),
 		MessageID: out.ID.String() + "@" + m.cfg.Domain, Bulk: b.Class == gateway.ClassCommercial}
@@ -97,7 +102,47 @@ func (m *Manager) letter(out *dispatch.Outgoing, click string) ([]byte, error) {
 	if l.HTML, err = render(b.HTML, vars, true); err != nil {
 		return nil, err
 	}
+	if b.Headers[mail.MarkFooter] != "" {
+		d := m.details(b)
+		l.Text, l.HTML = d.Complete(l.Text, false, click), d.Complete(l.HTML, true, click)
+	}
 	return l.Bytes(), nil
+}
+
+// details are what mail of the batch's brand says of its sender.
+func (m *Manager) details(b *gateway.Batch) mailcontent.Details {
+	dir := m.store.Directory()
+	return mailcontent.DetailsOf(dir.Accounts[b.Account], dir.BrandOf(b.Account, b.Brand))
+}
+
+// withFooter yields a stored mail with the sender's details below its texts. A small one is written once, a large one streams each
+// time it is read.
+func (m *Manager) withFooter(open func() (io.ReadCloser, error), b *gateway.Batch, click string) (func() (io.ReadCloser, error), error) {
+	d := m.details(b)
+	if b.Body.Size > cacheBody {
+		return func() (io.ReadCloser, error) {
+			rc, err := open()
+			if err != nil {
+				return nil, err
+			}
+			pr, pw := io.Pipe()
+			go func() {
+				defer rc.Close()
+				pw.CloseWithError(d.Rewrite(rc, pw, click)) // ends with the reader: a closed pipe fails the write
+			}()
+			return pr, nil
+		}, nil
+	}
+	rc, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	var out bytes.Buffer
+	if err := d.Rewrite(rc, &out, click); err != nil {
+		return nil, unfit{err}
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }, nil
 }
 
 // render fills a template; in HTML values are escaped, so that nobody's name becomes markup.

@@ -1,0 +1,341 @@
+package mailcontent
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"mime"
+	"mime/quotedprintable"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// Bounds of what is read of a mail.
+const (
+	maxText  = 2 << 20 // octets of one text
+	maxParts = 200
+	maxDepth = 20
+	maxHead  = 256 << 10 // octets of a part's header
+)
+
+// What Rewrite refuses.
+var (
+	ErrSealed     = errors.New("mailcontent: the mail is signed or encrypted as a whole: it cannot be changed")
+	ErrNoText     = errors.New("mailcontent: the mail has no text a footer could stand below")
+	ErrUnreadable = errors.New("mailcontent: a text of the mail cannot be read: unknown character set or encoding, or too long")
+	errTooDeep    = errors.New("mailcontent: too many parts")
+)
+
+// Check reads a mail to its end and names what its texts lack, each once. The error is one of those above, or that of r.
+func (d Details) Check(r io.Reader) (missing []string, err error) {
+	seen := map[string]bool{}
+	texts := 0
+	err = rewrite(r, io.Discard, func(text string, markup bool) string {
+		texts++
+		for _, m := range d.Missing(text, markup) {
+			if !seen[m] {
+				seen[m] = true
+				missing = append(missing, m)
+			}
+		}
+		return text
+	})
+	if err == nil && texts == 0 {
+		err = ErrNoText
+	}
+	return missing, err
+}
+
+// Rewrite copies a mail and puts the footer below every text that lacks something.
+func (d Details) Rewrite(r io.Reader, w io.Writer, leave string) error {
+	return rewrite(r, w, func(text string, markup bool) string { return d.Complete(text, markup, leave) })
+}
+
+// rewriter copies a mail line by line and lets edit change the texts a person reads.
+type rewriter struct {
+	br    *bufio.Reader
+	bw    *bufio.Writer
+	edit  func(text string, markup bool) string
+	parts int
+}
+
+func rewrite(r io.Reader, w io.Writer, edit func(string, bool) string) error {
+	rw := &rewriter{br: bufio.NewReaderSize(r, 16<<10), bw: bufio.NewWriterSize(w, 16<<10), edit: edit}
+	if _, err := rw.entity(nil, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return rw.bw.Flush()
+}
+
+// line reads a line with its end; io.EOF comes alone.
+func (rw *rewriter) line() ([]byte, error) {
+	b, err := rw.br.ReadBytes('\n')
+	if len(b) > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
+}
+
+// delimits reports which of the boundaries a line is one of; closing tells its last.
+func delimits(line []byte, ends []string) (at int, closing bool) {
+	s := strings.TrimRight(string(line), " \t\r\n")
+	if !strings.HasPrefix(s, "--") {
+		return -1, false
+	}
+	for i := len(ends) - 1; i >= 0; i-- {
+		if s[2:] == ends[i] {
+			return i, false
+		}
+		if s[2:] == ends[i]+"--" {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+// copyUntil passes lines on up to one of the boundaries, which it returns, or to the end (nil).
+func (rw *rewriter) copyUntil(ends []string) ([]byte, error) {
+	for {
+		l, err := rw.line()
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if at, _ := delimits(l, ends); at >= 0 {
+			return l, nil
+		}
+		if _, err := rw.bw.Write(l); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// entity handles one part from its header on and returns the boundary that ended it, nil for the end of the mail.
+func (rw *rewriter) entity(ends []string, depth int) (end []byte, err error) {
+	if rw.parts++; rw.parts > maxParts || depth > maxDepth {
+		return nil, errTooDeep
+	}
+	head, end, err := rw.head(ends)
+	if err != nil || end != nil {
+		_, werr := rw.bw.Write(head)
+		return end, errors.Join(err, werr)
+	}
+	media, params := contentType(head)
+	switch {
+	case media == "multipart/signed" || media == "multipart/encrypted" || strings.HasPrefix(media, "application/pkcs7") || strings.HasPrefix(media, "application/x-pkcs7"):
+		return nil, ErrSealed
+	case strings.HasPrefix(media, "multipart/") && params["boundary"] != "":
+		if _, err := rw.bw.Write(head); err != nil {
+			return nil, err
+		}
+		return rw.multipart(append(ends[:len(ends):len(ends)], params["boundary"]), depth)
+	case (media == "text/plain" || media == "text/html") && !attached(head):
+		return rw.text(head, media, params["charset"], ends)
+	}
+	if _, err := rw.bw.Write(head); err != nil {
+		return nil, err
+	}
+	return rw.copyUntil(ends)
+}
+
+// multipart handles the parts; its own boundary is the last of ends.
+func (rw *rewriter) multipart(ends []string, depth int) ([]byte, error) {
+	own := len(ends) - 1
+	l, err := rw.copyUntil(ends)
+	for {
+		if err != nil || l == nil {
+			return nil, err
+		}
+		at, closing := delimits(l, ends)
+		if at != own {
+			return l, nil // an outer part ended first: this one was cut short
+		}
+		if _, err := rw.bw.Write(l); err != nil {
+			return nil, err
+		}
+		if closing {
+			return rw.copyUntil(ends[:own])
+		}
+		l, err = rw.entity(ends, depth+1)
+	}
+}
+
+// head reads a header with its empty line; a boundary instead of one ends the part.
+func (rw *rewriter) head(ends []string) (head, end []byte, err error) {
+	for {
+		l, err := rw.line()
+		if errors.Is(err, io.EOF) {
+			return head, nil, err
+		} else if err != nil {
+			return head, nil, err
+		}
+		if at, _ := delimits(l, ends); at >= 0 {
+			return head, l, nil
+		}
+		if head = append(head, l...); len(head) > maxHead {
+			return nil, nil, errTooDeep
+		}
+		if len(bytes.TrimRight(l, "\r\n")) == 0 {
+			return head, nil, nil
+		}
+	}
+}
+
+// field finds a header field and returns its place with folded lines, and its value unfolded.
+func field(head []byte, name string) (from, to int, value string) {
+	at := 0
+	for at < len(head) {
+		next := at + lineLen(head[at:])
+		for next < len(head) && (head[next] == ' ' || head[next] == '\t') {
+			next += lineLen(head[next:])
+		}
+		if n, v, ok := strings.Cut(string(head[at:next]), ":"); ok && strings.EqualFold(strings.TrimSpace(n), name) {
+			return at, next, strings.Join(strings.Fields(v), " ")
+		}
+		at = next
+	}
+	return -1, -1, ""
+}
+
+func lineLen(b []byte) int {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return i + 1
+	}
+	return len(b)
+}
+
+func contentType(head []byte) (string, map[string]string) {
+	_, _, v := field(head, "Content-Type")
+	if v == "" {
+		return "text/plain", nil
+	}
+	media, params, err := mime.ParseMediaType(v)
+	if err != nil && media == "" {
+		media, _, _ = strings.Cut(strings.ToLower(v), ";")
+	}
+	return strings.TrimSpace(media), params
+}
+
+func attached(head []byte) bool {
+	_, _, v := field(head, "Content-Disposition")
+	kind, _, _ := strings.Cut(strings.ToLower(v), ";")
+	return strings.TrimSpace(kind) == "attachment"
+}
+
+// text holds one text, lets edit see it and writes it, as it was when nothing changed.
+func (rw *rewriter) text(head []byte, media, set string, ends []string) ([]byte, error) {
+	var raw bytes.Buffer
+	var end []byte
+	for {
+		l, err := rw.line()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if at, _ := delimits(l, ends); at >= 0 {
+			end = l
+			break
+		}
+		if raw.Write(l); raw.Len() > maxText {
+			return nil, ErrUnreadable
+		}
+	}
+	text, err := decode(head, raw.Bytes(), set)
+	if err != nil {
+		return nil, err
+	}
+	out := rw.edit(text, media == "text/html")
+	if out != text {
+		head = reHead(head, media)
+		raw.Reset()
+		q := quotedprintable.NewWriter(&raw)
+		_, _ = q.Write([]byte(out)) // a buffer takes everything
+		_ = q.Close()
+		if !bytes.HasSuffix(raw.Bytes(), []byte("\r\n")) {
+			raw.WriteString("\r\n")
+		}
+	}
+	if _, err := rw.bw.Write(head); err != nil {
+		return nil, err
+	}
+	_, err = rw.bw.Write(raw.Bytes())
+	return end, err
+}
+
+// decode undoes transfer encoding and character set.
+func decode(head, raw []byte, set string) (string, error) {
+	_, _, cte := field(head, "Content-Transfer-Encoding")
+	var r io.Reader = bytes.NewReader(raw)
+	switch strings.ToLower(cte) {
+	case "", "7bit", "8bit", "binary":
+	case "quoted-printable":
+		r = quotedprintable.NewReader(r)
+	case "base64":
+		r = base64.NewDecoder(base64.StdEncoding, &lineless{r})
+	default:
+		return "", ErrUnreadable
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return "", ErrUnreadable
+	}
+	set = strings.ToLower(set)
+	if set == "" || set == "us-ascii" || set == "utf-8" || set == "utf8" {
+		if utf8.Valid(b) {
+			return string(b), nil
+		}
+		set = "windows-1254" // Turkish mail that does not say what it is
+	}
+	cr, err := charset.Reader(set, bytes.NewReader(b))
+	if err != nil {
+		return "", ErrUnreadable
+	}
+	if b, err = io.ReadAll(cr); err != nil {
+		return "", ErrUnreadable
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD"), nil
+}
+
+// lineless drops what stands between the lines of base64.
+type lineless struct{ r io.Reader }
+
+func (l *lineless) Read(p []byte) (int, error) {
+	for {
+		n, err := l.r.Read(p)
+		k := 0
+		for _, c := range p[:n] {
+			if c != '\r' && c != '\n' && c != ' ' && c != '\t' {
+				p[k] = c
+				k++
+			}
+		}
+		if k > 0 || err != nil {
+			return k, err
+		}
+	}
+}
+
+// reHead gives a header the type and encoding of a changed text.
+func reHead(head []byte, media string) []byte {
+	for _, f := range [...]struct{ name, value string }{{"Content-Type", media + "; charset=utf-8"}, {"Content-Transfer-Encoding", "quoted-printable"}} {
+		line := []byte(f.name + ": " + f.value + "\r\n")
+		if from, to, _ := field(head, f.name); from >= 0 {
+			head = append(head[:from:from], append(line, head[to:]...)...)
+			continue
+		}
+		end := bytes.LastIndexByte(bytes.TrimSuffix(head, []byte("\n")), '\n') + 1 // the empty line
+		head = append(head[:end:end], append(line, head[end:]...)...)
+	}
+	if from, _, _ := field(head, "MIME-Version"); from < 0 && !bytes.HasPrefix(bytes.ToLower(head), []byte("content-")) {
+		if has, _, _ := field(head, "From"); has >= 0 { // the mail's own header
+			head = append([]byte("MIME-Version: 1.0\r\n"), head...)
+		}
+	}
+	return head
+}
