@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -112,4 +113,47 @@ func TestOneClick(t *testing.T) {
 	if v.Blocked {
 		t.Error("text messages are blocked by an opt-out from mail")
 	}
+}
+
+// TestShortLinkInText: a campaign's text asks for the opt-out link; each person gets his own, dryRun tells the same length without
+// keeping one, and the button behind it blocks him alone.
+func TestShortLinkInText(t *testing.T) {
+	t.Parallel()
+	s := stage.New(t)
+	people := []*visitor{newVisitor(t, s, "+905331000061"), newVisitor(t, s, "+905331000062")}
+	body := stage.Body{"from": s.Seeds.Sender, "text": "Kampanya. Ret: {{izinli.optout}}", "to": []string{people[0].number, people[1].number, "nonsense"}}
+	for _, p := range people {
+		s.Consent(s.Seeds.Brand, "BIREYSEL", p.number, "ONAY")
+	}
+	s.Run()
+	dry := s.API.Send(body.With(stage.Body{"dryRun": true}))
+	sent := s.API.Send(body)
+	if dry.Accepted != 2 || sent.Accepted != 2 || sent.Refused != 1 || dry.Segments != sent.Segments {
+		t.Fatalf("dry run %+v, campaign %+v", dry, sent)
+	}
+	links := []string{people[0].link("/k/"), people[1].link("/k/")}
+	if links[0] == links[1] {
+		t.Fatalf("both got %s", links[0])
+	}
+	if n := len(links[0]) - len(s.Server.PublicURL()); n != len("/k/")+11 {
+		t.Errorf("the link %s has %d characters behind the host", links[0], n)
+	}
+	if status, _ := people[0].fetch("GET", links[0], nil); status != 200 || lookup(s, people[0].number).Blocked {
+		t.Errorf("looking at the link: %d, or it blocked", status)
+	}
+	if status, body := people[0].fetch("POST", links[0], url.Values{"confirm": {"1"}}); status != 200 || !strings.Contains(body, "durduruldu") {
+		t.Errorf("the button: %d\n%s", status, body)
+	}
+	if !lookup(s, people[0].number).Blocked || lookup(s, people[1].number).Blocked {
+		t.Error("the button must block the one who pressed it, and nobody else")
+	}
+	if again := s.API.Send(body); again.Accepted != 1 || again.Dropped != 1 {
+		t.Errorf("the next campaign: %+v", again)
+	}
+	stage.Until(t, "the second campaign", func() error {
+		if got := strings.Count(people[1].texts(), links[1]); got != 2 {
+			return fmt.Errorf("%d messages with the same link", got)
+		}
+		return nil
+	})
 }

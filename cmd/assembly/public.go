@@ -7,25 +7,33 @@ import (
 	"fmt"
 	"net/netip"
 
+	"izinli/gateway"
 	"izinli/gateway/iyslink"
 	"izinli/gateway/public"
 	"izinli/gateway/unsubscribe"
 )
 
+// makeLinks makes what writes opt-out links.
+func (s *Server) makeLinks(o ServerOptions) (err error) {
+	s.localLinks = o.LocalLinks
+	s.Tokens, err = unsubscribe.NewTokens(s.Store.TokenKey())
+	s.links = &unsubscribe.Links{Tokens: s.Tokens, Store: s.Store, Base: s.PublicURL}
+	return err
+}
+
+// submitter is the road in for doors whose texts are templates.
+func (s *Server) submitter() gateway.Submitter {
+	return &unsubscribe.Writer{Next: s.Intake, Links: s.links, Directory: s.Store.Directory}
+}
+
 // openPublic makes the door for recipients and İYS; it is listened for like the other doors.
 func (s *Server) openPublic(o ServerOptions) error {
-	var err error
-	if s.Tokens, err = unsubscribe.NewTokens(s.Store.TokenKey()); err != nil {
-		return err
-	}
-	s.localLinks = o.LocalLinks
-	links := &unsubscribe.Links{Tokens: s.Tokens, Store: s.Store, Base: s.PublicURL}
 	formKey, err := hkdf.Key(sha256.New, s.Store.TokenKey(), nil, "izinli public forms", 32)
 	if err != nil {
 		return err
 	}
 	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now, Key: formKey},
-		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: links.Short, OptIns: s.Store, Submit: s.Intake,
+		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: s.links.Short, OptIns: s.Store, Submit: s.Intake,
 			Pushes: s.Pushes, BadPush: func(err error) bool { return errors.Is(err, iyslink.ErrPushBody) },
 			Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
 	return nil

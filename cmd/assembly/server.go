@@ -59,6 +59,7 @@ type Server struct {
 	flow  flow
 
 	localLinks bool
+	links      *unsubscribe.Links
 	file       *journal.File
 
 	cfg   *configs.Config
@@ -116,6 +117,9 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 
 // parts makes the services around the gateway.
 func (s *Server) parts(ctx context.Context, o ServerOptions) error {
+	if err := s.makeLinks(o); err != nil {
+		return err
+	}
 	guard := webhook.Guard{AllowPrivate: o.PrivateWebhooks}
 	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log, Unseal: s.Store.Unseal}, s.Store, s.Store, s.Store)
 	s.Store.WatchEvents(s.Hooks.Wake)
@@ -133,7 +137,7 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 		PublicURL: s.PublicURL,
 		Verify:    VerifyFunc(s.Store), Audit: s.audit})
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
-		httpapi.Deps{Submitter: s.Intake, ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
+		httpapi.Deps{Submitter: s.submitter(), ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
 			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
 	if err := s.openPublic(o); err != nil {
 		return err

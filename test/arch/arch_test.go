@@ -63,7 +63,7 @@ var rules = []rule{
 		why: "a door parses, authenticates, calls and translates; it decides nothing and knows no road behind it"},
 	{from: roads, to: []string{"gateway/store", "queue/...", "gateway/httpapi", "gateway/smppserver", "gateway/smtpserver", "gateway/desk", "admin/...", "configs"},
 		why: "the roads name what they need as interfaces; store, queue and doors are put behind them by the assembly"},
-	{from: []string{"gateway/desk", "gateway/customer", "gateway/account", "gateway/webhook", "gateway/iyslink", "gateway/journal"},
+	{from: []string{"gateway/desk", "gateway/customer", "gateway/account", "gateway/webhook", "gateway/iyslink", "gateway/journal", "gateway/unsubscribe"},
 		to:  []string{"gateway/store", "queue/...", "gateway/httpapi", "admin/...", "configs"},
 		why: "services name what they need of the store as an interface"},
 	{from: []string{"gateway/store"}, to: []string{"queue/...", "gateway/intake", "gateway/dispatch", "gateway/operators", "gateway/inbound", "gateway/consent",
