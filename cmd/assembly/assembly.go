@@ -24,6 +24,7 @@ import (
 	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
 	"izinli/iys/mirror"
+	"izinli/iys/reconcile"
 	"izinli/queue"
 )
 
@@ -66,6 +67,7 @@ type Gateway struct {
 	Exchange  *exchange.Exchange
 	Links     *iyslink.Directory
 	Pushes    *iyslink.Pushes
+	Reconcile *reconcile.Reconciler
 	Auth      *account.Authenticator
 	Limits    *account.Limits
 	Mail      *Mail // nil without
@@ -97,6 +99,7 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
+	g.Reconcile = reconcile.New(reconcile.Config{Store: st, Exchange: g.Exchange, Directory: g.Links, Log: o.Log})
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer,
 		Suppressed: st.Suppressed, Bodies: lateBodies{g}}, st, g.Office)
@@ -155,6 +158,7 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	backDone.Go(func() { g.Inbound.Run(back) })
 	backDone.Go(func() { note(g.Exchange.Run(back)) })
 	backDone.Go(func() { g.Pushes.Run(back) })
+	backDone.Go(func() { g.Reconcile.Run(back) })
 	opsDone.Go(func() { g.Operators.Run(ops) })
 	if m := g.Mail; m != nil {
 		opsDone.Go(func() { m.Mailer.Run(ops) })

@@ -133,7 +133,8 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	if err != nil {
 		return err
 	}
-	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk}, CheckURL: guard.CheckURL,
+	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk},
+		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links}, CheckURL: guard.CheckURL,
 		PublicURL: s.PublicURL,
 		Verify:    VerifyFunc(s.Store), Audit: s.audit})
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},

@@ -80,6 +80,7 @@ the store themselves when no server runs.`,
 		newAccountCmd(), newBrandCmd(), newSenderCmd(), newNumberCmd(), newCredentialCmd(), newOperatorCmd(), newRouteCmd(),
 		newSmarthostCmd(), newDKIMCmd(), newPeerCmd(), newSuppressionCmd(),
 		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(),
+		newIYSCmd(), newReconcileCmd(), newRetailerCmd(),
 		newVerifyCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	return root

@@ -37,6 +37,9 @@ func (a *Admin) PutBrand(ctx context.Context, in gateway.Brand) (gateway.Brand, 
 	if err := first(optionalCode(in.IYSCode), checkMERSIS(in.MERSIS)); err != nil {
 		return in, err
 	}
+	if err := a.applyRights(ctx, &in); err != nil {
+		return in, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	acc, err := a.account(in.Account)

@@ -67,6 +67,7 @@ type Deps struct {
 	Store     Store
 	Consents  gateway.ConsentDesk
 	Blacklist Blacklist
+	IYS       IYSOffice
 	Verify    func(context.Context) (Report, error)
 	PublicURL func() string                // where forms are reached, empty when nobody has said so; nil: not known here
 	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass

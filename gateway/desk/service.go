@@ -90,6 +90,8 @@ type Service interface {
 	PutBlacklist(context.Context, BlacklistEntry) (Nothing, error)
 	DeleteBlacklist(context.Context, BlacklistEntry) (Nothing, error)
 
+	IYSService
+
 	// Verify proves the invariants of the store; it reads everything and may take minutes.
 	Verify(context.Context, Nothing) (Report, error)
 }

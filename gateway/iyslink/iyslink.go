@@ -119,6 +119,19 @@ func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Br
 	return out, nil
 }
 
+// Partner returns who speaks with İYS over a link and our number as a partner; nil when the link is not a partner's.
+func (d *Directory) Partner(link string) (*iysapi.Client, int, error) {
+	l := d.store.Directory().IYSLinks[link]
+	if l == nil || l.IntegratorCode == 0 || l.Username == "" {
+		return nil, 0, nil
+	}
+	c, err := d.client(l)
+	if err != nil {
+		return nil, 0, err
+	}
+	return c.api, l.IntegratorCode, nil
+}
+
 func (d *Directory) client(l *gateway.IYSLink) (*clients, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

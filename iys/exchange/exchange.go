@@ -231,5 +231,10 @@ func merge(stored, incoming iys.Consent) iys.Consent {
 	if won.Status == stored.Status && won.Status == incoming.Status && incoming.ReadAt.After(won.ReadAt) {
 		won.ReadAt = incoming.ReadAt
 	}
+	// Listings and files do not name dealers: the same movement said again must
+	// not take their access away.
+	if won.RetailerCode == 0 && len(won.RetailerAccess) == 0 && won.Status == stored.Status && won.ConsentDate.Equal(stored.ConsentDate) {
+		won.RetailerCode, won.RetailerAccess = stored.RetailerCode, stored.RetailerAccess
+	}
 	return won
 }

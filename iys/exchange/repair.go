@@ -67,3 +67,25 @@ func (x *Exchange) KnownTo(b Brand) time.Time {
 	}
 	return to
 }
+
+// ChangeAccess changes which dealers may use consents, after İYS has been told;
+// records we do not have stay unknown.
+func (x *Exchange) ChangeAccess(ctx context.Context, keys []iys.Key, change func(*iys.Consent)) error {
+	x.applyMu.Lock()
+	defer x.applyMu.Unlock()
+	held, err := x.cfg.Store.Consents(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("exchange: access: %w", err)
+	}
+	changed := held[:0]
+	for _, c := range held {
+		if c.Status != "" {
+			change(&c)
+			changed = append(changed, c)
+		}
+	}
+	if err := x.cfg.Store.Commit(ctx, Changes{Consents: changed}); err != nil {
+		return fmt.Errorf("exchange: access: %w", err)
+	}
+	return nil
+}

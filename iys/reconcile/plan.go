@@ -241,7 +241,7 @@ func (r *Reconciler) applyPart(ctx context.Context, id uint64, items []Item, nam
 		return 0, err
 	}
 	if len(again) > 0 {
-		if err := r.cfg.Store.PutEntries(ctx, again); err != nil {
+		if err := r.cfg.Store.PutEntries(ctx, again, "reconcile", nil); err != nil {
 			return 0, err
 		}
 		r.cfg.Exchange.Wake()

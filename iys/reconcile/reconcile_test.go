@@ -129,7 +129,7 @@ func (s *memory) ReplaceMovements(_ context.Context, drop, add []iys.Consent) er
 	return nil
 }
 
-func (s *memory) PutEntries(_ context.Context, list []exchange.Entry) error {
+func (s *memory) PutEntries(_ context.Context, list []exchange.Entry, _ string, _ []string) error {
 	s.entries = append(s.entries, list...)
 	return nil
 }

@@ -107,7 +107,7 @@ type Store interface {
 	// ReplaceMovements drops movements and adds others, in one commit.
 	ReplaceMovements(ctx context.Context, drop, add []iys.Consent) error
 	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
-	PutEntries(ctx context.Context, entries []exchange.Entry) error
+	PutEntries(ctx context.Context, entries []exchange.Entry, how string, evidence []string) error
 
 	ReconciledDay(ctx context.Context, brand, date string) (Day, bool, error)
 	PutReconciledDay(ctx context.Context, d Day) error

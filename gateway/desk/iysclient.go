@@ -1,0 +1,88 @@
+package desk
+
+import (
+	"context"
+
+	"izinli/gateway"
+	"izinli/gateway/iyslink"
+	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
+	"izinli/iys/reconcile"
+)
+
+// The methods of IYSService, each carried by send.
+
+// IYSStatus is Service.IYSStatus at the server.
+func (c *Client) IYSStatus(ctx context.Context, in Query) ([]IYSStatus, error) {
+	return send[[]IYSStatus](ctx, c, "IYSStatus", in)
+}
+
+// RequeryBrand is Service.RequeryBrand at the server.
+func (c *Client) RequeryBrand(ctx context.Context, in Name) (exchange.Requery, error) {
+	return send[exchange.Requery](ctx, c, "RequeryBrand", in)
+}
+
+// ReadRights is Service.ReadRights at the server.
+func (c *Client) ReadRights(ctx context.Context, in Name) (gateway.Brand, error) {
+	return send[gateway.Brand](ctx, c, "ReadRights", in)
+}
+
+// ListOutbox is Service.ListOutbox at the server.
+func (c *Client) ListOutbox(ctx context.Context, in OutboxQuery) ([]OutboxEntry, error) {
+	return send[[]OutboxEntry](ctx, c, "ListOutbox", in)
+}
+
+// PutPush is Service.PutPush at the server.
+func (c *Client) PutPush(ctx context.Context, in PushInput) (iyslink.PushRecord, error) {
+	return send[iyslink.PushRecord](ctx, c, "PutPush", in)
+}
+
+// ListNewcomers is Service.ListNewcomers at the server.
+func (c *Client) ListNewcomers(ctx context.Context, in Query) ([]exchange.Newcomer, error) {
+	return send[[]exchange.Newcomer](ctx, c, "ListNewcomers", in)
+}
+
+// ListReconciledDays is Service.ListReconciledDays at the server.
+func (c *Client) ListReconciledDays(ctx context.Context, in DayQuery) ([]reconcile.Day, error) {
+	return send[[]reconcile.Day](ctx, c, "ListReconciledDays", in)
+}
+
+// ReconcileDay is Service.ReconcileDay at the server.
+func (c *Client) ReconcileDay(ctx context.Context, in DayQuery) (reconcile.Day, error) {
+	return send[reconcile.Day](ctx, c, "ReconcileDay", in)
+}
+
+// ReconcileProof is Service.ReconcileProof at the server.
+func (c *Client) ReconcileProof(ctx context.Context, in DayQuery) (Proof, error) {
+	return send[Proof](ctx, c, "ReconcileProof", in)
+}
+
+// RepairPlan is Service.RepairPlan at the server.
+func (c *Client) RepairPlan(ctx context.Context, in PlanQuery) (PlanDetail, error) {
+	return send[PlanDetail](ctx, c, "RepairPlan", in)
+}
+
+// ChangePlan is Service.ChangePlan at the server.
+func (c *Client) ChangePlan(ctx context.Context, in PlanAct) (PlanOutcome, error) {
+	return send[PlanOutcome](ctx, c, "ChangePlan", in)
+}
+
+// ListRetailers is Service.ListRetailers at the server.
+func (c *Client) ListRetailers(ctx context.Context, in Name) ([]iysapi.Retailer, error) {
+	return send[[]iysapi.Retailer](ctx, c, "ListRetailers", in)
+}
+
+// AddRetailer is Service.AddRetailer at the server.
+func (c *Client) AddRetailer(ctx context.Context, in RetailerInput) (iysapi.Retailer, error) {
+	return send[iysapi.Retailer](ctx, c, "AddRetailer", in)
+}
+
+// DeleteRetailer is Service.DeleteRetailer at the server.
+func (c *Client) DeleteRetailer(ctx context.Context, in RetailerInput) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteRetailer", in)
+}
+
+// ChangeAccess is Service.ChangeAccess at the server.
+func (c *Client) ChangeAccess(ctx context.Context, in AccessInput) (Nothing, error) {
+	return send[Nothing](ctx, c, "ChangeAccess", in)
+}
