@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -32,11 +33,29 @@ func (s *Server) openPublic(o ServerOptions) error {
 	if err != nil {
 		return err
 	}
+	var submit gateway.Submitter = s.Intake
+	if o.FormTap != nil {
+		submit = tap{s.Intake, o.FormTap}
+	}
 	s.Public = public.New(public.Config{TrustedProxies: proxies(s.cfg), Now: o.Now, Key: formKey},
-		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: s.links.Short, OptIns: s.Store, Submit: s.Intake,
+		public.Deps{Consents: s.Desk, Tokens: s.Tokens, Links: s.Store, ShortLinks: s.links.Short, OptIns: s.Store, Submit: submit,
 			Pushes: s.Pushes, BadPush: func(err error) bool { return errors.Is(err, iyslink.ErrPushBody) },
 			Directory: s.Store.Directory, BaseURL: s.PublicURL, Log: s.log})
 	return nil
+}
+
+// tap tells of the messages it passes on.
+type tap struct {
+	gateway.Submitter
+	told func(to, text string)
+}
+
+func (t tap) Submit(ctx context.Context, s *gateway.Submission) (gateway.Result, error) {
+	res, err := t.Submitter.Submit(ctx, s)
+	if err == nil && len(s.To) == 1 && len(s.To[0].Vars) == 1 {
+		t.told(s.To[0].Address, s.To[0].Vars[0].Value)
+	}
+	return res, err
 }
 
 // PublicURL is where recipients reach the public pages, without a slash at the end; empty when that is not configured.

@@ -72,10 +72,11 @@ type Server struct {
 
 // ServerOptions are what a program decides beyond the configuration.
 type ServerOptions struct {
-	PrivateWebhooks bool          // webhooks may point at this machine and private networks (demo, tests)
-	RequestAfter    time.Duration // of iys/exchange; 0: İYS's 300 s
-	IYSLimits       iysapi.Limits // 0: İYS's own
-	LocalLinks      bool          // without publicUrl, links lead to the public listener itself (demo, tests)
+	PrivateWebhooks bool                  // webhooks may point at this machine and private networks (demo, tests)
+	RequestAfter    time.Duration         // of iys/exchange; 0: İYS's 300 s
+	IYSLimits       iysapi.Limits         // 0: İYS's own
+	FormTap         func(to, text string) // told of the messages of consent forms, which in a demonstration reach no telephone
+	LocalLinks      bool                  // without publicUrl, links lead to the public listener itself (demo, tests)
 	Now             func() time.Time
 	MailTLS         *tls.Config     // certificate of the mail listeners where the configuration names none (demo, tests)
 	Resolver        mailer.Resolver // of mail exchangers; nil: the system's

@@ -63,7 +63,7 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	cfg.Listen.API, cfg.Listen.SMPP, cfg.Listen.Ops = free("127.0.0.1:8080"), free("127.0.0.1:2775"), free("127.0.0.1:8090")
 	cfg.Listen.Panel = free("127.0.0.1:8081")
 	p, err := assembly.NewPlayground(ctx, cfg, assembly.PlaygroundOptions{Operator: demoOperator(), IYS: fastIYS(), Log: newLogger(cfg, errOut),
-		Server: assembly.ServerOptions{RequestAfter: time.Second, IYSLimits: assembly.FastLimits()}})
+		Server: assembly.ServerOptions{RequestAfter: time.Second, IYSLimits: assembly.FastLimits(), FormTap: formTap(out)}})
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,10 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	go func() { done <- p.Server.Run(run) }()
 	greet(out, p, cfg)
 	if err := tellSetup(ctx, p.Server, out); err != nil {
+		stop()
+		return errors.Join(err, <-done, p.Close())
+	}
+	if err := tellPublic(ctx, p, people[0], out); err != nil {
 		stop()
 		return errors.Join(err, <-done, p.Close())
 	}
