@@ -43,6 +43,7 @@ const version = 1
 //	x seq8                                   İYS outbox entry that is open
 //	y seq8                                   İYS outbox entry that is finished
 //	X brand 00 channel1 type1 addr 00 seq8   open outbox entries of an address
+//	W status1 next8 seq8                     open outbox entries in the order in which they are due
 //	u name                                   small named values: pull cursors, tokens, sweep positions
 //	D kind 00 id                             directory record
 //	A seq8                                   audit trail of the administration
@@ -92,6 +93,7 @@ const (
 	kOutbox      = 'x'
 	kOutboxDone  = 'y'
 	kOutboxOpen  = 'X'
+	kOutboxDue   = 'W'
 	kNamed       = 'u'
 	kDirectory   = 'D'
 	kAudit       = 'A'

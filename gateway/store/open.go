@@ -131,7 +131,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.keys = deriveKeys(o.Key)
 	s.dir.Store(gateway.NewDirectory())
-	if err := s.load(); err != nil {
+	if err := errors.Join(s.load(), s.indexOutbox()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	go s.commitLoop()
@@ -220,7 +220,7 @@ func (s *Store) loadHeader() error {
 			e.uint(version)
 			e.text(s.instance)
 			e.time(s.opt.Now())
-			return errors.Join(txn.Set(newKey(kHeader, 0), e), s.startSeq(txn))
+			return errors.Join(txn.Set(newKey(kHeader, 0), e), txn.Set(namedKey(outboxDueName), []byte{1}), s.startSeq(txn))
 		}
 		d := dec{b: v}
 		if got := d.uint(); got > version {

@@ -39,6 +39,9 @@ func (t *tx) putOutbox(e *exchange.Entry) error {
 	if err != nil {
 		return err
 	}
+	if err := t.placeOutbox(e); err != nil {
+		return err
+	}
 	open := outboxOpenPrefix(e.Key).u64(e.ID)
 	if e.State.Open() {
 		if err := t.set(open, nil, 0); err != nil {
@@ -128,13 +131,6 @@ func (s *Store) entries(ctx context.Context, limit int, want func(*exchange.Entr
 		err = nil
 	}
 	return out, err
-}
-
-// DueEntries implements exchange.Store.
-func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) ([]exchange.Entry, error) {
-	return s.entries(ctx, limit, func(e *exchange.Entry) bool {
-		return e.Status == st && (e.State == exchange.StatePending || e.State == exchange.StateSent) && !e.NextAt.After(now)
-	})
 }
 
 // AgedEntries implements exchange.Store.

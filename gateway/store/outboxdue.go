@@ -1,0 +1,132 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/iys"
+	"izinli/iys/exchange"
+)
+
+// The due index of the outbox: what is to be told İYS by the instant from which it may be told, so that a pass costs what it takes up
+// and not what waits. Entries only the customer can write are not in it.
+
+// outboxDueName marks a store that has the index; the first ones had none.
+const outboxDueName = "outbox-due"
+
+func outboxDuePrefix(st iys.Status) key {
+	b := byte('r')
+	if st == iys.StatusApproved {
+		b = 'o'
+	}
+	return newKey(kOutboxDue, 17).u8(b)
+}
+
+// outboxDueKey places an entry; nil says that it has no place.
+func outboxDueKey(e *exchange.Entry) key {
+	if e.State != exchange.StatePending && e.State != exchange.StateSent {
+		return nil
+	}
+	return outboxDuePrefix(e.Status).at(e.NextAt).u64(e.ID)
+}
+
+// placeOutbox moves an entry about to be written to its place in the index.
+func (t *tx) placeOutbox(e *exchange.Entry) error {
+	var from key
+	v, err := t.get(outboxKey(e.ID))
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		var old exchange.Entry
+		if err := json.Unmarshal(v, &old); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		from = outboxDueKey(&old)
+	}
+	to := outboxDueKey(e)
+	if from != nil && !slices.Equal(from, to) {
+		if err := t.del(from); err != nil {
+			return err
+		}
+	}
+	if to == nil || slices.Equal(from, to) {
+		return nil
+	}
+	return t.set(to, nil, 0)
+}
+
+// DueEntries implements exchange.Store: of the entries that are due, those that have been for longest, lowest ID first.
+func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) (out []exchange.Entry, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		prefix := outboxDuePrefix(st)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Seek(prefix); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
+			k := it.Item().Key()
+			if len(k) != 18 {
+				return fmt.Errorf("%w: outbox index", errCorrupt)
+			}
+			if int64(binary.BigEndian.Uint64(k[2:])) > now.UnixMilli() {
+				return nil
+			}
+			e, ok, err := readOutbox(txn, binary.BigEndian.Uint64(k[10:]))
+			if err != nil {
+				return err
+			}
+			if ok && !e.NextAt.After(now) {
+				out = append(out, e)
+			}
+		}
+		return ctx.Err()
+	})
+	slices.SortFunc(out, func(a, b exchange.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return out, err
+}
+
+func readOutbox(txn *badger.Txn, id uint64) (e exchange.Entry, ok bool, err error) {
+	v, err := getValue(txn, outboxKey(id))
+	if err != nil || v == nil {
+		return e, false, err
+	}
+	if err := json.Unmarshal(v, &e); err != nil {
+		return e, false, fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+	}
+	return e, true, nil
+}
+
+// indexOutbox gives a store of before the index one. It is called while the store opens, by one goroutine.
+func (s *Store) indexOutbox() error {
+	if _, ok, err := s.Named(outboxDueName); err != nil || ok {
+		return err
+	}
+	w := s.db.NewWriteBatch()
+	defer w.Cancel()
+	err := s.each(context.Background(), kOutbox, true, func(_, v []byte) error {
+		var e exchange.Entry
+		if err := json.Unmarshal(v, &e); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		if k := outboxDueKey(&e); k != nil {
+			return w.Set(k, nil)
+		}
+		return nil
+	})
+	if err == nil {
+		err = w.Set(namedKey(outboxDueName), []byte{1})
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("store: index of the outbox: %w", err)
+	}
+	return nil
+}

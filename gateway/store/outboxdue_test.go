@@ -1,0 +1,71 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+	"izinli/iys"
+	"izinli/iys/exchange"
+)
+
+// TestDueEntriesFollowTheirInstants: an entry is found when it is due and in no other state, also in a store that had no index.
+func TestDueEntriesFollowTheirInstants(t *testing.T) {
+	w := newWorld(t, 1)
+	w.must(w.st.PutBrand(t.Context(), &gateway.Brand{Code: "675403", Account: w.acct}))
+	list := make([]exchange.Entry, 6)
+	for i := range list {
+		list[i] = exchange.NewEntry(iys.Consent{Key: iys.Key{Brand: "675403", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson,
+			Recipient: fmt.Sprintf("+90532000000%d", i)}, Status: iys.StatusApproved, Source: iys.SourceHSWeb, ConsentDate: w.now}, w.now, iys.DefaultCalendar())
+	}
+	list[5].Status = iys.StatusRejected
+	w.must(w.st.PutEntries(t.Context(), list, "api", nil))
+	list[1].State, list[1].NextAt = exchange.StateSent, w.now.Add(time.Minute+time.Nanosecond)
+	list[2].State = exchange.StateOwed
+	list[3].State = exchange.StateAccepted
+	w.must(w.st.Commit(t.Context(), exchange.Changes{Entries: list}))
+	check := func(why string, st iys.Status, at time.Time, limit int, want ...int) {
+		t.Helper()
+		got, err := w.st.DueEntries(t.Context(), st, at, limit)
+		w.must(err)
+		var have []uint64
+		for _, e := range got {
+			have = append(have, e.ID)
+		}
+		var ids []uint64
+		for _, i := range want {
+			ids = append(ids, list[i].ID)
+		}
+		if !slices.Equal(have, ids) {
+			t.Errorf("%s: got %v, want %v", why, have, ids)
+		}
+	}
+	look := func(why string) {
+		t.Helper()
+		check(why+", now", iys.StatusApproved, w.now, 10, 0, 4)
+		check(why+", a nanosecond early", iys.StatusApproved, w.now.Add(time.Minute), 10, 0, 4)
+		check(why+", later", iys.StatusApproved, w.now.Add(time.Minute+time.Nanosecond), 10, 0, 1, 4)
+		check(why+", one", iys.StatusApproved, w.now, 1, 0)
+		check(why+", refusals", iys.StatusRejected, w.now, 10, 5)
+	}
+	look("written")
+	// A store of before the index.
+	w.must(w.st.db.DropPrefix([]byte{kOutboxDue}))
+	w.must(w.st.PutNamed(outboxDueName, nil))
+	w.must(w.st.indexOutbox())
+	look("indexed")
+	for i := range list {
+		list[i].State = exchange.StateSuperseded
+	}
+	w.must(w.st.Commit(t.Context(), exchange.Changes{Entries: list}))
+	w.must(w.st.db.View(func(txn *badger.Txn) error {
+		if n := countPrefix(txn, kOutboxDue, 10); n != 0 {
+			t.Errorf("%d entries of the index are left over", n)
+		}
+		return nil
+	}))
+}
