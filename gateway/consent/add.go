@@ -103,8 +103,8 @@ func (a *addition) under(e exchange.Entry) {
 	}
 }
 
-// refusalsAtOnce is how many refusals of one Add wait for their sync together.
-const refusalsAtOnce = 64
+// refusalsAtOnce is how many refusals of one Add wait for their sync together: about as many as one transaction of the store takes.
+const refusalsAtOnce = 200
 
 // refusals carries out the refusals of an Add before its approvals: what stops comes first. What İYS would say to one stands
 // in its result, but the block is in force whatever that is.

@@ -42,7 +42,7 @@ const version = 1
 //	L account4 addr                          blacklist
 //	x seq8                                   İYS outbox entry that is open
 //	y seq8                                   İYS outbox entry that is finished
-//	X brand 00 channel1 type1 addr 00 seq8   open outbox entries of an address
+//	X brand 00 channel1 type1 addr 00        open outbox entries of an address: seq8 each
 //	W status1 next8 seq8                     open outbox entries in the order in which they are due
 //	u name                                   small named values: pull cursors, tokens, sweep positions
 //	D kind 00 id                             directory record

@@ -25,8 +25,8 @@ var errStop = errors.New("store: enough")
 func outboxKey(id uint64) key     { return newKey(kOutbox, 8).u64(id) }
 func outboxDoneKey(id uint64) key { return newKey(kOutboxDone, 8).u64(id) }
 
-func outboxOpenPrefix(k iys.Key) key {
-	return newKey(kOutboxOpen, 16+len(k.Brand)+len(k.Recipient)).textZ(k.Brand).u8(channelByte(k.Channel)).u8(typeByte(k.RecipientType)).
+func outboxOpenKey(k iys.Key) key {
+	return newKey(kOutboxOpen, 8+len(k.Brand)+len(k.Recipient)).textZ(k.Brand).u8(channelByte(k.Channel)).u8(typeByte(k.RecipientType)).
 		textZ(k.Recipient)
 }
 
@@ -42,15 +42,11 @@ func (t *tx) putOutbox(e *exchange.Entry) error {
 	if err := t.placeOutbox(e); err != nil {
 		return err
 	}
-	open := outboxOpenPrefix(e.Key).u64(e.ID)
-	if e.State.Open() {
-		if err := t.set(open, nil, 0); err != nil {
-			return err
-		}
-		return t.set(outboxKey(e.ID), v, 0)
-	}
-	if err := t.del(open); err != nil {
+	if err := t.listOutbox(e); err != nil {
 		return err
+	}
+	if e.State.Open() {
+		return t.set(outboxKey(e.ID), v, 0)
 	}
 	if err := t.del(outboxKey(e.ID)); err != nil {
 		return err
@@ -150,34 +146,22 @@ func (s *Store) OpenEntries(_ context.Context, keys []iys.Key) (out []exchange.E
 	return out, err
 }
 
-// openEntries visits the open entries of keys. One iterator serves all of them: making one costs more than the search.
+// openEntries visits the open entries of keys.
 func openEntries(txn *badger.Txn, keys []iys.Key, f func(exchange.Entry)) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kOutboxOpen}})
-	defer it.Close()
 	for _, k := range keys {
-		if err := openEntriesOf(txn, it, k, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func openEntriesOf(txn *badger.Txn, it *badger.Iterator, k iys.Key, f func(exchange.Entry)) error {
-	prefix := outboxOpenPrefix(k)
-	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
-		key := it.Item().Key()
-		v, err := getValue(txn, outboxKey(binary.BigEndian.Uint64(key[len(key)-8:])))
+		ids, err := getValue(txn, outboxOpenKey(k))
 		if err != nil {
 			return err
 		}
-		if v == nil {
-			continue
+		for ; len(ids) >= 8; ids = ids[8:] {
+			e, ok, err := readOutbox(txn, binary.BigEndian.Uint64(ids))
+			if err != nil {
+				return err
+			}
+			if ok {
+				f(e)
+			}
 		}
-		var e exchange.Entry
-		if err := json.Unmarshal(v, &e); err != nil {
-			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
-		}
-		f(e)
 	}
 	return nil
 }

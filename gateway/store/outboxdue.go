@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -18,7 +19,7 @@ import (
 // The due index of the outbox: what is to be told İYS by the instant from which it may be told, so that a pass costs what it takes up
 // and not what waits. Entries only the customer can write are not in it.
 
-// outboxDueName marks a store that has the index; the first ones had none.
+// outboxDueName marks a store that has the index, and one list of open entries for each address; the first ones had neither.
 const outboxDueName = "outbox-due"
 
 func outboxDuePrefix(st iys.Status) key {
@@ -63,6 +64,32 @@ func (t *tx) placeOutbox(e *exchange.Entry) error {
 	return t.set(to, nil, 0)
 }
 
+// listOutbox adds an entry about to be written to the list of its address, or takes a finished one off. The list is one record, so that
+// an address of which nothing is open costs a look at a filter.
+func (t *tx) listOutbox(e *exchange.Entry) error {
+	k := outboxOpenKey(e.Key)
+	ids, err := t.get(k)
+	if err != nil {
+		return err
+	}
+	id := binary.BigEndian.AppendUint64(nil, e.ID)
+	at := -1
+	for i := 0; i+8 <= len(ids); i += 8 {
+		if bytes.Equal(ids[i:i+8], id) {
+			at = i
+		}
+	}
+	switch open := e.State.Open(); {
+	case open && at < 0:
+		return t.set(k, append(slices.Clone(ids), id...), 0)
+	case open || at < 0:
+		return nil
+	case len(ids) == 8:
+		return t.del(k)
+	}
+	return t.set(k, slices.Delete(slices.Clone(ids), at, at+8), 0)
+}
+
 // DueEntries implements exchange.Store: of the entries that are due, those that have been for longest, lowest ID first.
 func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) (out []exchange.Entry, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
@@ -102,23 +129,60 @@ func readOutbox(txn *badger.Txn, id uint64) (e exchange.Entry, ok bool, err erro
 	return e, true, nil
 }
 
+// OutboxEnds counts how the finished entries ended: "accepted", "refused(H175)" …, with " unsent" behind what was judged here and never
+// left. It reads all of them.
+func (s *Store) OutboxEnds(ctx context.Context) (map[string]int, error) {
+	out := map[string]int{}
+	err := s.each(ctx, kOutboxDone, true, func(_, v []byte) error {
+		var e struct {
+			State    exchange.State
+			Code     string
+			Attempts int
+		}
+		if err := json.Unmarshal(v, &e); err != nil {
+			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
+		}
+		name := string(e.State)
+		if e.Code != "" {
+			name += "(" + e.Code + ")"
+		}
+		if e.Attempts == 0 {
+			name += " unsent"
+		}
+		out[name]++
+		return nil
+	})
+	return out, err
+}
+
 // indexOutbox gives a store of before the index one. It is called while the store opens, by one goroutine.
 func (s *Store) indexOutbox() error {
 	if _, ok, err := s.Named(outboxDueName); err != nil || ok {
 		return err
 	}
+	if err := s.db.DropPrefix([]byte{kOutboxOpen}, []byte{kOutboxDue}); err != nil {
+		return fmt.Errorf("store: index of the outbox: %w", err)
+	}
 	w := s.db.NewWriteBatch()
 	defer w.Cancel()
+	open := map[string][]byte{} // few stores of that age have much in their outbox
 	err := s.each(context.Background(), kOutbox, true, func(_, v []byte) error {
 		var e exchange.Entry
 		if err := json.Unmarshal(v, &e); err != nil {
 			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
 		}
+		k := string(outboxOpenKey(e.Key))
+		open[k] = binary.BigEndian.AppendUint64(open[k], e.ID)
 		if k := outboxDueKey(&e); k != nil {
 			return w.Set(k, nil)
 		}
 		return nil
 	})
+	for k, ids := range open {
+		if err == nil {
+			err = w.Set([]byte(k), ids)
+		}
+	}
 	if err == nil {
 		err = w.Set(namedKey(outboxDueName), []byte{1})
 	}

@@ -52,19 +52,48 @@ func TestDueEntriesFollowTheirInstants(t *testing.T) {
 		check(why+", one", iys.StatusApproved, w.now, 1, 0)
 		check(why+", refusals", iys.StatusRejected, w.now, 10, 5)
 	}
+	lists := func(why string, want ...int) {
+		t.Helper()
+		var keys []iys.Key
+		for i := range list {
+			keys = append(keys, list[i].Key)
+		}
+		got, err := w.st.OpenEntries(t.Context(), keys)
+		w.must(err)
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d entries are open, want %d", why, len(got), len(want))
+		}
+		for n, i := range want {
+			if got[n].ID != list[i].ID {
+				t.Errorf("%s: entry %d is %d, want %d", why, n, got[n].ID, list[i].ID)
+			}
+		}
+	}
 	look("written")
+	lists("written", 0, 1, 4, 5)
 	// A store of before the index.
-	w.must(w.st.db.DropPrefix([]byte{kOutboxDue}))
+	w.must(w.st.db.DropPrefix([]byte{kOutboxDue}, []byte{kOutboxOpen}))
 	w.must(w.st.PutNamed(outboxDueName, nil))
 	w.must(w.st.indexOutbox())
 	look("indexed")
+	lists("indexed", 0, 1, 4, 5)
+	twice := list[0]
+	twice.ID, twice.ConsentDate = 0, w.now.Add(time.Second)
+	two := []exchange.Entry{twice}
+	w.must(w.st.PutEntries(t.Context(), two, "api", nil))
+	if got, err := w.st.OpenEntries(t.Context(), []iys.Key{twice.Key}); err != nil || len(got) != 2 {
+		t.Errorf("two entries of an address: got %v %v", got, err)
+	}
+	list = append(list, two[0])
 	for i := range list {
 		list[i].State = exchange.StateSuperseded
 	}
 	w.must(w.st.Commit(t.Context(), exchange.Changes{Entries: list}))
 	w.must(w.st.db.View(func(txn *badger.Txn) error {
-		if n := countPrefix(txn, kOutboxDue, 10); n != 0 {
-			t.Errorf("%d entries of the index are left over", n)
+		for _, kind := range []byte{kOutboxDue, kOutboxOpen} {
+			if n := countPrefix(txn, kind, 10); n != 0 {
+				t.Errorf("%d entries of index %c are left over", n, kind)
+			}
 		}
 		return nil
 	}))

@@ -27,10 +27,11 @@ type gatewayOrder struct {
 	Operator string // address
 	Binds    int    // to the operator
 	Window   int
-	IYS      string // base URL of the simulated İYS
-	Consents int    // the numbers 0…n-1 have agreed
-	Panel    bool   // listen for the panel
-	Seed     bool   // fill the empty store; otherwise it was filled by an earlier process
+	IYS      string        // base URL of the simulated İYS
+	Consents int           // the numbers 0…n-1 have agreed
+	Panel    bool          // listen for the panel
+	Settle   time.Duration // before İYS is asked about a batch; 0: as long as İYS wants
+	Seed     bool          // fill the empty store; otherwise it was filled by an earlier process
 	Verbose  bool
 	Profile  string // file for a CPU profile of the start; empty: none
 }
@@ -66,6 +67,8 @@ type gatewayAnswer struct {
 	Healthy    string // why the queue is not
 	Finals     []store.FinalCount
 	Report     *store.Report
+	Open       int            // outbox entries under way to İYS
+	Ends       map[string]int // how the others ended
 }
 
 func gatewayMain() error {
@@ -170,7 +173,8 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
-	g.server, err = assembly.NewServer(ctx, cfg, g.store, g.log, assembly.ServerOptions{PrivateWebhooks: true, IYSLimits: assembly.FastLimits()})
+	g.server, err = assembly.NewServer(ctx, cfg, g.store, g.log, assembly.ServerOptions{PrivateWebhooks: true, IYSLimits: assembly.FastLimits(),
+		RequestAfter: g.order.Settle})
 	if err != nil {
 		return ready, err
 	}
@@ -198,6 +202,10 @@ func (g *gatewayProcess) do(c *gatewayCommand) (a gatewayAnswer, err error) {
 		err = writeHeap(c.Path)
 	case "verify":
 		a.Report, err = g.store.Verify(context.Background())
+	case "outbox":
+		if a.Open, _, err = g.store.OutboxCounts(); err == nil && a.Open == 0 {
+			a.Ends, err = g.store.OutboxEnds(context.Background())
+		}
 	case "settled":
 		// Readiness in the sense of /readyz: the consents are loaded, the queue is up.
 		if herr := g.server.Queue.Healthy(); herr != nil {

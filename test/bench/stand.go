@@ -24,7 +24,8 @@ type stand struct {
 	dir      string
 	order    gatewayOrder
 	operator *operator
-	iys      *iystest.Server
+	sim      *iystest.Sim
+	iys      *iystest.Server // serves sim
 	redis    *redisServer
 	gw       *gatewayChild
 }
@@ -35,8 +36,9 @@ type standOptions struct {
 	deaf     bool // nobody listens at the operator's address
 	panel    bool // the panel listens
 	consents int
-	dir      string   // of an earlier stand; its store is used again
-	tracer   []string // command that starts the gateway
+	settle   time.Duration // gatewayOrder.Settle
+	dir      string        // of an earlier stand; its store is used again
+	tracer   []string      // command that starts the gateway
 }
 
 // Binds to the operator and their window. The customer's side is given by each figure.
@@ -74,11 +76,12 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 	if s.operator, err = startOperator(); err != nil {
 		return err
 	}
-	if s.iys, err = iystest.Listen(newIYS(), "127.0.0.1:0"); err != nil {
+	s.sim = newIYS()
+	if s.iys, err = iystest.Listen(s.sim, "127.0.0.1:0"); err != nil {
 		return err
 	}
 	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: operatorBinds, Window: operatorWindow,
-		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Seed: !again, Verbose: s.b.opt.verbose}
+		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Seed: !again, Verbose: s.b.opt.verbose}
 	if o.deaf {
 		if s.order.Operator, err = closedPort(); err != nil {
 			return err
