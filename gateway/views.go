@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 )
@@ -63,6 +64,39 @@ type DecisionView struct {
 	Day           string    `json:"day"`
 	Seq           uint32    `json:"seq"`
 	Hash          string    `json:"hash"` // SHA-256 of the chain record, hex
+}
+
+// ChainBreak is the first broken link of an account's decision chain.
+type ChainBreak struct {
+	Account AccountID `json:"account"`
+	Day     string    `json:"day"` // of the record at fault, Istanbul
+	Seq     uint32    `json:"seq"` // its number in the day, from 0
+	What    string    `json:"what"`
+}
+
+func (b ChainBreak) String() string {
+	return fmt.Sprintf("account %d: decision chain breaks at %s/%d: %s", b.Account, b.Day, b.Seq, b.What)
+}
+
+// Hold keeps evidence beyond its retention: of a message, of an address (its messages and consents), or, with neither, of the account.
+type Hold struct {
+	Account AccountID `json:"account"`
+	Message string    `json:"message,omitempty"`
+	Address string    `json:"address,omitempty"`
+	Why     string    `json:"why"` // file number, authority
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+}
+
+// Name says what is held.
+func (h *Hold) Name() string {
+	switch {
+	case h.Message != "":
+		return "message " + h.Message
+	case h.Address != "":
+		return "address " + h.Address
+	}
+	return fmt.Sprintf("account %d", h.Account)
 }
 
 // BatchView is a batch with its counts, taken at the moment of asking.

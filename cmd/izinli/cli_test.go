@@ -431,3 +431,54 @@ func TestParseTime(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Evidence by hand: written, proved without the store, and not any more once something in it was changed.
+func TestEvidenceByHand(t *testing.T) {
+	s := newShell(t)
+	s.run("account", "add", "--name", "Örnek")
+	s.run("credit", "add", "1", "10", "--note", "n")
+	st := s.open()
+	ref := accept(t, st, "+905321234567")
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	id := ref.Message(0).String()
+	dir := t.TempDir()
+	file, page, roots := dir+"/dosya.json", dir+"/dosya.html", dir+"/kokler.json"
+	s.run("evidence", id, "--out", file)
+	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v; want it for the owner alone", fi, err)
+	}
+	s.fail("file exists", "evidence", id, "--out", file)
+	s.run("evidence", "0532 123 45 67", "--account", "1", "--html", "--out", page)
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.has(string(b), "Kanıt dosyası", "Evidence", id)
+	s.has(s.run("roots"), "ROOT", "no")
+	if err := os.WriteFile(roots, []byte(s.run("roots", "--json")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.has(s.run("evidence", "verify", file, "--roots", roots), "1 messages, 1 decisions proved", "0 of 1 days", "no problems")
+	if b, err = os.ReadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(b, []byte("consent_onay"), []byte("consent_ret0"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--json=false", "--json"} {
+		if code, out, _ := s.try("", "evidence", "verify", file, flag); code != 1 || !strings.Contains(out, "changed after it was made") || !strings.Contains(out, "says something else") {
+			t.Errorf("a forged file: code %d\n%s", code, out)
+		}
+	}
+	s.fail("is not such a file", "evidence", "verify", page)
+	s.fail("26 letters", "evidence", "x")
+	s.has(s.run("hold", "add", id, "--why", "2026/1"), "message "+id, "2026/1")
+	s.has(s.run("hold", "add", "--account", "1", "--why", "2026/2"), "account 1")
+	s.has(s.run("hold", "list"), "2026/1", "2026/2")
+	s.fail("why is missing", "hold", "add", id)
+	s.run("hold", "remove", id)
+	s.fail("does not exist", "hold", "remove", id)
+	s.has(s.run("verify"), "no problems", "sealed roots")
+}

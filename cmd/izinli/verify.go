@@ -14,7 +14,8 @@ import (
 func newVerifyCmd() *cobra.Command {
 	return &cobra.Command{Use: "verify", Short: "Prove the store: ledger, decision chain, waiting messages", Args: cobra.NoArgs,
 		Long: `verify reads the whole store and proves from its records alone that each account's balance is the sum of its ledger and its
-messages, that every link of every decision chain holds, that every message has its decision and that nothing which waits is
+messages, that every link of every decision chain holds up to the sealed root of each day (of a broken chain the first broken link
+is named: day, number, what is wrong), that every message has its decision and that nothing which waits is
 forgotten. It changes nothing. The exit code is 1 when there are problems, each of which is listed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd)
@@ -42,8 +43,8 @@ func printReport(cmd *cobra.Command, r desk.Report) error {
 		}
 	} else {
 		out := cmd.OutOrStdout()
-		_, _ = fmt.Fprintf(out, "%d batches, %d messages (%d waiting), %d decisions in %d chain records\n", r.Batches, r.Messages, r.Waiting,
-			r.Decisions, r.Chains)
+		_, _ = fmt.Fprintf(out, "%d batches, %d messages (%d waiting), %d decisions in %d chain records, %d sealed roots\n", r.Batches, r.Messages, r.Waiting,
+			r.Decisions, r.Chains, r.Roots)
 		for _, p := range r.Problems {
 			_, _ = fmt.Fprintln(out, "PROBLEM:", p)
 		}

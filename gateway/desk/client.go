@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"izinli/gateway"
+	"izinli/gateway/evidence"
 )
 
 // Client has a running server do the acts of Service.
@@ -380,4 +381,29 @@ func (c *Client) ListSuppressions(ctx context.Context, in SuppressionQuery) (gat
 // DeleteSuppression is Service.DeleteSuppression at the server.
 func (c *Client) DeleteSuppression(ctx context.Context, in gateway.Suppression) (Nothing, error) {
 	return send[Nothing](ctx, c, "DeleteSuppression", in)
+}
+
+// Evidence is Service.Evidence at the server.
+func (c *Client) Evidence(ctx context.Context, in EvidenceQuery) (evidence.Bundle, error) {
+	return send[evidence.Bundle](ctx, c, "Evidence", in)
+}
+
+// Roots is Service.Roots at the server.
+func (c *Client) Roots(ctx context.Context, in RootQuery) ([]evidence.DayRoot, error) {
+	return send[[]evidence.DayRoot](ctx, c, "Roots", in)
+}
+
+// ListHolds is Service.ListHolds at the server.
+func (c *Client) ListHolds(ctx context.Context, in Query) ([]gateway.Hold, error) {
+	return send[[]gateway.Hold](ctx, c, "ListHolds", in)
+}
+
+// PutHold is Service.PutHold at the server.
+func (c *Client) PutHold(ctx context.Context, in gateway.Hold) (gateway.Hold, error) {
+	return send[gateway.Hold](ctx, c, "PutHold", in)
+}
+
+// DeleteHold is Service.DeleteHold at the server.
+func (c *Client) DeleteHold(ctx context.Context, in gateway.Hold) (Nothing, error) {
+	return send[Nothing](ctx, c, "DeleteHold", in)
 }

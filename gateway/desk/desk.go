@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/evidence"
 )
 
 // Store is what the desk uses of the store.
@@ -38,6 +39,11 @@ type Store interface {
 	Seal(plain string) gateway.Sealed
 
 	gateway.Reader
+	Evidence(ctx context.Context, a gateway.AccountID, addr string, ids []gateway.MessageID) (*evidence.Bundle, error)
+	Roots(ctx context.Context, from, to time.Time) ([]evidence.DayRoot, error)
+	Holds(context.Context, gateway.AccountID) ([]gateway.Hold, error)
+	PutHold(context.Context, gateway.Hold) error
+	DeleteHold(context.Context, gateway.Hold) error
 	CancelBatch(context.Context, gateway.AccountID, gateway.BatchRef) (int, error)
 	PauseBatch(context.Context, gateway.AccountID, gateway.BatchRef) error
 	ResumeBatch(context.Context, gateway.AccountID, gateway.BatchRef) error

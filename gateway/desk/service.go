@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/evidence"
 )
 
 // Service is every act of administration. *[Admin] does them, *[Client] has them done by a running server. A method takes one
@@ -94,6 +95,14 @@ type Service interface {
 
 	// Verify proves the invariants of the store; it reads everything and may take minutes.
 	Verify(context.Context, Nothing) (Report, error)
+	// Evidence gathers everything about a message or an address, with the proof that it was not written afterwards.
+	Evidence(context.Context, EvidenceQuery) (evidence.Bundle, error)
+	// Roots lists the roots of the decisions of days, to be kept elsewhere.
+	Roots(context.Context, RootQuery) ([]evidence.DayRoot, error)
+	ListHolds(context.Context, Query) ([]gateway.Hold, error)
+	// PutHold keeps a message, an address or an account beyond the retention until DeleteHold.
+	PutHold(context.Context, gateway.Hold) (gateway.Hold, error)
+	DeleteHold(context.Context, gateway.Hold) (Nothing, error)
 }
 
 // Nothing is what a method takes or gives when there is nothing to say.
@@ -259,7 +268,9 @@ type BlacklistEntry struct {
 // Report is what Verify found; no problems is what one hopes for.
 type Report struct {
 	Batches, Messages, Decisions, Chains int
+	Roots                                int // of accounts and sealed days, held against their records
 	States                               map[string]int
-	Waiting                              int // not final and not sent
-	Problems                             []string
+	Waiting                              int                  // not final and not sent
+	Broken                               []gateway.ChainBreak // of each account the first broken link
+	Problems                             []string             // Broken among them, in words
 }

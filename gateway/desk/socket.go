@@ -125,6 +125,11 @@ var calls = map[string]call{
 	"DeleteRetailer":     route(Service.DeleteRetailer),
 	"ChangeAccess":       route(Service.ChangeAccess),
 	"Verify":             route(Service.Verify),
+	"Evidence":           route(Service.Evidence),
+	"Roots":              route(Service.Roots),
+	"ListHolds":          route(Service.ListHolds),
+	"PutHold":            route(Service.PutHold),
+	"DeleteHold":         route(Service.DeleteHold),
 }
 
 // Listen opens the socket with mode 0600 and replaces one a killed server left behind. It refuses when a server answers there.

@@ -47,6 +47,8 @@ const version = 1
 //	u name                                   small named values: pull cursors, tokens, sweep positions
 //	D kind 00 id                             directory record
 //	A seq8                                   audit trail of the administration
+//	R day4                                   roots of a day's decisions, JSON
+//	h account4 what                          legal hold on an account, a message (m id) or an address (a addr), JSON
 //	j account4 id8                           consent import job
 //	J account4 id8 row4                      refused row of an import
 //	U name                                   user of the panel
@@ -97,6 +99,8 @@ const (
 	kNamed       = 'u'
 	kDirectory   = 'D'
 	kAudit       = 'A'
+	kRoot        = 'R'
+	kHold        = 'h'
 	kImport      = 'j'
 	kImportRow   = 'J'
 	kUser        = 'U'

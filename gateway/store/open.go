@@ -351,8 +351,14 @@ func (s *Store) housekeeping(ctx context.Context) {
 			if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep", "err", err)
 			}
+			if _, err := s.SealDays(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("roots of the decision chain", "err", err)
+			}
 		case <-gc.C:
 			_ = s.db.RunValueLogGC(0.5) // ErrNoRewrite is the usual answer
+			if err := s.renewWhenDue(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("records under hold", "err", err)
+			}
 		}
 	}
 }

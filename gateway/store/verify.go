@@ -13,9 +13,19 @@ import (
 // Report is what Verify found.
 type Report struct {
 	Batches, Messages, Decisions, Chains int
+	Roots                                int // of accounts and sealed days, held against their records
 	States                               map[string]int
-	Waiting                              int // not final and not sent
-	Problems                             []string
+	Waiting                              int                  // not final and not sent
+	Broken                               []gateway.ChainBreak // of each account the first broken link
+	Problems                             []string             // Broken among them, in words
+}
+
+// broken notes a broken link.
+func (r *Report) broken(b gateway.ChainBreak) {
+	if len(r.Broken) < 1000 {
+		r.Broken = append(r.Broken, b)
+	}
+	r.problem("%s", b)
 }
 
 func (r *Report) problem(format string, args ...any) {
@@ -44,6 +54,9 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 		}
 		return s.verifyStaging(txn, r)
 	})
+	if err == nil {
+		err = s.verifyRoots(ctx, r)
+	}
 	return r, err
 }
 
@@ -112,6 +125,9 @@ func (b *decisionBook) has(ref gateway.DecisionRef, id gateway.MessageID) bool {
 // verifyChain walks an account's chain and names the first broken link.
 func (s *Store) verifyChain(book *decisionBook, r *Report) error {
 	txn, a := book.txn, book.account
+	broken := func(day, seq uint32, format string, args ...any) {
+		r.broken(gateway.ChainBreak{Account: a, Day: dayText(day), Seq: seq, What: fmt.Sprintf(format, args...)})
+	}
 	prefix := newKey(kChain, 4).account(a)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
 	defer it.Close()
@@ -126,20 +142,22 @@ func (s *Store) verifyChain(book *decisionBook, r *Report) error {
 		d, q := chainPlace(k)
 		rec, err := decodeChain(a, k, v)
 		if err != nil {
-			r.problem("account %d: decision record %s/%d cannot be read: %v", a, dayText(d), q, err)
+			broken(d, q, "the record cannot be read: %v", err)
 			return nil
 		}
 		switch {
 		case prev == nil: // the first kept record; what it links to may have expired
 			book.day, book.seq = d, q
 			if rec.prev != ([32]byte{}) && !s.olderThanRecords(a) {
-				r.problem("account %d: decision chain begins at %s/%d: the records before it are missing", a, dayText(d), q)
+				broken(d, q, "the chain begins here, but the records before it are missing")
 			}
-		case d == day && q != seq+1, d != day && q != 0:
-			r.problem("account %d: decision chain breaks at %s/%d: the record before it is missing", a, dayText(d), q)
+		case (d == day && q != seq+1 || d != day && q != 0) && !s.expired(day):
+			broken(d, q, "the record before it is missing: the last one found is %s/%d", dayText(day), seq)
 			return nil
+		case rec.prev != prev.hash && s.expired(day): // a legal hold keeps records between others that expired
+			book.day, book.seq = d, q
 		case rec.prev != prev.hash:
-			r.problem("account %d: decision chain breaks at %s/%d: the record before it was changed", a, dayText(d), q)
+			broken(day, seq, "the record was changed: the one behind it, %s/%d, carries another hash for it", dayText(d), q)
 			return nil
 		}
 		r.Chains++
@@ -152,10 +170,10 @@ func (s *Store) verifyChain(book *decisionBook, r *Report) error {
 		r.problem("account %d: %v", a, err)
 	case !ok:
 	case prev == nil && !s.expired(end.day),
-		prev != nil && (end.day != day || end.seq != seq+1):
-		r.problem("account %d: decision chain ends before %s/%d: the records behind it are missing", a, dayText(end.day), end.seq-1)
-	case prev != nil && end.prev != prev.hash:
-		r.problem("account %d: decision chain breaks at its end, %s/%d: the record was changed", a, dayText(day), seq)
+		prev != nil && (end.day != day || end.seq != seq+1) && !s.expired(end.day):
+		broken(end.day, end.seq-1, "the chain ends before this record: it is missing, and what may lie before it")
+	case prev != nil && end.day == day && end.prev != prev.hash:
+		broken(day, seq, "the record, the last of the chain, was changed")
 	}
 	return nil
 }

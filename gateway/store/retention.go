@@ -1,0 +1,369 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+	"izinli/iys"
+)
+
+// Records carry the instant of their expiry from the time they are written. Two things keep them longer: a consent's evidence has to
+// outlive the consent by the retention (three years after its validity ends, regulation.md), and what is under legal hold is not
+// deleted at all. Neither is known when a record is written, so Renew comes by and gives what would expire soon, and must not, more
+// time. A hold that is lifted needs nothing: what it kept expires by itself.
+
+const (
+	// renewEvery is how often Renew looks, renewAhead how soon before its end a record gets more time: the second is larger by far, so
+	// that a gateway which stood still for two months loses nothing.
+	renewEvery = 7 * 24 * time.Hour
+	renewAhead = 90 * 24 * time.Hour
+	// heldFor is how much more time a record under hold gets each time.
+	heldFor = 2 * renewAhead
+	// renewAnAct is how many records one act writes again, renewBytes how large they may be together.
+	renewAnAct = 100
+	renewBytes = 256 << 10
+)
+
+const renewedName = "renewed"
+
+func holdKey(h *gateway.Hold) key {
+	k := newKey(kHold, 40).account(h.Account)
+	switch {
+	case h.Message != "":
+		return k.text("m" + h.Message)
+	case h.Address != "":
+		return k.text("a" + h.Address)
+	}
+	return k
+}
+
+// PutHold puts a message, the messages and consents of an address, or a whole account under legal hold, and gives what would expire
+// soon more time before it returns.
+func (s *Store) PutHold(ctx context.Context, h gateway.Hold) error {
+	if h.At.IsZero() {
+		h.At = s.opt.Now()
+	}
+	v, err := json.Marshal(&h)
+	if err != nil {
+		return err
+	}
+	if err := s.do(func(t *tx) error { return t.set(holdKey(&h), v, 0) }); err != nil {
+		return err
+	}
+	_, err = s.renewHeld(ctx, []gateway.Hold{h})
+	return err
+}
+
+// DeleteHold lifts a hold; not_found when there is none.
+func (s *Store) DeleteHold(_ context.Context, h gateway.Hold) error {
+	return s.do(func(t *tx) error {
+		k := holdKey(&h)
+		v, err := t.get(k)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			return notFound("hold", h.Name())
+		}
+		return t.del(k)
+	})
+}
+
+// Holds lists the holds of an account, or of all (0), in the order of accounts.
+func (s *Store) Holds(ctx context.Context, a gateway.AccountID) (out []gateway.Hold, err error) {
+	err = s.each(ctx, kHold, true, func(_, v []byte) error {
+		var h gateway.Hold
+		if err := json.Unmarshal(v, &h); err != nil {
+			return fmt.Errorf("%w: legal hold: %w", errCorrupt, err)
+		}
+		if a == 0 || h.Account == a {
+			out = append(out, h)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// renewWhenDue runs Renew once a week.
+func (s *Store) renewWhenDue(ctx context.Context) error {
+	if s.opt.Retention == 0 {
+		return nil
+	}
+	v, ok, err := s.Named(renewedName)
+	if err != nil || ok && len(v) == 8 && s.opt.Now().Sub(time.UnixMilli(int64(binary.BigEndian.Uint64(v)))) < renewEvery {
+		return err
+	}
+	n, err := s.Renew(ctx)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		s.log.Info("records kept beyond their retention", "records", n)
+	}
+	return s.PutNamed(renewedName, binary.BigEndian.AppendUint64(nil, uint64(s.opt.Now().UnixMilli())))
+}
+
+// Renew gives records that are under hold, and the evidence of consents that are valid or have not been invalid for long enough, more
+// time where they would expire soon. It returns how many.
+func (s *Store) Renew(ctx context.Context) (int, error) {
+	holds, err := s.Holds(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	held, err := s.renewHeld(ctx, holds)
+	if err != nil {
+		return held, err
+	}
+	n, err := s.renewHistory(ctx)
+	return held + n, err
+}
+
+func (s *Store) renewHeld(ctx context.Context, holds []gateway.Hold) (int, error) {
+	r := &renewal{s: s, ctx: ctx, until: time.Now().Add(heldFor)}
+	for i := range holds {
+		if err := r.hold(&holds[i]); err != nil {
+			return r.n, fmt.Errorf("store: legal hold on %s: %w", holds[i].Name(), err)
+		}
+	}
+	return r.n, r.flush()
+}
+
+// renewal gathers records that are to be kept until an instant.
+type renewal struct {
+	s     *Store
+	ctx   context.Context
+	until time.Time
+	keys  [][]byte
+	n     int
+}
+
+func soon(item *badger.Item) bool {
+	return item.ExpiresAt() > 0 && time.Unix(int64(item.ExpiresAt()), 0).Before(time.Now().Add(renewAhead))
+}
+
+func (r *renewal) hold(h *gateway.Hold) error {
+	switch {
+	case h.Message != "":
+		id, err := gateway.ParseMessageID(h.Message)
+		if err != nil {
+			return err
+		}
+		return r.message(id)
+	case h.Address != "":
+		return r.address(h.Account, h.Address)
+	}
+	for _, kind := range []byte{kBatch, kBlock, kFlags, kProgress, kAddress, kChain, kHistory, kInbound} {
+		if err := r.prefix(newKey(kind, 4).account(h.Account)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefix takes all records under a prefix.
+func (r *renewal) prefix(prefix key) error {
+	return r.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+			if soon(it.Item()) {
+				if err := r.add(it.Item().KeyCopy(nil)); err != nil {
+					return err
+				}
+			}
+		}
+		return r.ctx.Err()
+	})
+}
+
+func (r *renewal) one(txn *badger.Txn, k key) error {
+	item, err := txn.Get(k)
+	if err != nil {
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		return err
+	}
+	if soon(item) {
+		return r.add(k)
+	}
+	return nil
+}
+
+// message takes the records a message consists of; batch and chain records are shared with others.
+func (r *renewal) message(id gateway.MessageID) error {
+	return r.s.db.View(func(txn *badger.Txn) error {
+		m, err := readMessage(txn, id)
+		if err != nil || m == nil {
+			return err
+		}
+		keys := []key{batchKey(id.Ref()), blockKey(id.Ref(), id.Index/gateway.BlockSize), flagsKey(id.Ref()), progressKey(id),
+			addressKey(id.Account, addressHash(m.recipient.Address), id.Batch, id.Index)}
+		for _, ref := range append([]gateway.DecisionRef{m.accept}, m.progress.Decisions...) {
+			keys = append(keys, chainKey(id.Account, ref.Day, ref.Seq))
+		}
+		for _, k := range keys {
+			if err := r.one(txn, k); err != nil {
+				return err
+			}
+		}
+		return r.ctx.Err()
+	})
+}
+
+func (r *renewal) address(a gateway.AccountID, addr string) error {
+	var ids []gateway.MessageID
+	if err := r.s.db.View(func(txn *badger.Txn) error {
+		return listAddress(txn, a, &gateway.MessageFilter{To: addr}, gateway.MessageID{}, func(m *stored) bool {
+			ids = append(ids, m.id)
+			return true
+		})
+	}); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := r.message(id); err != nil {
+			return err
+		}
+	}
+	for code, b := range r.s.Directory().Brands {
+		if b.Account != a {
+			continue
+		}
+		for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail, iys.ChannelCall} {
+			if err := r.prefix(historyPrefix(a, code, channelByte(ch), addr)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *renewal) add(k []byte) error {
+	r.keys = append(r.keys, slices.Clone(k))
+	if len(r.keys) < renewAnAct {
+		return nil
+	}
+	return r.flush()
+}
+
+// flush writes what was gathered again, with more time. A record that went meanwhile stays away.
+func (r *renewal) flush() error {
+	for len(r.keys) > 0 {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		done := 0
+		err := r.s.do(func(t *tx) error {
+			size := 0
+			for done = 0; done < len(r.keys) && size < renewBytes; done++ {
+				v, err := t.get(r.keys[done])
+				if err != nil {
+					return err
+				}
+				if v == nil {
+					continue
+				}
+				size += len(v)
+				if err := t.set(r.keys[done], v, time.Until(r.until)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r.n += done
+		r.keys = r.keys[done:]
+	}
+	r.keys = nil
+	return nil
+}
+
+// renewHistory keeps the evidence of consents: what is approved keeps its history, what was refused keeps it for the retention from the
+// refusal on.
+func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
+	var place []byte // of the address looked at last
+	var keep time.Time
+	kept := map[int64]*renewal{} // by day
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kHistory}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			item := it.Item()
+			if !soon(item) {
+				continue
+			}
+			k := item.Key()
+			if len(k) < 8 {
+				return fmt.Errorf("%w: history key", errCorrupt)
+			}
+			if p := k[:len(k)-8]; !bytes.Equal(p, place) {
+				place = slices.Clone(p)
+				if keep, err = s.evidenceUntil(txn, p); err != nil {
+					return err
+				}
+			}
+			if keep.Unix() <= int64(item.ExpiresAt()) {
+				continue
+			}
+			day := keep.Unix() / 86400
+			if kept[day] == nil {
+				kept[day] = &renewal{s: s, ctx: ctx, until: keep}
+			}
+			if err := kept[day].add(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, r := range kept {
+		if err == nil {
+			err = r.flush()
+		}
+		n += r.n
+	}
+	return n, err
+}
+
+// evidenceUntil is until when the history under a prefix is to be kept; the zero time leaves it to itself.
+func (s *Store) evidenceUntil(txn *badger.Txn, prefix []byte) (until time.Time, err error) {
+	a, brand, rest, ok := parseBrandKey(prefix)
+	if !ok || len(rest) < 2 {
+		return until, fmt.Errorf("%w: history key", errCorrupt)
+	}
+	addr := strings.TrimSuffix(string(rest[1:]), "\x00")
+	for _, rt := range []iys.RecipientType{iys.RecipientPerson, iys.RecipientMerchant} {
+		key := iys.Key{Brand: string(brand), Channel: channelOf(rest[0]), RecipientType: rt, Recipient: addr}
+		v, err := getValue(txn, consentKeyOf(a, key))
+		if err != nil {
+			return until, err
+		}
+		if v == nil {
+			continue
+		}
+		c, err := decodeConsent(key, v)
+		if err != nil {
+			return until, err
+		}
+		end := time.Now() // valid still
+		if c.Status != iys.StatusApproved {
+			end = c.ConsentDate
+		}
+		if keep := end.Add(s.opt.Retention); keep.After(until) {
+			until = keep
+		}
+	}
+	return until, nil
+}
