@@ -94,6 +94,9 @@ peers:
 	command -v redis-server >/dev/null || missing+=(redis-server); \
 	[ -x /usr/sbin/bearerbox ] || command -v bearerbox >/dev/null || missing+=(kannel); \
 	perl -MNet::SMPP -e1 2>/dev/null || missing+=(libnet-smpp-perl); \
+	[ -x /usr/sbin/postfix ] || missing+=(postfix); \
+	for p in swaks gsasl openssl; do command -v $$p >/dev/null || missing+=($$p); done; \
+	/usr/bin/python3 -c 'import dkim, nacl' 2>/dev/null || missing+=(python3-dkim python3-nacl); \
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium); \
 	if [ $${#missing[@]} -gt 0 ]; then \
 		if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
