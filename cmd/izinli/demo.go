@@ -31,7 +31,7 @@ func newDemoCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the gateway with a simulated operator and İYS, and watch it work",
-		Long: `Run the gateway on this machine alone: a simulated operator, a simulated İYS, one account with two brands, people who
+		Long: `Run the gateway on this machine alone: a simulated operator, a mail sink, a simulated İYS, one account with two brands, people who
 consented and people who did not. It sends a small campaign through its own HTTP API and prints what became of it, then goes
 on until Ctrl-C. The data is in a temporary directory that goes away, unless --data names one. Quiet hours are off.
 
@@ -61,13 +61,15 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	cfg := assembly.PlaygroundConfig(dir)
 	cfg.Log.Level = "warn"
 	cfg.Listen.API, cfg.Listen.SMPP, cfg.Listen.Ops = free("127.0.0.1:8080"), free("127.0.0.1:2775"), free("127.0.0.1:8090")
-	cfg.Listen.Panel = free("127.0.0.1:8081")
+	cfg.Listen.Panel, cfg.Listen.Public = free("127.0.0.1:8081"), free("127.0.0.1:8082")
+	cfg.Listen.SMTP, cfg.Listen.SMTPS, cfg.Listen.Relay = free("127.0.0.1:2525"), free("127.0.0.1:4650"), free("127.0.0.1:2526")
 	p, err := assembly.NewPlayground(ctx, cfg, assembly.PlaygroundOptions{Operator: demoOperator(), IYS: fastIYS(), Log: newLogger(cfg, errOut),
 		Server: assembly.ServerOptions{RequestAfter: time.Second, IYSLimits: assembly.FastLimits(), FormTap: formTap(out)}})
 	if err != nil {
 		return err
 	}
 	people := demoPeople(p, max(size, 10))
+	demoReaders(p)
 	run, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- p.Server.Run(run) }()
@@ -134,6 +136,8 @@ func greet(out io.Writer, p *assembly.Playground, cfg *configs.Config) {
 
   HTTP API     %s        (OpenAPI at /openapi.json)
   SMPP         %s   system_id %s  password %s
+  SMTP         %s (STARTTLS), %s (TLS)   user %s  password %s
+               relay, bounces, unsubscribes %s; delivered mail ends in a sink at %s
   operations   http://%s/readyz   /metrics
   operator     %s (simulated)     İYS %s (simulated)
   brands       %s ORNEK (partner: we write, read and pull İYS)   %s YILDIZ (ahs: we ask before sending)
@@ -151,7 +155,8 @@ A campaign to someone who refused is dropped, with the reason:
   curl -s %s/v1/messages -H 'Authorization: Bearer %s' -d '{"from":"ORNEK","text":"Bugün her şey yarı fiyat!",
     "to":["+905321000222"],"dryRun":true}'
 
-`, api, p.Server.Addrs["smpp"], s.SystemID, s.Password, p.Server.Addrs["ops"], p.Operator.Addr(), p.IYSAddr(), s.Brand, s.OtherBrand,
+`, api, p.Server.Addrs["smpp"], s.SystemID, s.Password, p.Server.Addrs["smtp"], p.Server.Addrs["smtps"], s.Mail.MixedUser,
+		s.Mail.MixedPass, p.Server.Addrs["relay"], p.Sink.Addr(), p.Server.Addrs["ops"], p.Operator.Addr(), p.IYSAddr(), s.Brand, s.OtherBrand,
 		cfg.Data, s.APIKey, api, s.APIKey, api, s.APIKey)
 }
 
@@ -184,10 +189,13 @@ func (d *demoRun) show(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.out, "A campaign of %d went in as batch %s: accepted %d, dropped at once %d, refused %d.\n", len(to), res.Batch, res.Accepted,
 		res.Dropped, res.Refused)
-	if err := d.follow(ctx, res.Batch); err != nil {
+	if err := d.follow(ctx, res.Batch, "queued", "held", "sent"); err != nil {
 		return err
 	}
-	return d.optOut(ctx)
+	if err := d.optOut(ctx); err != nil {
+		return err
+	}
+	return d.showMail(ctx)
 }
 
 func (d *demoRun) waitBound(ctx context.Context) error {
@@ -198,8 +206,8 @@ func (d *demoRun) waitBound(ctx context.Context) error {
 
 type batchCounts struct{ States, Reasons map[string]int }
 
-// follow waits until every message is final.
-func (d *demoRun) follow(ctx context.Context, batch string) error {
+// follow waits until no message is in one of the open states.
+func (d *demoRun) follow(ctx context.Context, batch string, open ...string) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); {
@@ -207,7 +215,11 @@ func (d *demoRun) follow(ctx context.Context, batch string) error {
 		if err := d.call(ctx, http.MethodGet, "/v1/batches/"+batch, nil, &b); err != nil {
 			return err
 		}
-		if b.States["queued"]+b.States["sent"]+b.States["held"] == 0 {
+		left := 0
+		for _, st := range open {
+			left += b.States[st]
+		}
+		if left == 0 {
 			fmt.Fprintf(d.out, "  GET /v1/batches/%s → states %v, reasons %v\n", batch, b.States, b.Reasons)
 			return nil
 		}

@@ -14,10 +14,10 @@ import (
 func newSimulateCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
-		Short: "Run a simulated operator or İYS",
+		Short: "Run a simulated operator, İYS or smarthost",
 		Long:  "Run one piece of the outside world on this machine, to try the gateway without contracts.",
 	}
-	cmd.AddCommand(newSimulateSMSCCmd(), newSimulateIYSCmd())
+	cmd.AddCommand(newSimulateSMSCCmd(), newSimulateIYSCmd(), newSimulateMailsinkCmd())
 	return cmd
 }
 
