@@ -193,6 +193,13 @@ type Reader interface {
 	Balance(ctx context.Context, a AccountID) (Balance, error)
 }
 
+// Booking is one entry an account's credits were changed with by hand.
+type Booking struct {
+	At      time.Time `json:"at"`
+	Credits int64     `json:"credits"` // negative: taken back
+	Note    string    `json:"note"`
+}
+
 // Steering stops and resumes what has not left. CodeTooLate when there is nothing left to stop.
 type Steering interface {
 	CancelBatch(ctx context.Context, a AccountID, ref BatchRef) (cancelled int, err error)

@@ -79,9 +79,9 @@ func (l *lane) pump(ctx context.Context, src Source, t tasks) time.Duration {
 		if len(l.timers) > 0 {
 			wait = min(wait, max(0, l.timers[0].timer.Sub(now)))
 		}
-		if ctx.Err() != nil || len(l.chunks) >= l.policy.maxTasks || !l.up() {
+		if ctx.Err() != nil || l.held || len(l.chunks) >= l.policy.maxTasks || !l.up() {
 			l.mu.Unlock()
-			return wait // finish or recovery kicks
+			return wait // finish, recovery or the end of the hold kicks
 		}
 		a := l.ready.pop()
 		if a == nil {

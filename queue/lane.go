@@ -89,6 +89,7 @@ type lane struct {
 	timers   timerHeap         // accounts to look at later
 	chunks   map[uint64]*chunk // enqueued or running
 	closed   bool
+	held     bool // by a person: nothing new starts
 
 	active   int // accounts with chunks in flight
 	backlog  int // chunks in backlogs
@@ -382,14 +383,25 @@ func (l *lane) finish(c *chunk, pause time.Duration, err error, now time.Time) {
 func (l *lane) canDraw() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.closed && l.visible > l.drawn && l.running+l.drawn < l.policy.workers
+	return !l.closed && !l.held && l.visible > l.drawn && l.running+l.drawn < l.policy.workers
 }
 
-// full reports whether all the workers the lane may have are occupied.
+// full reports whether all the workers the lane may have are occupied, or it is held.
 func (l *lane) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.running >= l.policy.workers
+	return l.held || l.running >= l.policy.workers
+}
+
+// hold keeps the lane from starting anything, or lets it go on.
+func (l *lane) hold(on bool) {
+	l.mu.Lock()
+	l.held = on
+	l.mu.Unlock()
+	if !on {
+		l.drawable()
+		l.poke()
+	}
 }
 
 // drew notes that a task was drawn from asynq; take follows.

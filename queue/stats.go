@@ -14,6 +14,7 @@ type counters struct {
 // LaneStats is a lane at one instant. Counters count from the start of the process.
 type LaneStats struct {
 	Lane        gateway.Lane
+	Held        bool          // by Hold
 	Accounts    int           // known to have or to have had messages
 	Paused      int           // of them left alone for now
 	Waiting     int           // chunks cut and not in asynq
@@ -45,11 +46,19 @@ func (q *Queue) Snapshot() Snapshot {
 	return s
 }
 
+// Hold keeps a lane from starting anything, or lets it go on. What a worker has in hand ends; what waits stays due in the store, and
+// its validity runs on. It does not outlive the process.
+func (q *Queue) Hold(l gateway.Lane, on bool) {
+	if lane := q.laneOf(l); lane != nil {
+		lane.hold(on)
+	}
+}
+
 func (l *lane) snapshot(now time.Time) LaneStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := LaneStats{
-		Lane: l.id, Accounts: len(l.accounts), Waiting: l.backlog, Buffered: l.buffered,
+		Lane: l.id, Held: l.held, Accounts: len(l.accounts), Waiting: l.backlog, Buffered: l.buffered,
 		Outstanding: len(l.chunks), Running: l.running,
 		Chunks: l.stats.chunks, Messages: l.stats.messages, Failed: l.stats.failed, Requeued: l.stats.requeued, Stale: l.stats.stale,
 	}

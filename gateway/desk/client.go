@@ -407,3 +407,48 @@ func (c *Client) PutHold(ctx context.Context, in gateway.Hold) (gateway.Hold, er
 func (c *Client) DeleteHold(ctx context.Context, in gateway.Hold) (Nothing, error) {
 	return send[Nothing](ctx, c, "DeleteHold", in)
 }
+
+// ListEvents is Service.ListEvents at the server.
+func (c *Client) ListEvents(ctx context.Context, in EventQuery) (gateway.Page[gateway.Event], error) {
+	return send[gateway.Page[gateway.Event]](ctx, c, "ListEvents", in)
+}
+
+// ReplayEvents is Service.ReplayEvents at the server.
+func (c *Client) ReplayEvents(ctx context.Context, in Replay) (Replayed, error) {
+	return send[Replayed](ctx, c, "ReplayEvents", in)
+}
+
+// ListBlocks is Service.ListBlocks at the server.
+func (c *Client) ListBlocks(ctx context.Context, in ListQuery) (gateway.Page[gateway.Block], error) {
+	return send[gateway.Page[gateway.Block]](ctx, c, "ListBlocks", in)
+}
+
+// ListBookings is Service.ListBookings at the server.
+func (c *Client) ListBookings(ctx context.Context, in ListQuery) (gateway.Page[gateway.Booking], error) {
+	return send[gateway.Page[gateway.Booking]](ctx, c, "ListBookings", in)
+}
+
+// CountBrand is Service.CountBrand at the server.
+func (c *Client) CountBrand(ctx context.Context, in BrandQuery) (BrandTotals, error) {
+	return send[BrandTotals](ctx, c, "CountBrand", in)
+}
+
+// ListLanes is Service.ListLanes at the server.
+func (c *Client) ListLanes(ctx context.Context, in Nothing) ([]LaneView, error) {
+	return send[[]LaneView](ctx, c, "ListLanes", in)
+}
+
+// PauseLane is Service.PauseLane at the server.
+func (c *Client) PauseLane(ctx context.Context, in LanePause) ([]LaneView, error) {
+	return send[[]LaneView](ctx, c, "PauseLane", in)
+}
+
+// SendTest is Service.SendTest at the server.
+func (c *Client) SendTest(ctx context.Context, in TestMessage) (gateway.Verdict, error) {
+	return send[gateway.Verdict](ctx, c, "SendTest", in)
+}
+
+// Settings is Service.Settings at the server.
+func (c *Client) Settings(ctx context.Context, in Nothing) ([]Setting, error) {
+	return send[[]Setting](ctx, c, "Settings", in)
+}

@@ -48,6 +48,11 @@ type Store interface {
 	PauseBatch(context.Context, gateway.AccountID, gateway.BatchRef) error
 	ResumeBatch(context.Context, gateway.AccountID, gateway.BatchRef) error
 	CancelMessage(context.Context, gateway.AccountID, gateway.MessageID) error
+
+	Events(ctx context.Context, a gateway.AccountID, failed bool, cursor string, limit int) (gateway.Page[gateway.Event], error)
+	ReplayEvents(ctx context.Context, a gateway.AccountID, ids []string) (int, error)
+	Blocks(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Block], error)
+	Bookings(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Booking], error)
 }
 
 // Blacklist keeps the addresses accounts never write to (kara liste).
@@ -79,6 +84,12 @@ type Deps struct {
 	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass
 	Audit     func(context.Context, Entry) // told after each change; must not block for long
 	Now       func() time.Time             // time.Now when nil
+
+	Submitter gateway.Submitter
+	Lanes     Lanes
+	Totals    func(ctx context.Context, brand string) (BrandTotals, error)
+	Settings  func() []Setting
+	Replayed  func(gateway.AccountID) // told when events of an account's webhook were made due
 }
 
 // Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes happen one at a time.

@@ -92,6 +92,18 @@ type Service interface {
 	DeleteBlacklist(context.Context, BlacklistEntry) (Nothing, error)
 
 	IYSService
+	ListEvents(context.Context, EventQuery) (gateway.Page[gateway.Event], error)
+	// ReplayEvents sends webhook events again, those that wait and those that were given up.
+	ReplayEvents(context.Context, Replay) (Replayed, error)
+	ListBlocks(context.Context, ListQuery) (gateway.Page[gateway.Block], error)
+	ListBookings(context.Context, ListQuery) (gateway.Page[gateway.Booking], error)
+	// CountBrand counts a brand's consents here and at İYS; it reads them all and may take seconds.
+	CountBrand(context.Context, BrandQuery) (BrandTotals, error)
+	ListLanes(context.Context, Nothing) ([]LaneView, error)
+	PauseLane(context.Context, LanePause) ([]LaneView, error)
+	// SendTest sends one message through the one door and tells its verdict.
+	SendTest(context.Context, TestMessage) (gateway.Verdict, error)
+	Settings(context.Context, Nothing) ([]Setting, error)
 
 	// Verify proves the invariants of the store; it reads everything and may take minutes.
 	Verify(context.Context, Nothing) (Report, error)

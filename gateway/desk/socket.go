@@ -130,6 +130,15 @@ var calls = map[string]call{
 	"ListHolds":          route(Service.ListHolds),
 	"PutHold":            route(Service.PutHold),
 	"DeleteHold":         route(Service.DeleteHold),
+	"ListEvents":         route(Service.ListEvents),
+	"ReplayEvents":       route(Service.ReplayEvents),
+	"ListBlocks":         route(Service.ListBlocks),
+	"ListBookings":       route(Service.ListBookings),
+	"CountBrand":         route(Service.CountBrand),
+	"ListLanes":          route(Service.ListLanes),
+	"PauseLane":          route(Service.PauseLane),
+	"SendTest":           route(Service.SendTest),
+	"Settings":           route(Service.Settings),
 }
 
 // Listen opens the socket with mode 0600 and replaces one a killed server left behind. It refuses when a server answers there.

@@ -35,6 +35,7 @@ const version = 1
 //	w system 00 seq8                         receipt or MO owed to an SMPP client
 //	e account4 next8 seq8                    event owed to a webhook
 //	E account4 seq8                          where in time an event stands
+//	R account4 seq8                          event that was given up
 //	n account4 seq8                          inbound message
 //	M account4 brand 00 channel1 type1 addr  consent
 //	H account4 brand 00 channel1 addr 00 seq8   history of an address
@@ -87,6 +88,7 @@ const (
 	kOwed        = 'w'
 	kEvent       = 'e'
 	kEventPlace  = 'E'
+	kEventFailed = 'R'
 	kInbound     = 'n'
 	kConsent     = 'M'
 	kHistory     = 'H'
@@ -236,6 +238,10 @@ func eventKey(a gateway.AccountID, next time.Time, seq uint64) key {
 
 func eventPlaceKey(a gateway.AccountID, seq uint64) key {
 	return newKey(kEventPlace, 12).account(a).u64(seq)
+}
+
+func eventFailedKey(a gateway.AccountID, seq uint64) key {
+	return newKey(kEventFailed, 12).account(a).u64(seq)
 }
 
 func inboundKey(a gateway.AccountID, seq uint64) key {

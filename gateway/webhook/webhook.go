@@ -20,7 +20,7 @@ import (
 
 // Times and bounds of the sender.
 const (
-	GiveUpAfter = 72 * time.Hour   // from the event; then it is dropped
+	GiveUpAfter = 72 * time.Hour   // from the event; then it waits for a person
 	Timeout     = 10 * time.Second // of one attempt, the answer's body included
 
 	firstRetry  = 5 * time.Second // doubles with each attempt
@@ -49,6 +49,8 @@ type Events interface {
 	DueEvents(ctx context.Context, now time.Time, limit int) ([]gateway.Event, error)
 	// EventDone forgets an event.
 	EventDone(ctx context.Context, id string, account gateway.AccountID) error
+	// EventFailed keeps an event that is given up for a person to look at.
+	EventFailed(ctx context.Context, ev gateway.Event) error
 	// EventRetry stores the event's Tries, NextAt and LastErr.
 	EventRetry(ctx context.Context, ev gateway.Event) error
 }
@@ -156,6 +158,16 @@ func (s *Sender) Wake() {
 	}
 }
 
+// Retry forgets how an account's endpoint did, so that what is due goes out at once: a person says it is mended.
+func (s *Sender) Retry(a gateway.AccountID) {
+	s.mu.Lock()
+	if l := s.lanes[a]; l != nil {
+		l.failures, l.until, l.tail = 0, time.Time{}, time.Time{}
+	}
+	s.mu.Unlock()
+	s.Wake()
+}
+
 // Run delivers until ctx ends and returns nil when the last request has ended. A request cut off by the end is tried again
 // after the next start.
 func (s *Sender) Run(ctx context.Context) error {
@@ -223,6 +235,7 @@ func (s *Sender) take(ctx context.Context, ev gateway.Event, now time.Time) bool
 	case toDrop:
 		if now.Sub(ev.At) > GiveUpAfter {
 			s.log.Warn("webhook event given up", "account", ev.Account, "event", ev.ID, "attempt", ev.Tries, "reason", ev.LastErr)
+			return s.giveUp(ctx, ev)
 		}
 		return s.done(ctx, ev)
 	case toDefer:
@@ -480,6 +493,17 @@ func (s *Sender) done(ctx context.Context, ev gateway.Event) bool {
 	defer cancel()
 	if err := s.events.EventDone(ctx, ev.ID, ev.Account); err != nil {
 		s.log.Error("webhook event not recorded as done", "account", ev.Account, "event", ev.ID, "err", err)
+		return false
+	}
+	return true
+}
+
+// giveUp records that nobody took the event.
+func (s *Sender) giveUp(ctx context.Context, ev gateway.Event) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	if err := s.events.EventFailed(ctx, ev); err != nil {
+		s.log.Error("webhook event not recorded as given up", "account", ev.Account, "event", ev.ID, "err", err)
 		return false
 	}
 	return true
