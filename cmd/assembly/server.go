@@ -137,7 +137,10 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk},
 		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links}, CheckURL: guard.CheckURL,
 		PublicURL: s.PublicURL,
-		Verify:    VerifyFunc(s.Store), Audit: s.audit})
+		Verify:    VerifyFunc(s.Store), Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry})
+	if err := (lanes{s}).restore(); err != nil {
+		return err
+	}
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
 		httpapi.Deps{Submitter: s.submitter(), ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
 			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})

@@ -54,6 +54,7 @@ A channel without a mode is closed for commercial messages.`,
 		setCmd("<brand>", `  izinli brand set 675403 --email-mode self_managed --email-text @declaration.txt --email-version 3 \
     --email-user ali@example.com --email-ip 192.0.2.1`,
 			brandFlags, brandColumns, findBrand, desk.Service.PutBrand),
+		brandTotalsCmd(),
 	)
 }
 
@@ -104,4 +105,34 @@ func readText(s string) (string, error) {
 	}
 	b, err := os.ReadFile(path)
 	return string(b), err
+}
+
+var totalColumns = []column[desk.ChannelTotals]{
+	{"WHERE", func(t *desk.ChannelTotals) any { return t.Channel }},
+	{"ONAY", func(t *desk.ChannelTotals) any { return fmt.Sprint(t.Approved) }},
+	{"RET", func(t *desk.ChannelTotals) any { return fmt.Sprint(t.Rejected) }},
+}
+
+func brandTotalsCmd() *cobra.Command {
+	return nameCmd("totals <brand>", "Count a brand's consents here and at İYS", func(ctx context.Context, cmd *cobra.Command, s desk.Service, code string) error {
+		b, err := findBrand(ctx, s, code)
+		if err != nil {
+			return err
+		}
+		t, err := s.CountBrand(ctx, desk.BrandQuery{Account: b.Account, Brand: b.Code})
+		if err != nil {
+			return err
+		}
+		if asJSON(cmd) {
+			return printJSON(cmd, t)
+		}
+		if t.IYS != nil {
+			t.Here = append(t.Here, desk.ChannelTotals{Channel: "İYS, all channels", ConsentTotals: *t.IYS})
+		}
+		if err := printTable(cmd, totalColumns, t.Here); err != nil || t.IYSError == "" {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nİYS did not answer: %s\n", t.IYSError)
+		return err
+	})
 }

@@ -13,7 +13,7 @@ import (
 func newCreditCmd() *cobra.Command {
 	return noun("credit", "Credits: what an account can spend, one per SMS segment",
 		"Credits are charged when a message is accepted and go back when it could not be sent.",
-		creditAddCmd(),
+		creditAddCmd(), creditListCmd(),
 		nameCmd("show <account>", "Show an account's balance", func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
 			id, err := parseAccount(name)
 			if err != nil {
@@ -58,4 +58,24 @@ func printBalance(cmd *cobra.Command, b gateway.Balance) error {
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return printPairs(cmd, "credits", number(b.Credits), "added", number(b.Added), "charged", number(b.Charged), "refunded", number(b.Refund))
+}
+
+var bookingColumns = []column[gateway.Booking]{
+	{"TIME", func(b *gateway.Booking) any { return b.At }},
+	{"CREDITS", func(b *gateway.Booking) any { return strconv.FormatInt(b.Credits, 10) }},
+	{"NOTE", func(b *gateway.Booking) any { return b.Note }},
+}
+
+func creditListCmd() *cobra.Command {
+	return nameCmd("list <account>", "List what was booked by hand, the newest 500", func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
+		id, err := parseAccount(name)
+		if err != nil {
+			return err
+		}
+		page, err := s.ListBookings(ctx, desk.ListQuery{Account: id, Limit: 500})
+		if err != nil {
+			return err
+		}
+		return printTable(cmd, bookingColumns, page.Items)
+	})
 }

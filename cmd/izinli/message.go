@@ -25,7 +25,7 @@ var messageColumns = []column[gateway.MessageView]{
 func newMessageCmd() *cobra.Command {
 	return noun("message", "Messages: where they stand and why",
 		"A message is named by its id of 26 characters, which contains its account.",
-		messageListCmd(), nameCmd("show <id>", "Tell all about a message: segments, timeline, decisions", showMessage),
+		messageListCmd(), messageTestCmd(), nameCmd("show <id>", "Tell all about a message: segments, timeline, decisions", showMessage),
 		nameCmd("cancel <id>", "Stop a message that has not left", func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
 			if _, err := s.CancelMessage(ctx, desk.Name{Name: name}); err != nil {
 				return err
@@ -112,4 +112,31 @@ func showMessage(ctx context.Context, cmd *cobra.Command, s desk.Service, name s
 	}
 	_, _ = fmt.Fprintln(out)
 	return printTable(cmd, decisionColumns, d.Decisions)
+}
+
+func messageTestCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "test <address>", Short: "Send one message through the one door and tell its verdict", Args: cobra.ExactArgs(1),
+		Example: "  izinli message test 05321234567 --account 1 --from ORNEK --text \"Deneme\""}
+	f := cmd.Flags()
+	account := accountFlag(cmd, "`number` of the account (required)")
+	var in desk.TestMessage
+	f.StringVar(&in.From, "from", "", "sender `id` (required)")
+	f.StringVar(&in.Class, "class", gateway.ClassTransactional, "commercial, transactional or otp")
+	f.StringVar(&in.Brand, "brand", "", "brand `code` (default: the sender's)")
+	f.StringVar(&in.Channel, "channel", gateway.ChannelSMS, "sms or email")
+	f.StringVar(&in.Text, "text", "Deneme mesajı / test message", "the `text`")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+			in.Account, in.Address = *account, args[0]
+			v, err := s.SendTest(ctx, in)
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, v)
+			}
+			return printPairs(cmd, "message", v.ID, "to", address.Mask(v.To), "state", v.State, "code", string(v.Code), "reason", v.Text, "segments", v.Segments, "encoding", v.Encoding)
+		})
+	}
+	return cmd
 }

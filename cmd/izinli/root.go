@@ -79,7 +79,7 @@ the store themselves when no server runs.`,
 	root.AddCommand(
 		newAccountCmd(), newBrandCmd(), newSenderCmd(), newNumberCmd(), newCredentialCmd(), newOperatorCmd(), newRouteCmd(),
 		newSmarthostCmd(), newDKIMCmd(), newPeerCmd(), newSuppressionCmd(),
-		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(),
+		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(), newQueueCmd(),
 		newIYSCmd(), newReconcileCmd(), newRetailerCmd(),
 		newVerifyCmd(), newEvidenceCmd(), newRootsCmd(), newHoldCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
 	)

@@ -25,7 +25,7 @@ var webhookColumns = []column[gateway.Webhook]{
 func newWebhookCmd() *cobra.Command {
 	return noun("webhook", "Webhooks: where accounts get their events",
 		"Each account has at most one. Events are signed with a secret that is printed once, when it is made.",
-		listCmd("webhooks", webhookColumns, desk.Service.ListWebhooks), webhookSetCmd(), webhookRemoveCmd(),
+		listCmd("webhooks", webhookColumns, desk.Service.ListWebhooks), webhookSetCmd(), webhookRemoveCmd(), webhookEventsCmd(), webhookReplayCmd(),
 	)
 }
 
@@ -87,4 +87,64 @@ func webhookRemoveCmd() *cobra.Command {
 		}
 		return said(cmd, "webhook of account %d removed", id)
 	})
+}
+
+var hookEventColumns = []column[gateway.Event]{
+	{"EVENT", func(e *gateway.Event) any { return e.ID }},
+	{"TYPE", func(e *gateway.Event) any { return e.Type }},
+	{"OF", func(e *gateway.Event) any { return e.At }},
+	{"TRIES", func(e *gateway.Event) any { return e.Tries }},
+	{"NEXT", func(e *gateway.Event) any { return e.NextAt }},
+	{"LAST ERROR", func(e *gateway.Event) any { return e.LastErr }},
+}
+
+func webhookEventsCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "events <account>", Short: "List the events that wait for an account's webhook, or were given up", Args: cobra.ExactArgs(1),
+		Example: "  izinli webhook events 1\n  izinli webhook events 1 --failed"}
+	var q desk.EventQuery
+	cmd.Flags().BoolVar(&q.Failed, "failed", false, "those nobody took within 72 hours; they are kept for 30 days")
+	cmd.Flags().IntVar(&q.Limit, "limit", 50, "at most so `many`, up to 500")
+	cmd.Flags().StringVar(&q.Cursor, "cursor", "", "go on where the list before ended (its last `line`)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withDesk(cmd, func(ctx context.Context, s desk.Service) (err error) {
+			if q.Account, err = parseAccount(args[0]); err != nil {
+				return err
+			}
+			page, err := s.ListEvents(ctx, q)
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, page)
+			}
+			if err := printTable(cmd, hookEventColumns, page.Items); err != nil || page.Next == "" {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "\nmore: --cursor %s\n", page.Next)
+			return err
+		})
+	}
+	return cmd
+}
+
+func webhookReplayCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "replay <account> [event…]", Short: "Send events again: those named, or all that wait or were given up (at most 1000)", Args: cobra.MinimumNArgs(1),
+		Example: "  izinli webhook replay 1\n  izinli webhook replay 1 3k9f2a 3k9f2b"}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+			id, err := parseAccount(args[0])
+			if err != nil {
+				return err
+			}
+			done, err := s.ReplayEvents(ctx, desk.Replay{Account: id, IDs: args[1:]})
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				return printJSON(cmd, done)
+			}
+			return said(cmd, "%d events are sent again", done.Events)
+		})
+	}
+	return cmd
 }

@@ -81,9 +81,9 @@ func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, 
 	return page, err
 }
 
-// CountConsents counts the consents of a brand that are known here, by channel and status. It reads them all: a second or so per
+// ConsentTotals counts the consents of a brand that are known here, by channel and status. It reads them all: a second or so per
 // million.
-func (s *Store) CountConsents(ctx context.Context, brand string) (map[iys.Channel]map[iys.Status]int, error) {
+func (s *Store) ConsentTotals(ctx context.Context, brand string) (map[iys.Channel]map[iys.Status]int, error) {
 	a, err := s.accountOf(brand)
 	if err != nil {
 		return nil, err

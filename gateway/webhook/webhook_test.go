@@ -23,6 +23,7 @@ type shelf struct {
 	mu     sync.Mutex
 	events map[string]gateway.Event
 	writes int // EventRetry calls
+	failed []gateway.Event
 	broken error
 	paused []string
 	dir    *gateway.Directory
@@ -73,6 +74,17 @@ func (s *shelf) EventDone(ctx context.Context, id string, _ gateway.AccountID) e
 		return s.broken
 	}
 	delete(s.events, id)
+	return ctx.Err()
+}
+
+func (s *shelf) EventFailed(ctx context.Context, ev gateway.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	delete(s.events, ev.ID)
+	s.failed = append(s.failed, ev)
 	return ctx.Err()
 }
 
@@ -199,6 +211,9 @@ func TestRetriesWithBackoffFor72Hours(t *testing.T) {
 		stop()
 		if s.left() != 0 {
 			t.Error("the event is still there after 80 hours")
+		}
+		if len(s.failed) != 1 || s.failed[0].LastErr != "status 500" {
+			t.Errorf("given up: %+v, want the event with its last error", s.failed)
 		}
 		if d := at[len(at)-1].Sub(start); d > GiveUpAfter || d < GiveUpAfter-2*time.Hour {
 			t.Errorf("last attempt after %v, want shortly before %v", d, GiveUpAfter)
