@@ -261,14 +261,37 @@ func (c *call) showCredits(a *gateway.Account, fault error) error {
 	}
 	pg.Blocks = []block{{Cards: []card{balance, {Label: c.t("credits.added"), Value: c.l.num(b.Added)},
 		{Label: c.t("credits.charged"), Value: c.l.num(b.Charged)}, {Label: c.t("credits.refunded"), Value: c.l.num(b.Refund)}}}}
+	ledger, err := c.bookings(a)
+	if err != nil {
+		return err
+	}
 	if !c.may(post, "/accounts/:id/credits") {
+		pg.Blocks = append(pg.Blocks, ledger)
 		return c.show(pg)
 	}
 	f := form{Action: accountPath(a.ID) + "/credits", Submit: c.t("credits.book"), Fields: []field{
 		{Name: "credits", Label: c.t("credits.amount"), Value: c.value("credits"), Required: true, Max: 14, Hint: c.t("credits.amount.hint")},
 		{Name: "note", Label: c.t("credits.note"), Value: c.value("note"), Required: true, Max: 200, Hint: c.t("credits.note.hint")},
 	}}
-	return c.showForm(pg, f, fault)
+	if fault != nil {
+		_, pg.status = refusalOf(fault)
+		c.refuse(&f, fault)
+	}
+	pg.Blocks = append(pg.Blocks, block{Form: &f}, ledger)
+	return c.show(pg)
+}
+
+// bookings lists what was booked by hand.
+func (c *call) bookings(a *gateway.Account) (block, error) {
+	found, err := c.p.deps.Desk.ListBookings(c.ctx(), desk.ListQuery{Account: a.ID, Cursor: c.QueryParam("cursor"), Limit: pageRows})
+	t := &grid{Caption: c.t("bookings.title"), Empty: c.t("bookings.none"), Heads: []string{c.t("bookings.at"), c.t("credits.amount"), c.t("credits.note")}}
+	for _, b := range found.Items {
+		t.Rows = append(t.Rows, []cell{c.at(b.At), c.num(b.Credits), text(firstNonEmpty(b.Note, "–"))})
+	}
+	if found.Next != "" {
+		t.Next = accountPath(a.ID) + "/credits?cursor=" + found.Next
+	}
+	return block{Title: c.t("bookings.title"), Table: t}, err
 }
 
 func (c *call) addCredits() error {

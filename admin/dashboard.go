@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -63,6 +62,11 @@ func (c *call) alarms(s *Snapshot, now time.Time) (out []block) {
 		if !s.Queue.Up && !s.At.IsZero() && (s.Queue.Error != "" || s.Queue.Embedded) {
 			add("error", c.t("alarm.queue"), s.Queue.Error)
 		}
+		for _, l := range s.Lanes {
+			if l.Paused {
+				add("error", c.t("alarm.lane", c.t("class."+l.Lane.String())), "")
+			}
+		}
 		up := map[string]bool{}
 		for _, o := range s.Operators {
 			up[o.Operator] = up[o.Operator] || o.Up
@@ -113,7 +117,8 @@ func (c *call) traffic(s *Snapshot, samples []sample) []block {
 			one("dash.delivered", last.delivered, s.Delivered, "ok"), one("dash.failed", last.failed, s.Failed, failing),
 			one("dash.dropped", last.dropped, s.Dropped, ""),
 		}},
-		{ID: "chart", Chart: c.chartOf(samples)},
+		{ID: "chart", Chart: c.draw(samples, "unit.perSecond", curve{"dash.accepted", "a", func(s *sample) float64 { return s.accepted }},
+			curve{"dash.handedOff", "b", func(s *sample) float64 { return s.handedOff }})},
 	}
 }
 
@@ -190,7 +195,7 @@ func (c *call) bindState(s string) string {
 }
 
 func (c *call) freshness(s *Snapshot, now time.Time) block {
-	t := &grid{Caption: c.t("dash.consents"), Heads: []string{c.t("brand"), c.t("channel"), c.t("mode"), c.t("dash.pulled"), c.t("status.ONAY"), c.t("status.RET")}, Empty: c.t("dash.brands.none")}
+	t := &grid{Caption: c.t("dash.consents"), Heads: []string{c.t("brand"), c.t("channel"), c.t("mode"), c.t("dash.pulled")}, Empty: c.t("dash.brands.none")}
 	for i := range s.Brands {
 		b := &s.Brands[i]
 		if !c.user.Sees(b.Account) {
@@ -206,8 +211,8 @@ func (c *call) freshness(s *Snapshot, now time.Time) block {
 		default:
 			age = badge("ok", c.t("ago", c.l.ago(max(0, now.Sub(b.PulledAt)))))
 		}
-		t.Rows = append(t.Rows, []cell{{Text: b.Brand, Sub: b.Name, Href: accountPath(b.Account)}, text(c.t("channel." + b.Channel)),
-			text(c.modeText(b.Mode)), age, c.num(int64(b.Approved)), c.num(int64(b.Rejected))})
+		t.Rows = append(t.Rows, []cell{{Text: b.Brand, Sub: b.Name, Href: brandViewPath(b.Account, b.Brand)}, text(c.t("channel." + b.Channel)),
+			text(c.modeText(b.Mode)), age})
 	}
 	return block{ID: "consents", Title: c.t("dash.consents"), Table: t}
 }
@@ -267,44 +272,6 @@ func (c *call) balances() (block, error) {
 		b.Cards = append(b.Cards, x)
 	}
 	return b, nil
-}
-
-// chart is a drawing of the history, made here so that it needs no script.
-type chart struct {
-	Title, Text string // Text tells the same in words
-	Lines       []line
-	Max, From   string
-}
-
-type line struct {
-	Label, Class, Points string
-}
-
-const chartWide, chartHigh = 600, 120
-
-func (c *call) chartOf(samples []sample) *chart {
-	if len(samples) < 2 {
-		return nil
-	}
-	top := 1.0
-	for _, x := range samples {
-		top = max(top, x.accepted, x.handedOff)
-	}
-	points := func(of func(*sample) float64) string {
-		var b strings.Builder
-		for i := range samples {
-			x := float64(i) * chartWide / float64(len(samples)-1)
-			y := chartHigh - of(&samples[i])/top*(chartHigh-8)
-			fmt.Fprintf(&b, "%.1f,%.1f ", x, y)
-		}
-		return strings.TrimSpace(b.String())
-	}
-	last := samples[len(samples)-1]
-	span := last.at.Sub(samples[0].at)
-	return &chart{Title: c.t("chart.title", c.l.ago(span)), Max: c.t("unit.perSecond", c.l.rate(top)), From: c.t("ago", c.l.ago(span)),
-		Text: c.t("chart.text", c.l.rate(top), c.l.rate(last.accepted), c.l.rate(last.handedOff)),
-		Lines: []line{{c.t("dash.accepted"), "a", points(func(s *sample) float64 { return s.accepted })},
-			{c.t("dash.handedOff"), "b", points(func(s *sample) float64 { return s.handedOff })}}}
 }
 
 // stream sends the dashboard anew with every look, as server-sent events, until the reader goes or the session ends. Watching

@@ -40,7 +40,8 @@ type office struct {
 	webhooks    []gateway.Webhook
 	messages    []desk.MessageDetail
 	batch       gateway.BatchView
-	parts       int // a list of messages begins with so many empty pages
+	bare        bool // there is nothing in the lists
+	parts       int  // a list of messages begins with so many empty pages
 	blacklist   []desk.BlacklistEntry
 	consent     gateway.ConsentView
 }
@@ -209,6 +210,52 @@ func (o *office) OptOut(ctx context.Context, _ gateway.OptOut) (desk.Nothing, er
 func (o *office) ListBlacklist(_ context.Context, q desk.BlacklistQuery) (gateway.Page[desk.BlacklistEntry], error) {
 	return gateway.Page[desk.BlacklistEntry]{Items: of(o.blacklist, desk.Query{Account: q.Account}, func(b *desk.BlacklistEntry) gateway.AccountID { return b.Account }), Next: "+905330000001"}, nil
 }
+func (o *office) ListEvents(_ context.Context, q desk.EventQuery) (page gateway.Page[gateway.Event], _ error) {
+	if q.Failed {
+		page.Items = []gateway.Event{{ID: "e9", Type: "inbound", At: noon.Add(-80 * time.Hour), Tries: 81, LastErr: "status 500"}}
+	} else if !o.bare {
+		page.Items = []gateway.Event{{ID: "e1", Type: "message.final", At: noon, NextAt: noon.Add(time.Minute), Tries: 3, LastErr: "502 Bad Gateway"}, {ID: "e2", Type: "credit.low", At: noon, NextAt: noon}}
+		page.Next = "00ff"
+	}
+	return page, nil
+}
+func (o *office) ReplayEvents(ctx context.Context, in desk.Replay) (desk.Replayed, error) {
+	return desk.Replayed{Events: max(1, len(in.IDs))}, o.did(ctx, "ReplayEvents")
+}
+func (o *office) ListBlocks(_ context.Context, q desk.ListQuery) (page gateway.Page[gateway.Block], _ error) {
+	if !o.bare {
+		page.Items = []gateway.Block{{Account: q.Account, Brand: "675403", Channel: "MESAJ", Address: "+905321234567", Route: "sms", Source: "HS_MESAJ", At: noon},
+			{Account: q.Account, Brand: "675403", Channel: "EPOSTA", Address: "kisi@example.com", Route: "one_click", Source: "HS_EPOSTA", At: noon, Review: true}}
+		page.Next = "4d4553414a"
+	}
+	return page, nil
+}
+func (o *office) ListBookings(context.Context, desk.ListQuery) (page gateway.Page[gateway.Booking], _ error) {
+	if !o.bare {
+		page.Items = []gateway.Booking{{At: noon, Credits: 100_000, Note: "fatura 117"}, {At: noon, Credits: -500, Note: "=düzeltme"}}
+	}
+	return page, nil
+}
+func (o *office) CountBrand(ctx context.Context, q desk.BrandQuery) (desk.BrandTotals, error) {
+	out := desk.BrandTotals{At: noon, Here: []desk.ChannelTotals{{Channel: "MESAJ", ConsentTotals: desk.ConsentTotals{Approved: 120_000, Rejected: 4_000}}, {Channel: "EPOSTA"}},
+		IYS: &desk.ConsentTotals{Approved: 120_010, Rejected: 4_001}}
+	return out, o.did(ctx, "CountBrand")
+}
+func (o *office) ListLanes(context.Context, desk.Nothing) ([]desk.LaneView, error) {
+	return []desk.LaneView{{Lane: "otp", Done: 900}, {Lane: "transactional", Waiting: 12, Running: 2, Oldest: 90 * time.Second}, {Lane: "commercial", Waiting: 40_000, Paused: true, Oldest: time.Hour, Resting: 2, Failed: 1}}, nil
+}
+func (o *office) PauseLane(ctx context.Context, _ desk.LanePause) ([]desk.LaneView, error) {
+	return nil, o.did(ctx, "PauseLane")
+}
+func (o *office) SendTest(ctx context.Context, in desk.TestMessage) (gateway.Verdict, error) {
+	if !strings.HasPrefix(in.Address, "0") {
+		return gateway.Verdict{Code: gateway.CodeBadNumber, Text: "No such number."}, nil
+	}
+	return gateway.Verdict{ID: messageID, State: gateway.StateQueued}, o.did(ctx, "SendTest")
+}
+func (o *office) Settings(context.Context, desk.Nothing) ([]desk.Setting, error) {
+	return []desk.Setting{{Name: "listen.api", Value: ":8080"}, {Name: "queue.redis", Value: "embedded"}, {Name: "trustedProxies", Value: ""}}, nil
+}
 func (o *office) PutBlacklist(ctx context.Context, _ desk.BlacklistEntry) (desk.Nothing, error) {
 	return desk.Nothing{}, o.did(ctx, "PutBlacklist")
 }
@@ -346,6 +393,9 @@ func newWorld(t *testing.T) *world {
 		},
 		Live: func(context.Context) Snapshot { return w.snap },
 		Inbound: func(_ context.Context, a gateway.AccountID, _ string, _ int) (gateway.Page[gateway.Inbound], error) {
+			if w.office.bare {
+				return gateway.Page[gateway.Inbound]{}, nil
+			}
 			return gateway.Page[gateway.Inbound]{Items: []gateway.Inbound{{ID: "1", From: "+905321234567", To: "3338", Text: "RET 675403", Kind: "optout", Brands: []string{"675403"}, At: noon}}}, nil
 		},
 	})

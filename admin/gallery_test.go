@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -75,7 +76,7 @@ func snapshot() Snapshot {
 	return Snapshot{At: noon, Version: "1.2.3", Accepted: 12_345, HandedOff: 12_000, Delivered: 11_500, Failed: 50, Dropped: 295,
 		Lanes:     []LaneState{{Lane: gateway.LaneOTP}, {Lane: gateway.LaneTransactional, Waiting: 12, Running: 2, Oldest: 90 * time.Second}, {Lane: gateway.LaneCommercial, Waiting: 40_000, Oldest: 20 * time.Minute}},
 		Operators: []OperatorState{{Operator: "op1", Bind: 1, State: "bound", Up: true, Since: noon, Window: 50, InUse: 12, Sent: 9000}, {Operator: "op1", Bind: 2, State: "bound", Up: true, Since: noon, Window: 50, ThrottledUntil: noon.Add(time.Minute)}, {Operator: "op3", Bind: 1, State: "waiting", LastError: "connection refused", Since: noon}},
-		Brands: []BrandState{{Account: 1, Brand: "675403", Name: "Örnek", Channel: "sms", Mode: "partner", PulledAt: noon.Add(-4 * time.Hour), FreshFor: 3 * time.Hour, Approved: 120_000, Rejected: 4000},
+		Brands: []BrandState{{Account: 1, Brand: "675403", Name: "Örnek", Channel: "sms", Mode: "partner", PulledAt: noon.Add(-4 * time.Hour), FreshFor: 3 * time.Hour},
 			{Account: 2, Brand: "700001", Name: "Başka", Channel: "email", Mode: "self_managed"}},
 		Outbox: OutboxState{Open: 14, Warning: 3, Late: 1, Owed: 4}, Queue: QueueState{Up: true, Embedded: true},
 		Storage: StorageState{Free: 40 << 30, Reserve: 1 << 30}, Latency: []LatencyBucket{{10 * time.Millisecond, 900}, {time.Second, 95}, {0, 5}}}
@@ -85,6 +86,7 @@ func snapshot() Snapshot {
 type picture struct {
 	name   string
 	user   string // empty: nobody signed in
+	bare   bool   // on a gateway where there is nothing yet but an account
 	show   func(b *browser) *httptest.ResponseRecorder
 	status int
 }
@@ -100,39 +102,47 @@ func sent(target string, pairs ...string) func(*browser) *httptest.ResponseRecor
 // gallery lists every page in its states: full, empty, refused, asking.
 func gallery() []picture {
 	at := func(i int) string { return "/messages/" + batchRef.Message(uint32(i)).String() }
-	list := []picture{{"login", "", pageOf("/login"), 200}, {"login wrong", "", sent("/login", "name", "kim", "password", "yanlis"), 401}, {"not found", "", pageOf("/nowhere"), 404},
-		{"setup", "", func(b *browser) *httptest.ResponseRecorder { return pageOf(b.w.setupLink())(b) }, 200},
-		{"setup refused", "", func(b *browser) *httptest.ResponseRecorder {
+	list := []picture{{"login", "", false, pageOf("/login"), 200}, {"login wrong", "", false, sent("/login", "name", "kim", "password", "yanlis"), 401}, {"not found", "", false, pageOf("/nowhere"), 404},
+		{"setup", "", false, func(b *browser) *httptest.ResponseRecorder { return pageOf(b.w.setupLink())(b) }, 200},
+		{"setup refused", "", false, func(b *browser) *httptest.ResponseRecorder {
 			return sent(b.w.setupLink(), "name", "Ş", "password", "kısa", "again", "başka", "code", "1")(b)
 		}, 422},
-		{"code", "half", pageOf("/login/code"), 200}}
+		{"code", "half", false, pageOf("/login/code"), 200}}
 	for _, path := range []string{"/", "/me", "/messages", "/messages?account=2", at(3), at(4), at(5), at(6), at(7), at(8), "/batches", "/batches?id=x", "/batches/" + batchRef.String(), "/inbox", "/consents", "/consents/add",
 		"/consents/import", "/consents/import/i1?account=1", "/blacklist", "/accounts", "/accounts/1", "/accounts/2", "/accounts/edit", "/accounts/edit?account=1", "/accounts/1/credits", "/accounts/1/brand", "/accounts/1/brand?code=675403",
 		"/accounts/1/sender", "/accounts/1/sender?channel=sms&name=ORNEK", "/accounts/1/number", "/accounts/1/credential", "/accounts/1/credential?kind=smpp&cid=smpp1", "/accounts/1/webhook", "/operators", "/operators/edit",
-		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles"} {
+		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles",
+		"/charts", "/charts?span=day", "/queue", "/test", "/settings", "/senders", "/optouts", "/accounts/1/brand/view?code=675403", "/accounts/1/webhook?failed=1"} {
 		status := 200
 		if strings.HasSuffix(path, "id=x") {
 			status = 422
 		}
-		list = append(list, picture{"GET " + path, "admin", pageOf(path), status})
+		list = append(list, picture{name: "GET " + path, user: "admin", show: pageOf(path), status: status})
 	}
-	list = append(list, picture{"owner's dashboard", "owner", pageOf("/"), 200}, picture{"auditor's account", "auditor", pageOf("/accounts/1"), 200}, picture{"auditor's webhook", "auditor", pageOf("/accounts/1/webhook"), 200},
-		picture{"forbidden", "owner", pageOf("/users"), 403}, picture{"nobody's account", "newcomer", pageOf("/messages"), 200}, picture{"no account", "newcomer", pageOf("/accounts"), 200})
+	list = append(list, picture{"owner's dashboard", "owner", false, pageOf("/"), 200}, picture{"auditor's account", "auditor", false, pageOf("/accounts/1"), 200}, picture{"auditor's webhook", "auditor", false, pageOf("/accounts/1/webhook"), 200},
+		picture{"forbidden", "owner", false, pageOf("/users"), 403}, picture{"nobody's account", "newcomer", false, pageOf("/messages"), 200}, picture{"no account", "newcomer", false, pageOf("/accounts"), 200})
+	for _, path := range []string{"/", "/messages", "/batches", "/inbox", "/consents", "/consents/import", "/blacklist", "/optouts", "/accounts", "/accounts/1", "/accounts/1/credits",
+		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test"} {
+		list = append(list, picture{name: "empty " + path, user: "admin", bare: true, show: pageOf(path), status: 200})
+	}
 	list = append(list,
-		picture{"reveal", "admin", sent(at(3)+"/reveal", "reason", "şikâyet kaydı 12"), 200}, picture{"reveal refused", "admin", sent(at(3)+"/reveal", "reason", "x"), 422},
-		picture{"cancel message", "admin", sent(at(8) + "/cancel"), 200}, picture{"cancel batch", "admin", sent("/batches/" + batchRef.String() + "/cancel"), 200}, picture{"pause batch", "admin", sent("/batches/" + batchRef.String() + "/pause"), 200},
-		picture{"find refused", "admin", sent("/messages/find", "what", "??"), 422}, picture{"account refused", "admin", sent("/accounts/edit", "name", "x", "iysCode", "1234567890"), 400},
-		picture{"credits refused", "admin", sent("/accounts/1/credits", "credits", "çok"), 400}, picture{"credential made", "admin", sent("/accounts/1/credential", "fresh", "yes", "kind", "api"), 200},
-		picture{"credential refused", "admin", sent("/accounts/1/credential", "fresh", "yes", "kind", "api", "cidrs", "here"), 400}, picture{"rotate", "admin", sent("/accounts/1/credential/rotate", "kind", "api", "cid", "abc"), 200},
-		picture{"rotated", "admin", sent("/accounts/1/credential/rotate", "kind", "api", "cid", "abc", "confirm", "yes"), 200}, picture{"suspend", "admin", sent("/accounts/1/suspend", "suspended", "yes"), 200},
-		picture{"sender delete", "admin", sent("/accounts/1/sender/delete", "channel", "sms", "name", "ORNEK"), 200}, picture{"drain", "admin", sent("/operators/drain", "name", "op1", "disabled", "yes"), 200},
-		picture{"operator refused", "admin", sent("/operators/edit", "fresh", "yes", "name", "op1", "window", "x"), 409}, picture{"what if", "admin", sent("/routes/try", "account", "1", "class", "commercial", "address", "05321234567"), 200},
-		picture{"what if refused", "admin", sent("/routes/try", "account", "1", "address", "x"), 422}, picture{"webhook secret", "admin", sent("/accounts/1/webhook", "url", "https://example.com"), 200},
-		picture{"invitation", "admin", sent("/users/edit", "fresh", "yes", "name", "yeni", "role", "auditor"), 200}, picture{"user refused", "admin", sent("/users/edit", "fresh", "yes", "name", "!", "role", "owner"), 422},
-		picture{"password refused", "admin", sent("/me/password", "current", "x", "password", "y", "again", "z"), 422},
-		picture{"consent", "admin", func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
-		picture{"consent refused", "admin", sent("/consents/find", "account", "1", "brand", "675403", "channel", "sms", "address", "x"), 422},
-		picture{"blacklist refused", "admin", sent("/blacklist/add", "account", "1", "address", "x"), 422},
+		picture{"reveal", "admin", false, sent(at(3)+"/reveal", "reason", "şikâyet kaydı 12"), 200}, picture{"reveal refused", "admin", false, sent(at(3)+"/reveal", "reason", "x"), 422},
+		picture{"cancel message", "admin", false, sent(at(8) + "/cancel"), 200}, picture{"cancel batch", "admin", false, sent("/batches/" + batchRef.String() + "/cancel"), 200}, picture{"pause batch", "admin", false, sent("/batches/" + batchRef.String() + "/pause"), 200},
+		picture{"find refused", "admin", false, sent("/messages/find", "what", "??"), 422}, picture{"account refused", "admin", false, sent("/accounts/edit", "name", "x", "iysCode", "1234567890"), 400},
+		picture{"credits refused", "admin", false, sent("/accounts/1/credits", "credits", "çok"), 400}, picture{"credential made", "admin", false, sent("/accounts/1/credential", "fresh", "yes", "kind", "api"), 200},
+		picture{"credential refused", "admin", false, sent("/accounts/1/credential", "fresh", "yes", "kind", "api", "cidrs", "here"), 400}, picture{"rotate", "admin", false, sent("/accounts/1/credential/rotate", "kind", "api", "cid", "abc"), 200},
+		picture{"rotated", "admin", false, sent("/accounts/1/credential/rotate", "kind", "api", "cid", "abc", "confirm", "yes"), 200}, picture{"suspend", "admin", false, sent("/accounts/1/suspend", "suspended", "yes"), 200},
+		picture{"sender delete", "admin", false, sent("/accounts/1/sender/delete", "channel", "sms", "name", "ORNEK"), 200}, picture{"drain", "admin", false, sent("/operators/drain", "name", "op1", "disabled", "yes"), 200},
+		picture{"operator refused", "admin", false, sent("/operators/edit", "fresh", "yes", "name", "op1", "window", "x"), 409}, picture{"what if", "admin", false, sent("/routes/try", "account", "1", "class", "commercial", "address", "05321234567"), 200},
+		picture{"what if refused", "admin", false, sent("/routes/try", "account", "1", "address", "x"), 422}, picture{"webhook secret", "admin", false, sent("/accounts/1/webhook", "url", "https://example.com"), 200},
+		picture{"invitation", "admin", false, sent("/users/edit", "fresh", "yes", "name", "yeni", "role", "auditor"), 200}, picture{"user refused", "admin", false, sent("/users/edit", "fresh", "yes", "name", "!", "role", "owner"), 422},
+		picture{"password refused", "admin", false, sent("/me/password", "current", "x", "password", "y", "again", "z"), 422},
+		picture{"brand counted", "admin", false, sent("/accounts/1/brand/count", "code", "675403"), 200}, picture{"lane pause", "admin", false, sent("/queue/pause", "lane", "commercial", "paused", "yes"), 200},
+		picture{"test refused", "admin", false, sent("/test", "account", "1", "from", "ORNEK", "address", "x", "text", "y"), 422}, picture{"approve", "admin", false, sent("/accounts/1/sender/approve", "channel", "email", "name", "ornek.com"), 200},
+		picture{"owner's sender", "owner", false, pageOf("/accounts/1/sender"), 200}, picture{"owner's account", "owner", false, pageOf("/accounts/1"), 200},
+		picture{"consent", "admin", false, func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
+		picture{"consent refused", "admin", false, sent("/consents/find", "account", "1", "brand", "675403", "channel", "sms", "address", "x"), 422},
+		picture{"blacklist refused", "admin", false, sent("/blacklist/add", "account", "1", "address", "x"), 422},
 	)
 	return list
 }
@@ -166,6 +176,13 @@ func (pic *picture) furnish(t *testing.T, l string) (*world, *browser) {
 	t.Helper()
 	w := newWorld(t)
 	w.staff()
+	if pic.bare {
+		w.office, w.snap = &office{bare: true, accounts: w.office.accounts[:1]}, Snapshot{At: noon}
+		w.panel.deps.Desk = w.office
+	}
+	if !pic.bare {
+		w.history()
+	}
 	w.trail = []desk.Entry{{Who: "panel ayse from 192.0.2.1", What: "PutAccount", Target: "account 1", At: noon, Before: json.RawMessage(`{"name":"Eski","policy":{"quietOff":true}}`), After: json.RawMessage(`{"name":"Yeni","iysCode":675403}`)}}
 	b := w.browser()
 	switch pic.user {
@@ -177,6 +194,22 @@ func (pic *picture) furnish(t *testing.T, l string) (*world, *browser) {
 	}
 	b.cookies[cookieLang] = l
 	return w, b
+}
+
+// history is two hours of traffic, so that charts have something to draw.
+func (w *world) history() {
+	s := snapshot()
+	for i := range 3600 {
+		s.At = noon.Add(time.Duration(i-3600) * 2 * time.Second)
+		wave := uint64(60 + 40*math.Sin(float64(i)/200))
+		s.Accepted += wave
+		s.HandedOff += wave * 9 / 10
+		s.Delivered += wave * 8 / 10
+		s.Failed += wave / 20
+		s.Dropped += wave / 10
+		s.Latency = []LatencyBucket{{10 * time.Millisecond, s.Accepted * 6 / 10}, {time.Second, s.Accepted * 3 / 10}, {0, s.Accepted / 500}}
+		w.panel.live.put(s)
+	}
 }
 
 func TestGallery(t *testing.T) {

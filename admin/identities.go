@@ -36,7 +36,7 @@ func (c *call) brandList(a gateway.AccountID) (block, error) {
 	b.Table = &grid{Caption: c.t("brands.title"), Empty: c.t("brands.none"), Heads: []string{c.t("brand.code"), c.t("brand.name"), c.t("channel.sms"), c.t("channel.email"), c.t("brand.iys"), c.t("acts")}}
 	for i := range list {
 		x := &list[i]
-		b.Table.Rows = append(b.Table.Rows, []cell{mono(x.Code), {Text: x.Name, Sub: x.Short}, c.mode(&x.SMS), c.mode(&x.Email), text(firstNonEmpty(x.IYS, "–")),
+		b.Table.Rows = append(b.Table.Rows, []cell{{Text: x.Code, Mono: true, Href: brandViewPath(a, x.Code)}, {Text: x.Name, Sub: x.Short}, c.mode(&x.SMS), c.mode(&x.Email), text(firstNonEmpty(x.IYS, "–")),
 			{Links: c.editButton("/accounts/:id/brand", to+"?code="+x.Code)}})
 	}
 	return b, err
@@ -205,10 +205,18 @@ func (c *call) senderList(a gateway.AccountID) (block, error) {
 		x := &list[i]
 		q := url.Values{"channel": {x.Channel}, "name": {x.Name}}
 		b.Table.Rows = append(b.Table.Rows, []cell{mono(x.Name), text(c.t("channel." + x.Channel)), mono(x.Brand), c.yes(x.Approved),
-			{Links: c.editButton("/accounts/:id/sender", to+"?"+q.Encode()), Forms: c.deleteButton("/accounts/:id/sender/delete", to+"/delete",
-				field{Name: "channel", Kind: "hidden", Value: x.Channel}, field{Name: "name", Kind: "hidden", Value: x.Name})}})
+			{Links: c.editSender(to + "?" + q.Encode()), Forms: append(c.approveForms(x), c.deleteButton("/accounts/:id/sender/delete", to+"/delete",
+				field{Name: "channel", Kind: "hidden", Value: x.Channel}, field{Name: "name", Kind: "hidden", Value: x.Name})...)}})
 	}
 	return b, err
+}
+
+// editSender leads to the form, for those who may approve: an owner asks for a sender ID and leaves it then.
+func (c *call) editSender(to string) []link {
+	if !c.may(post, "/accounts/:id/sender/approve") {
+		return nil
+	}
+	return c.editButton("/accounts/:id/sender", to)
 }
 
 func (c *call) deleteButton(path, to string, fields ...field) []form {
@@ -233,11 +241,15 @@ func (c *call) brandField(a gateway.AccountID, set string, required bool) (field
 
 func (c *call) senderForm(x *gateway.Sender) (form, error) {
 	brand, err := c.brandField(x.Account, x.Brand, true)
-	return form{Action: accountPath(x.Account) + "/sender", Submit: c.t("save"), Cancel: accountPath(x.Account), Fields: []field{
+	f := form{Action: accountPath(x.Account) + "/sender", Submit: c.t("save"), Cancel: accountPath(x.Account), Fields: []field{
 		{Name: "channel", Label: c.t("channel"), Kind: "select", Value: x.Channel, Options: c.choices("channel.", "sms", "email")},
-		{Name: "name", Label: c.t("sender.name"), Value: x.Name, Required: true, Max: 253, Hint: c.t("sender.name.hint")}, brand,
-		{Name: "approved", Label: c.t("sender.approved"), Kind: "checkbox", Value: set(x.Approved), Hint: c.t("sender.approved.hint")},
-	}}, err
+		{Name: "name", Label: c.t("sender.name"), Value: x.Name, Required: true, Max: 253, Hint: c.t("sender.name.hint")}, brand}}
+	if c.may(post, "/accounts/:id/sender/approve") {
+		f.Fields = append(f.Fields, field{Name: "approved", Label: c.t("sender.approved"), Kind: "checkbox", Value: set(x.Approved), Hint: c.t("sender.approved.hint")})
+	} else {
+		f.Submit = c.t("sender.ask")
+	}
+	return f, err
 }
 
 func (c *call) senderPage() error {
@@ -268,6 +280,12 @@ func (c *call) putSender() error {
 		return err
 	}
 	x := gateway.Sender{Account: a.ID, Channel: c.value("channel"), Name: c.value("name"), Brand: c.value("brand"), Approved: c.checked("approved")}
+	if !c.may(post, "/accounts/:id/sender/approve") {
+		if _, err := c.oneSender(a.ID, x.Channel, x.Name); err == nil {
+			return errForbidden // what is there, approved perhaps, is not the owner's to change
+		}
+		x.Approved = false
+	}
 	if _, err = c.p.deps.Desk.PutSender(c.ctx(), x); err == nil {
 		return c.done(accountPath(a.ID), "saved")
 	}

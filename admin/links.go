@@ -114,8 +114,13 @@ func (c *call) showWebhook(a *gateway.Account, w *gateway.Webhook, fault error) 
 		}
 		pg.Blocks = append(pg.Blocks, block{Facts: []fact{{c.t("webhook.pending"), pending}, {c.t("webhook.lastError"), text(firstNonEmpty(v.LastErr, "–"))}}})
 	}
+	events, err := c.eventBlocks(a.ID)
+	if err != nil {
+		return err
+	}
 	if !c.may(post, "/accounts/:id/webhook") {
 		pg.Blocks = append(pg.Blocks, block{Facts: []fact{{c.t("webhook.url"), mono(firstNonEmpty(w.URL, "–"))}, {c.t("webhook.paused"), c.yes(w.Paused)}}})
+		pg.Blocks = append(pg.Blocks, events...)
 		return c.show(pg)
 	}
 	f := form{Action: accountPath(a.ID) + "/webhook", Submit: c.t("save"), Cancel: accountPath(a.ID), Fields: []field{
@@ -123,7 +128,12 @@ func (c *call) showWebhook(a *gateway.Account, w *gateway.Webhook, fault error) 
 		{Name: "events", Label: c.t("webhook.events"), Kind: "checks", Values: w.Events, Options: c.choices("event.", eventTypes...), Hint: c.t("webhook.events.hint")},
 		{Name: "paused", Label: c.t("webhook.paused"), Kind: "checkbox", Value: set(w.Paused)},
 		{Name: "rotate", Label: c.t("webhook.rotate"), Kind: "checkbox", Hint: c.t("webhook.rotate.hint")}}}
-	return c.showForm(pg, f, fault)
+	if fault != nil {
+		_, pg.status = refusalOf(fault)
+		c.refuse(&f, fault)
+	}
+	pg.Blocks = append(append(pg.Blocks, block{Form: &f}), events...)
+	return c.show(pg)
 }
 
 func (c *call) putWebhook() error {

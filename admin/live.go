@@ -38,6 +38,7 @@ type LaneState struct {
 	Waiting int           // messages or chunks in hand
 	Running int           // being handed off
 	Oldest  time.Duration // how long the oldest has been due; 0: none
+	Paused  bool          // by a person
 }
 
 // OperatorState is one bind of an operator.
@@ -62,8 +63,6 @@ type BrandState struct {
 	Mode     string    // partner, ahs, self_managed, exempt
 	PulledAt time.Time // start of the last complete pull; zero: never
 	FreshFor time.Duration
-	Approved int // consents known here
-	Rejected int
 }
 
 // Stale reports whether the mirror of a partner brand is too old to be believed: everything is then asked live.
@@ -103,9 +102,13 @@ type LatencyBucket struct {
 type sample struct {
 	at                                              time.Time
 	accepted, handedOff, delivered, failed, dropped float64
+	p50, p95                                        float64 // ms an operator took to answer; 0: no answer
 }
 
-const history = 150 // samples: five minutes at two seconds
+const (
+	history  = 150  // samples: five minutes at two seconds
+	dayParts = 1440 // minutes kept of the last day
+)
 
 // live looks at the gateway at a steady pace, once for all viewers.
 type live struct {
@@ -118,6 +121,8 @@ type live struct {
 	known   bool
 	running bool
 	samples []sample
+	minute  Snapshot      // the look with which the present minute began
+	day     []sample      // a minute each
 	changed chan struct{} // closed with every new look
 	ended   chan struct{} // closed when run ends
 	viewers int
@@ -158,15 +163,35 @@ func (l *live) put(s Snapshot) {
 	defer l.mu.Unlock()
 	if l.known {
 		if x, ok := rates(&l.last, &s); ok {
-			l.samples = append(l.samples, x)
-			if len(l.samples) > history {
-				l.samples = append(l.samples[:0], l.samples[1:]...)
-			}
+			l.samples = keep(l.samples, x, history)
 		}
+		if s.At.Sub(l.minute.At) >= time.Minute {
+			if x, ok := rates(&l.minute, &s); ok {
+				l.day = keep(l.day, x, dayParts)
+			}
+			l.minute = s
+		}
+	} else {
+		l.minute = s
 	}
 	l.last, l.known = s, true
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// keep appends and forgets the oldest beyond most.
+func keep(list []sample, x sample, most int) []sample {
+	if list = append(list, x); len(list) > most {
+		list = append(list[:0], list[1:]...)
+	}
+	return list
+}
+
+// lastDay is the history of the last day, by the minute.
+func (l *live) lastDay() []sample {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]sample(nil), l.day...)
 }
 
 // rates turns two looks into messages per second; false when no time lies between them.
@@ -182,7 +207,8 @@ func rates(a, b *Snapshot) (sample, bool) {
 		return float64(y-x) / d
 	}
 	return sample{at: b.At, accepted: per(a.Accepted, b.Accepted), handedOff: per(a.HandedOff, b.HandedOff),
-		delivered: per(a.Delivered, b.Delivered), failed: per(a.Failed, b.Failed), dropped: per(a.Dropped, b.Dropped)}, true
+		delivered: per(a.Delivered, b.Delivered), failed: per(a.Failed, b.Failed), dropped: per(a.Dropped, b.Dropped),
+		p50: quantile(a.Latency, b.Latency, 0.5), p95: quantile(a.Latency, b.Latency, 0.95)}, true
 }
 
 // view returns the last look with the history, and a channel closed with the next one. Without run it looks itself.

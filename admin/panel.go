@@ -61,7 +61,8 @@ type Deps struct {
 	Live     func(ctx context.Context) Snapshot
 	Imports  gateway.Imports
 	Webhooks gateway.Webhooks // only for the events that wait; changes go through Desk
-	Inbound  func(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Inbound], error)
+	// Inbound lists what people wrote, newest first.
+	Inbound func(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Inbound], error)
 	// Batches lists an account's batches newest first; counts may be left out.
 	Batches func(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.BatchView], error)
 	Log     *slog.Logger

@@ -412,7 +412,7 @@ func TestContrast(t *testing.T) {
 				t.Errorf("%s: %s on %s is %.2f : 1, below 4.5", theme, p[0], p[1], r)
 			}
 		}
-		for _, p := range [][2]string{{"field", "panel"}, {"line-a", "panel"}, {"line-b", "panel"}} { // §1.4.11
+		for _, p := range [][2]string{{"field", "panel"}, {"line-a", "panel"}, {"line-b", "panel"}, {"line-c", "panel"}, {"line-d", "panel"}, {"line-e", "panel"}} { // §1.4.11
 			if r := contrast(t, c[p[0]], c[p[1]]); r < 3 {
 				t.Errorf("%s: %s on %s is %.2f : 1, below 3", theme, p[0], p[1], r)
 			}
@@ -446,4 +446,38 @@ func luminance(t *testing.T, hex string) float64 {
 		l += k * v
 	}
 	return l
+}
+
+func TestQuantile(t *testing.T) {
+	ms := time.Millisecond
+	before := []LatencyBucket{{10 * ms, 100}, {100 * ms, 10}, {0, 1}}
+	after := []LatencyBucket{{10 * ms, 160}, {100 * ms, 40}, {0, 11}}
+	for q, want := range map[float64]float64{0.5: 10, 0.6: 10, 0.61: 100, 0.9: 100, 0.95: 200} {
+		if got := quantile(before, after, q); got != want {
+			t.Errorf("%.2f: got %v ms, want %v", q, got, want)
+		}
+	}
+	if got := quantile(after, after, 0.5); got != 0 {
+		t.Errorf("no answers: got %v ms, want 0", got)
+	}
+	if got := quantile(after, before, 0.5); got != 10 {
+		t.Errorf("after a restart below: got %v ms, want 10", got)
+	}
+}
+
+// The history of a day is kept by the minute and forgets what is older.
+func TestHistoryOfADay(t *testing.T) {
+	l := newLive(nil, time.Second, time.Now)
+	for i := range 1500 * 30 {
+		l.put(Snapshot{At: noon.Add(time.Duration(i) * 2 * time.Second), Accepted: uint64(i) * 10})
+	}
+	day := l.lastDay()
+	if len(day) != dayParts {
+		t.Fatalf("%d minutes kept, want %d", len(day), dayParts)
+	}
+	for i, x := range day {
+		if x.accepted != 5 || i > 0 && x.at.Sub(day[i-1].at) != time.Minute {
+			t.Fatalf("minute %d: %+v, want 5/s and a minute after the one before", i, x)
+		}
+	}
 }

@@ -51,6 +51,19 @@ func target(w *world, b *browser, r *route, account string) (path string, form [
 	case "/users/invite", "/users/delete":
 		w.hire("temp", gateway.RoleAuditor)
 		form = append([]string{"name", "temp"}, form...)
+	case "/accounts/:id/brand/view":
+		path += "?code=" + brand
+	case "/accounts/:id/brand/count":
+		form = append(form, "code", brand)
+	case "/accounts/:id/sender/approve":
+		form = append([]string{"name", "ORNEK"}, form...)
+	case "/queue/pause":
+		form = append(form, "lane", "otp", "paused", "yes")
+	case "/test":
+		if r.method == get {
+			path += "?account=" + account
+		}
+		form = append(form, "from", "ORNEK", "text", "deneme")
 	default:
 		if r.method == get && !strings.Contains(path, account) && !strings.HasPrefix(r.path, "/accounts/edit") {
 			path += "?account=" + account

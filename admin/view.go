@@ -247,10 +247,10 @@ var sections = []struct {
 	key   string
 	paths []string
 }{
-	{"nav.traffic", []string{"/", "/messages", "/batches", "/inbox"}},
-	{"nav.permission", []string{"/consents", "/consents/import", "/blacklist"}},
-	{"nav.setup", []string{"/accounts", "/operators", "/routes", "/links"}},
-	{"nav.oversight", []string{"/audit", "/users", "/roles"}},
+	{"nav.traffic", []string{"/", "/charts", "/messages", "/batches", "/inbox", "/queue", "/test"}},
+	{"nav.permission", []string{"/consents", "/consents/import", "/optouts", "/blacklist"}},
+	{"nav.setup", []string{"/accounts", "/senders", "/operators", "/routes", "/links"}},
+	{"nav.oversight", []string{"/audit", "/users", "/roles", "/settings"}},
 }
 
 func (c *call) menu(current string) (out []menu) {

@@ -18,7 +18,7 @@ func (s *Server) openPanel(secure bool) error {
 	var err error
 	s.Panel, err = admin.New(admin.Config{Secure: secure, TrustedProxies: proxies(s.cfg), MaxImport: int64(s.cfg.Limits.Import)}, admin.Deps{
 		Desk: s.Admin, Users: s.Store, Audits: s.Store.Audits, Audit: s.keepAudit, Live: s.live, Imports: s.Imports, Webhooks: s.hooks,
-		Inbound: s.Store.Inbound, Batches: s.Store.Batches, Log: s.log,
+		Inbound: s.Store.NewestInbound, Batches: s.Store.Batches, Log: s.log,
 	})
 	return err
 }
@@ -51,7 +51,7 @@ func (s *Server) live(context.Context) admin.Snapshot {
 		out.Queue.Up, out.Queue.Error = false, q.Err.Error()
 	}
 	for _, l := range q.Lanes {
-		out.Lanes = append(out.Lanes, admin.LaneState{Lane: l.Lane, Waiting: l.Waiting + l.Outstanding, Running: l.Running, Oldest: l.Oldest})
+		out.Lanes = append(out.Lanes, admin.LaneState{Lane: l.Lane, Waiting: l.Waiting + l.Outstanding, Running: l.Running, Oldest: l.Oldest, Paused: l.Held})
 	}
 	s.liveOperators(&out)
 	s.liveBrands(&out)

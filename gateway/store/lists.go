@@ -100,3 +100,35 @@ func (s *Store) ConsentTotals(ctx context.Context, brand string) (map[iys.Channe
 	})
 	return out, err
 }
+
+// NewestInbound lists inbound messages newest first, for people; Inbound is for programs that poll.
+func (s *Store) NewestInbound(_ context.Context, a gateway.AccountID, cursor string, limit int) (page gateway.Page[gateway.Inbound], err error) {
+	limit = pageSize(limit)
+	prefix := newKey(kInbound, 12).account(a)
+	start := inboundKey(a, ^uint64(0))
+	if cursor != "" {
+		seq, err := strconv.ParseUint(cursor, 36, 64)
+		if err != nil || seq == 0 {
+			return page, gateway.Refuse(gateway.CodeInvalid, "cursor", "the cursor is not one of ours")
+		}
+		start = inboundKey(a, seq-1)
+	}
+	page.Items = []gateway.Inbound{}
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true, PrefetchValues: true, PrefetchSize: min(limit, 50)})
+		defer it.Close()
+		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
+			if len(page.Items) == limit {
+				return nil
+			}
+			var in gateway.Inbound
+			if err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &in) }); err != nil {
+				return err
+			}
+			page.Items, page.Next = append(page.Items, in), in.ID
+		}
+		page.Next = ""
+		return nil
+	})
+	return page, err
+}
