@@ -177,7 +177,7 @@ func (pic *picture) furnish(t *testing.T, l string) (*world, *browser) {
 	w := newWorld(t)
 	w.staff()
 	if pic.bare {
-		w.office, w.snap = &office{bare: true, accounts: w.office.accounts[:1]}, Snapshot{At: noon}
+		w.office, w.snap = &office{bare: true, accounts: w.office.accounts[:1]}, Snapshot{At: noon, Queue: QueueState{Up: true, Embedded: true}}
 		w.panel.deps.Desk = w.office
 	}
 	if !pic.bare {

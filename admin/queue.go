@@ -16,7 +16,7 @@ func (c *call) queue() error {
 	}
 	s, _, _ := c.p.live.view(c.Request().Context())
 	pg := page{Title: c.t("queue.title"), Lead: c.t("queue.lead"), Nav: "/queue"}
-	t := &grid{Caption: c.t("queue.title"), Heads: []string{c.t("lane"), c.t("bind.state"), c.t("lane.waiting"), c.t("lane.oldest"), c.t("lane.running"), c.t("lane.done"), c.t("lane.failed"), c.t("lane.resting"), c.t("acts")}}
+	t := &grid{Caption: c.t("queue.title"), Heads: []string{c.t("lane"), c.t("bind.state"), c.t("lane.waiting"), c.t("lane.oldest"), c.t("lane.running"), c.t("lane.done"), c.t("acts")}}
 	for i := range list {
 		l := &list[i]
 		state := badge("ok", c.t("queue.up"))
@@ -27,8 +27,14 @@ func (c *call) queue() error {
 		if l.Oldest > 0 {
 			age = badge(ageKind(laneNamed(l.Lane), l.Oldest), c.l.ago(l.Oldest))
 		}
-		t.Rows = append(t.Rows, []cell{text(c.t("class." + l.Lane)), state, c.num(int64(l.Waiting)), age, c.num(int64(l.Running)),
-			c.num(int64(min(l.Done, math.MaxInt64))), c.num(int64(min(l.Failed, math.MaxInt64))), c.num(int64(l.Resting)), {Forms: c.laneForms(l)}})
+		waiting, done := c.num(int64(l.Waiting)), c.num(int64(min(l.Done, math.MaxInt64)))
+		if l.Resting > 0 {
+			waiting.Sub = c.l.n("lane.resting", l.Resting)
+		}
+		if l.Failed > 0 {
+			done.Sub = c.l.n("lane.failed", int(min(l.Failed, math.MaxInt32)))
+		}
+		t.Rows = append(t.Rows, []cell{text(c.t("class." + l.Lane)), state, waiting, age, c.num(int64(l.Running)), done, {Forms: c.laneForms(l)}})
 	}
 	pg.Blocks = append(pg.Blocks, block{Table: t}, c.house(&s))
 	return c.show(pg)

@@ -3,11 +3,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +65,9 @@ func TestPanel(t *testing.T) {
 	v.importConsents()
 	v.blockAddress()
 	v.steerBatch()
+	v.holdLane()
+	v.countConsents()
+	v.replayEvents()
 	v.everyPage()
 }
 
@@ -268,4 +274,95 @@ func (v *visit) steerBatch() {
 	if got := v.API.Batch(r.Batch).States["cancelled"]; got != len(to) {
 		v.Errorf("%d messages are cancelled, want %d", got, len(to))
 	}
+}
+
+// holdLane pauses a lane, sees a test message wait, and lets it go.
+func (v *visit) holdLane() {
+	v.Helper()
+	const row = "tbody tr:nth-child(2) "
+	v.open("/queue")
+	v.tab.Press(row + "form button")
+	v.tab.Await(".note", "şeridi duraklatılacak")
+	v.tab.Press("main button.danger")
+	v.tab.Await(row+"td", "Duraklatıldı")
+	v.clean()
+	v.open("/test?account=1")
+	v.tab.Fill("[name=address]", "0536 100 00 20")
+	v.tab.Press("main form[action=\"/test\"] button.primary")
+	v.tab.Await(".note", "Sırada; hemen gönderilecek")
+	at := v.tab.At()
+	v.clean()
+	v.open("/")
+	v.tab.Await(".note.error", "Bilgilendirme şeridi duraklatıldı")
+	if got := len(v.Reached("+905361000020")); got != 0 {
+		v.Errorf("%d short messages left although their lane is paused", got)
+	}
+	v.open("/queue")
+	v.tab.Press(row + "form button")
+	v.tab.Await(row+"td", "Çalışıyor")
+	stage.Until(v, "the test message to leave", func() error {
+		if got := len(v.Reached("+905361000020")); got != 1 {
+			return fmt.Errorf("%d short messages", got)
+		}
+		return nil
+	})
+	v.tab.Go(at)
+	v.tab.Await(".timeline", "Gönderildi")
+}
+
+// countConsents holds what is known of a brand against İYS's own count.
+func (v *visit) countConsents() {
+	v.Helper()
+	v.open("/accounts/1/brand/view?code=" + v.Seeds.Brand)
+	v.tab.Press(`form[action$="/brand/count"] button`)
+	v.tab.Await("td", "İYS (bütün kanallar)")
+	v.tab.Await("td", "Fark")
+	v.clean()
+}
+
+// replayEvents sends again what a webhook did not take while its endpoint was broken.
+func (v *visit) replayEvents() {
+	v.Helper()
+	var mu sync.Mutex
+	well, took := false, 0
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !well {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		took++
+	}))
+	defer hook.Close()
+	v.open("/accounts/1/webhook")
+	v.tab.Fill("[name=url]", hook.URL)
+	v.tab.Press(`form[action$="/webhook"] button.primary`)
+	v.tab.Await("h1", "Webhook")
+	r := v.API.Send(stage.Body{"class": "transactional", "reason": "order", "from": v.Seeds.Sender, "text": "Siparişiniz yolda.", "to": []string{"+905361000021"}})
+	v.Final(r.Messages[0].ID)
+	stage.Until(v, "the first attempt", func() error {
+		page, err := v.Store.Events(v.Context(), 1, false, "", 10)
+		if err == nil && (len(page.Items) == 0 || page.Items[0].LastErr == "") {
+			err = fmt.Errorf("events %+v", page.Items)
+		}
+		return err
+	})
+	v.open("/accounts/1/webhook")
+	v.tab.Await("td", "Mesajın son durumu")
+	v.tab.Await("td", "500")
+	v.clean()
+	mu.Lock()
+	well = true
+	mu.Unlock()
+	v.tab.Press("td form button")
+	v.tab.Await(".note.ok", "1 olay yeniden gönderiliyor")
+	stage.Until(v, "the event to be taken", func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if took == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 }
