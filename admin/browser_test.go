@@ -47,7 +47,7 @@ func TestGalleryInBrowser(t *testing.T) {
 					name := fmt.Sprintf("%03d-%s-%s-%s.png", i, strings.Trim(noFileName.ReplaceAllString(pic.name, "-"), "-"), l, v.name)
 					tab.Shot(filepath.Join(shots, name))
 				}
-				for _, width := range []int64{640, 800, 1030} { // where the layout changes
+				for _, width := range []int64{640, 970, 1160} { // where the layout changes
 					tab.View(width, false)
 					if s := tab.Overflow(); s != "" {
 						t.Errorf("%d: scrolls sideways: %s", width, s)

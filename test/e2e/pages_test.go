@@ -87,7 +87,7 @@ func (v *visit) lookAt(at, shots string) (links []string) {
 				v.tab.Shot(filepath.Join(shots, strings.Trim(notName.ReplaceAllString(pattern(at)+" "+look, "-"), "-")+".png"))
 			}
 		}
-		for _, width := range []int64{640, 800, 1030} { // where the layout changes
+		for _, width := range []int64{640, 970, 1160} { // where the layout changes
 			v.tab.View(width, false)
 			if s := v.tab.Overflow(); s != "" {
 				v.Errorf("%s %d: scrolls sideways: %s", l, width, s)
