@@ -16,3 +16,12 @@ func TestCrash(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2}) })
 	t.Run("redis", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 6000, Kills: 2, Redis: true}) })
 }
+
+// TestExchangeCrash kills the gateway while consents travel both ways between it and İYS. The long one, fifty thousand changes, is
+// part of make e2e.
+func TestExchangeCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three kills take half a minute")
+	}
+	crash.RunExchange(t, crash.ExchangeStory{Changes: 4000, Kills: 3})
+}

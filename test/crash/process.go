@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"izinli/cmd/assembly"
+	"izinli/configs"
 	"izinli/gateway/store"
 	"izinli/test/stage"
 )
@@ -25,6 +26,7 @@ import (
 const (
 	envData  = "IZINLI_CRASH_DATA"
 	envRedis = "IZINLI_CRASH_REDIS"
+	envPull  = "IZINLI_CRASH_PULL" // time between two pulls from İYS
 )
 
 // Main is the TestMain of packages that tell the story: with the data directory in the environment the binary is the gateway.
@@ -46,6 +48,9 @@ func serve(data, redis string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	cfg := assembly.PlaygroundConfig(data)
 	cfg.Queue.Redis = redis
+	if d, err := time.ParseDuration(os.Getenv(envPull)); err == nil {
+		cfg.IYS.PullEvery = configs.Duration(d)
+	}
 	st, err := openStore(data)
 	if err != nil {
 		return err
@@ -79,10 +84,11 @@ type process struct {
 	ended chan error
 }
 
-func start(tb testing.TB, data, redis string) *process {
+func start(tb testing.TB, data, redis string, more ...string) *process {
 	tb.Helper()
 	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), log: &logBuffer{}, ended: make(chan error, 1), began: time.Now()}
 	p.cmd.Env = append(os.Environ(), envData+"="+data, envRedis+"="+redis)
+	p.cmd.Env = append(p.cmd.Env, more...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -15,3 +15,8 @@ func TestCrash(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 20_000, Kills: 10}) })
 	t.Run("redis", func(t *testing.T) { crash.Run(t, crash.Story{Messages: 20_000, Kills: 10, Redis: true}) })
 }
+
+// TestExchangeCrash: ten kills while fifty thousand consents travel between the gateway and İYS.
+func TestExchangeCrash(t *testing.T) {
+	crash.RunExchange(t, crash.ExchangeStory{Changes: 50_000, Kills: 10})
+}
