@@ -35,7 +35,7 @@ const version = 1
 //	w system 00 seq8                         receipt or MO owed to an SMPP client
 //	e account4 next8 seq8                    event owed to a webhook
 //	E account4 seq8                          where in time an event stands
-//	R account4 seq8                          event that was given up
+//	Z account4 seq8                          event that was given up
 //	n account4 seq8                          inbound message
 //	M account4 brand 00 channel1 type1 addr  consent
 //	H account4 brand 00 channel1 addr 00 seq8   history of an address
@@ -88,7 +88,7 @@ const (
 	kOwed        = 'w'
 	kEvent       = 'e'
 	kEventPlace  = 'E'
-	kEventFailed = 'R'
+	kEventFailed = 'Z'
 	kInbound     = 'n'
 	kConsent     = 'M'
 	kHistory     = 'H'
