@@ -41,6 +41,10 @@ type Query struct {
 	Mode          Mode          // of the brand on this channel; read for commercial only
 	BrandKnown    bool          // the brand exists and belongs to the sender's account
 	BrandActive   bool          // İYS and the administrator let it send
+	// Retailer is the dealer (bayi) in whose name the message goes, 0 for the
+	// brand itself. Read for commercial in mode partner only: elsewhere we do
+	// not hold the consents that name dealers.
+	Retailer int
 }
 
 // Read says where the consent was read at the time of the decision.
@@ -80,6 +84,10 @@ type Facts struct {
 	FreshFor time.Duration
 	// LiveUnavailable says that İYS was asked and did not answer.
 	LiveUnavailable bool
+
+	// RetailerAccess says that the consent was taken through the dealer, or
+	// grants it access. Read when Query.Retailer is set.
+	RetailerAccess bool
 
 	DeclarationPresent bool      // self_managed: the customer's declaration is stored
 	ExemptUntil        time.Time // exempt: end of the basis, exclusive; zero = no basis stored
@@ -128,6 +136,7 @@ const (
 	RuleDeclarationMissing Rule = "declaration_missing" // self_managed without declaration
 	RuleExemptMissing      Rule = "exempt_missing"      // exempt without a basis
 	RuleExemptExpired      Rule = "exempt_expired"      // basis has ended
+	RuleRetailerNoAccess   Rule = "retailer_no_access"  // the consent does not let this dealer write
 	// Questions and holds.
 	RuleConsentAbsent      Rule = "consent_absent"      // not in the mirror: ask
 	RuleConsentStale       Rule = "consent_stale"       // known, but too old: ask
@@ -200,7 +209,11 @@ func decideCommercial(q Query, f Facts, now time.Time) Verdict {
 	}
 	switch q.Mode {
 	case ModePartner:
-		return decidePartner(f, now)
+		v := decidePartner(f, now)
+		if v.Outcome == OutcomeSend && q.Retailer != 0 && !f.RetailerAccess {
+			v.Outcome, v.Rule = OutcomeRefuse, RuleRetailerNoAccess
+		}
+		return v
 	case ModeAHS:
 		return decideAHS(f, now)
 	case ModeSelfManaged:

@@ -43,6 +43,8 @@ func credentialFlags(e *edits[gateway.Credential]) {
 	e.text("reason", "default `reason` of transactional messages", func(c *gateway.Credential) *string { return &c.Reason })
 	e.text("brand", "default `brandCode`", func(c *gateway.Credential) *string { return &c.Brand })
 	e.text("from", "default `sender`", func(c *gateway.Credential) *string { return &c.From })
+	e.number("retailer", "`code` of the dealer (bayi) that sends with it: only on consents that grant it access; 0: the brand itself",
+		func(c *gateway.Credential) *int { return &c.Retailer })
 	field(e, "cidrs", "`networks` it may be used from, e.g. 192.0.2.0/24,198.51.100.7; empty: any", parseNetworks,
 		func(c *gateway.Credential) *[]netip.Prefix { return &c.CIDRs })
 	e.yes("inline", "SMPP: policy refusals in submit_sm_resp instead of a receipt", func(c *gateway.Credential) *bool { return &c.Inline })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -104,11 +105,45 @@ func (o *Office) Decide(b *gateway.Batch, address string, now time.Time) iys.Ver
 			q.Mode = iys.Mode(mode.Mode)
 			f.DeclarationPresent = mode.Text != "" && !mode.At.IsZero()
 			f.ExemptUntil = mode.Expires
+			q.Retailer = o.retailer(b)
 		}
 		f.FreshFor = o.cfg.FreshFor
 		f.LiveUnavailable = o.unavailable(b.Brand, ch, now)
+		if q.Retailer != 0 && q.Mode == iys.ModePartner {
+			f.RetailerAccess = o.retailerAccess(iys.Key{Brand: b.Brand, Channel: ch, RecipientType: q.RecipientType, Recipient: address}, q.Retailer)
+		}
 	}
 	return iys.Decide(q, f, now)
+}
+
+// retailer is the dealer in whose name a batch was submitted, 0 for none. A credential that is gone may have been a dealer's, but
+// it has been revoked, and what it brought before stays the brand's word.
+func (o *Office) retailer(b *gateway.Batch) int {
+	kind := gateway.KindAPI
+	switch b.Door {
+	case gateway.DoorSMPP:
+		kind = gateway.KindSMPP
+	case gateway.DoorSMTP:
+		kind = gateway.KindSMTP
+	}
+	if c := o.dir.Directory().Credentials[gateway.CredentialKey{Kind: kind, ID: b.Credential}]; c != nil {
+		return c.Retailer
+	}
+	return 0
+}
+
+// retailerAccess reads the consent itself: the mirror has no room for dealers, and their messages are few. What cannot be read
+// grants nothing.
+func (o *Office) retailerAccess(k iys.Key, retailer int) bool {
+	if o.cfg.Records == nil {
+		return false
+	}
+	recs, err := o.cfg.Records.Consents(context.Background(), []iys.Key{k})
+	if err != nil || len(recs) != 1 {
+		o.cfg.Log.Error("dealers of a consent not read", "brand", k.Brand, "err", err)
+		return false
+	}
+	return recs[0].RetailerCode == retailer || slices.Contains(recs[0].RetailerAccess, retailer)
 }
 
 // accountKey is how the mirror names an account.

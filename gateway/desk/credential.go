@@ -202,6 +202,11 @@ func (a *Admin) checkCredential(c *gateway.Credential) (err error) {
 	if err := a.checkBrand(c.Account, c.Brand, false); err != nil {
 		return err
 	}
+	if c.Retailer != 0 {
+		if err := within("retailer", c.Retailer, 10_000_000, 99_999_999); err != nil {
+			return invalid("retailer", "%d is no dealer's code; it has 8 digits (see \"izinli retailer list\").", c.Retailer)
+		}
+	}
 	c.Scopes, c.Classes = tidy(c.Scopes), tidy(c.Classes)
 	for _, s := range c.Scopes {
 		if err := oneOf("scopes", s, gateway.ScopeSend, gateway.ScopeRead, gateway.ScopeConsents, gateway.ScopeWebhooks); err != nil {

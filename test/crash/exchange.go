@@ -151,7 +151,9 @@ func (r *exchangeRun) bring() {
 	}
 }
 
-func (r *exchangeRun) dateOf(i int) time.Time { return r.begun.Add(time.Duration(i%3000) * time.Second) }
+func (r *exchangeRun) dateOf(i int) time.Time {
+	return r.begun.Add(time.Duration(i%3000) * time.Second)
+}
 
 // citizens refuse at İYS, in step with what the customer brings.
 func (r *exchangeRun) citizens() {
