@@ -1,11 +1,15 @@
 package test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
+	"mime"
+	"mime/quotedprintable"
 	"net/http"
 	"net/http/cookiejar"
+	netmail "net/mail"
 	"net/url"
 	"regexp"
 	"slices"
@@ -190,4 +194,74 @@ func lookup(s *stage.Stage, number string) gateway.ConsentView {
 		s.TB().Fatal(err)
 	}
 	return v
+}
+
+// TestConsentFormByMail: the same by e-mail, up to the button in the mail program.
+func TestConsentFormByMail(t *testing.T) {
+	t.Parallel()
+	s := stage.New(t)
+	s.Run()
+	const addr = "ayse@ornek.example"
+	p := newVisitor(t, s, "")
+	f, err := s.Server.Admin.CreateForm(t.Context(), gateway.Form{Account: s.Seeds.Account, Brand: s.Seeds.Brand, Channel: "email",
+		From: "bilgi@" + s.Seeds.Mail.Domain, TradeName: "Örnek Giyim A.Ş.", Version: "2026-11",
+		TextTR: "Örnek Giyim A.Ş. tarafından e-posta gönderilmesini onaylıyorum."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := p.fetch("GET", f.URL, nil)
+	token := csrfOf.FindStringSubmatch(body)
+	if token == nil {
+		t.Fatal(body)
+	}
+	status, body := p.fetch("POST", f.URL+"?lang=en", url.Values{"csrf": {token[1]}, "name": {"Ayşe Yılmaz"}, "address": {"Ayse@Ornek.Example"}, "agree": {"yes"}})
+	if status != 202 {
+		t.Fatalf("sent: %d\n%s", status, body)
+	}
+	confirm, ask := mailLink(t, s, addr, 1, "/c/")
+	if subject, err := new(mime.WordDecoder).DecodeHeader(ask.Get("Subject")); err != nil || subject != "Örnek Giyim A.Ş.: complete your consent to e-mails" {
+		t.Errorf("subject %q, %v", subject, err)
+	}
+	if ask.Get("List-Unsubscribe") != "" || !strings.Contains(ask.Get("From"), "bilgi@"+s.Seeds.Mail.Domain) {
+		t.Errorf("the header of a confirmation: %v", ask)
+	}
+	if status, body = p.fetch("POST", confirm, url.Values{"confirm": {"1"}}); status != 200 || !strings.Contains(body, "has been recorded") {
+		t.Fatalf("the button: %d\n%s", status, body)
+	}
+	atIYS := func(want, source string) {
+		stage.Until(t, want+" at İYS", func() error {
+			if m, ok := s.IYS.Stored(s.Seeds.Brand, "EPOSTA", "BIREYSEL", addr); !ok || m.Status != want || m.Source != source {
+				return fmt.Errorf("İYS holds %+v", m)
+			}
+			return nil
+		})
+	}
+	atIYS("ONAY", "HS_WEB")
+	out, _ := mailLink(t, s, addr, 2, "/o/")
+	if status, body = p.fetch("POST", out, url.Values{"List-Unsubscribe": {"One-Click"}}); status != 200 || body != "" {
+		t.Fatalf("one-click: %d %q", status, body)
+	}
+	atIYS("RET", "HS_EPOSTA")
+}
+
+// mailLink waits for the n-th mail to the address and returns the link in its text that has the path, and its header.
+func mailLink(t *testing.T, s *stage.Stage, addr string, n int, path string) (string, netmail.Header) {
+	t.Helper()
+	_, m := s.AwaitMail(addr, n)
+	r := m.Body
+	switch strings.ToLower(m.Header.Get("Content-Transfer-Encoding")) {
+	case "quoted-printable":
+		r = quotedprintable.NewReader(r)
+	case "base64":
+		r = base64.NewDecoder(base64.StdEncoding, r)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(regexp.QuoteMeta(s.Server.PublicURL()+path) + `[0-9A-Za-z_-]+`).FindString(string(b))
+	if link == "" {
+		t.Fatalf("no link to %s in mail %d:\n%s", path, n, b)
+	}
+	return link, m.Header
 }

@@ -121,7 +121,7 @@ func TestShortLinkInText(t *testing.T) {
 	t.Parallel()
 	s := stage.New(t)
 	people := []*visitor{newVisitor(t, s, "+905331000061"), newVisitor(t, s, "+905331000062")}
-	body := stage.Body{"from": s.Seeds.Sender, "text": "Kampanya. Ret: {{izinli.optout}}", "to": []string{people[0].number, people[1].number, "nonsense"}}
+	body := stage.Body{"from": s.Seeds.Sender, "text": "Kampanya. Ret: {{unsubscribe_url}}", "to": []string{people[0].number, people[1].number, "nonsense"}}
 	for _, p := range people {
 		s.Consent(s.Seeds.Brand, "BIREYSEL", p.number, "ONAY")
 	}

@@ -25,7 +25,7 @@ func tellPublic(ctx context.Context, p *assembly.Playground, who string, out io.
 	link := p.Server.Tokens.URL(p.Server.PublicURL(), unsubscribe.Subject{Account: p.Seeds.Account, Brand: p.Seeds.OtherBrand,
 		Channel: gateway.ChannelSMS, Address: who})
 	fmt.Fprintf(out, `
-Pages for recipients (a text with {{izinli.optout}} brings everyone a link of his own):
+Pages for recipients (a text with {{unsubscribe_url}} brings everyone a link of his own):
 
   %s leaves YILDIZ   %s
   consent form of ORNEK       %s

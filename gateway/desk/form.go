@@ -112,16 +112,18 @@ func formTexts(in *gateway.Form) (err error) {
 
 // formSender checks who the confirmation comes from; for text messages the brand's only sender is taken when none is named.
 func formSender(d *gateway.Directory, in *gateway.Form) (string, error) {
-	name, from := strings.TrimSpace(in.From), strings.TrimSpace(in.From)
+	from := strings.TrimSpace(in.From)
 	if in.Channel == gateway.ChannelEmail {
 		e, err := address.ParseEmail(from)
 		if err != nil {
 			return "", invalid("from", "The confirmation needs a sender address such as bilgi@bulten.example.com, not %q.", from)
 		}
-		from = string(e)
-		_, name, _ = strings.Cut(from, "@")
+		if s := d.SenderOfMail(in.Account, string(e)); s == nil || s.Brand != in.Brand {
+			return "", noSender(in, from)
+		}
+		return string(e), nil
 	}
-	if name == "" {
+	if from == "" {
 		var own []string
 		for _, s := range d.Senders {
 			if s.Account == in.Account && s.Channel == in.Channel && s.Brand == in.Brand && s.Approved {
@@ -133,11 +135,15 @@ func formSender(d *gateway.Directory, in *gateway.Form) (string, error) {
 		}
 		return own[0], nil
 	}
-	s := d.Senders[gateway.SenderKey{Account: in.Account, Channel: in.Channel, Name: name}]
+	s := d.Senders[gateway.SenderKey{Account: in.Account, Channel: in.Channel, Name: from}]
 	if s == nil || !s.Approved || s.Brand != in.Brand {
-		return "", gateway.Refuse(gateway.CodeSender, "from", "%s is no approved %s sender of brand %s (see \"izinli sender list\").", name, in.Channel, in.Brand)
+		return "", noSender(in, from)
 	}
 	return from, nil
+}
+
+func noSender(in *gateway.Form, from string) error {
+	return gateway.Refuse(gateway.CodeSender, "from", "%s is no approved %s sender of brand %s (see \"izinli sender list\").", from, in.Channel, in.Brand)
 }
 
 // RevokeForm closes a form for good.

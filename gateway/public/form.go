@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	netmail "net/mail"
 	"strings"
 	"time"
 	"unicode"
@@ -268,7 +269,7 @@ func (s *Server) send(ctx context.Context, f *gateway.Form, o *gateway.OptIn, wh
 		Idempotency: &gateway.IdempotencyKey{Key: key, Hash: sha256.Sum256([]byte(key))},
 	}
 	if mail(f.Channel) {
-		sub.Subject = subject
+		sub.Subject, sub.From = subject, (&netmail.Address{Name: f.TradeName, Address: f.From}).String()
 	}
 	res, err := s.deps.Submit.Submit(ctx, sub)
 	if err != nil {

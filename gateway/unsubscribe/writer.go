@@ -7,14 +7,15 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/address"
+	"izinli/gateway/mail"
 	"izinli/gateway/template"
 )
 
-// Variable is the name by which a text message asks for the recipient's opt-out link: {{izinli.optout}}. Callers cannot set it.
-const Variable = "izinli.optout"
+// Variable is the name by which a text message asks for the recipient's opt-out link, the same as in a mail: {{unsubscribe_url}}.
+const Variable = mail.VarUnsubscribe
 
-// Writer is a gateway.Submitter in front of another: where a text names Variable, every recipient gets it filled with a short link
-// of his own, which works before the message is accepted. Everything else passes untouched.
+// Writer is a gateway.Submitter in front of another: where a text message names Variable, every recipient who does not bring one gets
+// a short link of his own, which works before the message is accepted. Everything else passes untouched.
 type Writer struct {
 	Next      gateway.Submitter
 	Links     *Links
@@ -62,9 +63,15 @@ func (w *Writer) fill(ctx context.Context, s *gateway.Submission, keep bool) (*g
 	var places []int
 	var addrs []string
 	for i := range s.To {
+		if slices.ContainsFunc(s.To[i].Vars, func(v gateway.Var) bool { return v.Name == Variable }) {
+			continue
+		}
 		if n, err := address.Parse(s.To[i].Address, address.Options{}); err == nil {
 			places, addrs = append(places, i), append(addrs, n.String())
 		}
+	}
+	if len(addrs) == 0 {
+		return s, nil
 	}
 	urls, err := w.urls(ctx, s.Principal.Account, brand, addrs, keep)
 	if err != nil {
@@ -73,8 +80,7 @@ func (w *Writer) fill(ctx context.Context, s *gateway.Submission, keep bool) (*g
 	out := *s
 	out.To = slices.Clone(s.To)
 	for k, i := range places {
-		// First, so that it wins over one the caller may have written.
-		out.To[i].Vars = append([]gateway.Var{{Name: Variable, Value: urls[k]}}, s.To[i].Vars...)
+		out.To[i].Vars = append(s.To[i].Vars[:len(s.To[i].Vars):len(s.To[i].Vars)], gateway.Var{Name: Variable, Value: urls[k]})
 	}
 	return &out, nil
 }

@@ -49,9 +49,9 @@ func newWriter(t *testing.T) (*unsubscribe.Writer, *road) {
 }
 
 func campaign() *gateway.Submission {
-	return &gateway.Submission{Principal: &gateway.Principal{Account: 1}, From: "ORNEK", Text: "{{ad}}, indirim! Ret: {{ izinli.optout }}",
-		To: []gateway.Destination{{Address: "0532 123 45 67", Vars: []gateway.Var{{Name: "ad", Value: "Ayşe"}, {Name: unsubscribe.Variable, Value: "https://evil.example"}}},
-			{Address: "nonsense"}, {Address: "+905321234568"}}}
+	return &gateway.Submission{Principal: &gateway.Principal{Account: 1}, From: "ORNEK", Text: "{{ad}}, indirim! Ret: {{ unsubscribe_url }}",
+		To: []gateway.Destination{{Address: "0532 123 45 67", Vars: []gateway.Var{{Name: "ad", Value: "Ayşe"}}},
+			{Address: "nonsense"}, {Address: "+905321234568"}, {Address: "+905321234569", Vars: []gateway.Var{{Name: unsubscribe.Variable, Value: "https://own.example"}}}}}
 }
 
 func TestWriterFillsLinks(t *testing.T) {
@@ -68,23 +68,23 @@ func TestWriterFillsLinks(t *testing.T) {
 		t.Fatalf("%d links are kept, want one for each good address", len(r.links))
 	}
 	for _, i := range []int{0, 2} {
-		v := r.got.To[i].Vars[0]
+		v := r.got.To[i].Vars[len(r.got.To[i].Vars)-1]
 		code, ok := strings.CutPrefix(v.Value, "https://u.example.com/k/")
 		l := r.links[code]
 		if v.Name != unsubscribe.Variable || !ok || l.Account != 1 || l.Brand != "675403" || l.Channel != "sms" || !strings.HasPrefix(l.Address, "+9053212345") {
 			t.Errorf("recipient %d: %+v leads to %+v", i, v, l)
 		}
 	}
-	if r.got.To[0].Vars[1].Value != "Ayşe" || len(r.got.To[1].Vars) != 0 {
+	if r.got.To[0].Vars[0].Value != "Ayşe" || len(r.got.To[1].Vars) != 0 || len(r.got.To[3].Vars) != 1 || r.got.To[3].Vars[0].Value != "https://own.example" {
 		t.Errorf("the other variables: %+v", r.got.To)
 	}
-	stored := r.got.To[0].Vars[0].Value
+	stored := r.got.To[0].Vars[1].Value
 	r.links = map[string]gateway.ShortLink{}
 	s.DryRun = true
-	if _, err := w.Submit(t.Context(), s); err != nil || len(r.links) != 0 || r.got.To[0].Vars[0].Value != stored {
+	if _, err := w.Submit(t.Context(), s); err != nil || len(r.links) != 0 || r.got.To[0].Vars[1].Value != stored {
 		t.Errorf("a dry run: %v, %d links kept, %+v", err, len(r.links), r.got.To[0].Vars)
 	}
-	if _, err := w.Check(t.Context(), campaign()); err != nil || len(r.links) != 0 || r.got.To[0].Vars[0].Value != stored {
+	if _, err := w.Check(t.Context(), campaign()); err != nil || len(r.links) != 0 || r.got.To[0].Vars[1].Value != stored {
 		t.Errorf("Check: %v, %d links kept, %+v", err, len(r.links), r.got.To[0].Vars)
 	}
 }
@@ -102,7 +102,8 @@ func TestWriterFindsTheBrand(t *testing.T) {
 		"another account's":      {func(s *gateway.Submission) { s.Brand = "700001" }, ""},
 		"e-mail":                 {func(s *gateway.Submission) { s.Channel = gateway.ChannelEmail }, ""},
 		"a message of octets":    {func(s *gateway.Submission) { s.Raw = &gateway.RawSMS{} }, ""},
-		"a text without a link":  {func(s *gateway.Submission) { s.Text = "izinli.optout {{ad}}" }, ""},
+		"a text without a link":  {func(s *gateway.Submission) { s.Text = "unsubscribe_url {{ad}}" }, ""},
+		"all bring their own":    {func(s *gateway.Submission) { s.To = s.To[3:] }, ""},
 		"too many recipients":    {func(s *gateway.Submission) { s.To = make([]gateway.Destination, gateway.MaxRecipients+1) }, ""},
 		"nobody who submits":     {func(s *gateway.Submission) { s.Principal = nil }, ""},
 		"the channel is spelled": {func(s *gateway.Submission) { s.Channel = gateway.ChannelSMS }, "675403"},
