@@ -7,7 +7,7 @@ SHELL       := bash
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 BENCH    ?=
-TORTURE  ?=
+TORTURE  ?= -faults 210
 
 # Tools, pinned: the same findings everywhere.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -59,8 +59,8 @@ promises: ## break each promise in a copy of the code; its test must notice
 	@bash test/promises.sh
 
 .PHONY: torture
-torture: ## kill -9, full disks and lost peers under load (TORTURE="flags")
-	@go run ./test/torture $(TORTURE)
+torture: peers ## kill -9, full disks and lost peers under load (TORTURE="flags")
+	@go test -count=1 -v -timeout 60m ./test/torture -args $(TORTURE)
 
 .PHONY: check
 check: fmtcheck vet staticcheck vulncheck ## gofmt, vet, staticcheck, govulncheck

@@ -39,7 +39,8 @@ const (
 	backoffAlarmMin = 60 * time.Second
 	backoffAlarmMax = 10 * time.Minute
 	// steadyAfter is how long a session must last for the back-off to start
-	// from the beginning again.
+	// from the beginning again. One that took messages counts at once: an
+	// operator who resets its links now and then is no reason to stay away.
 	steadyAfter = 30 * time.Second
 )
 
@@ -115,13 +116,14 @@ func (b *Bind) notify() {
 func (b *Bind) keep(ctx context.Context) {
 	defer b.stopWake()
 	for attempt := 0; ctx.Err() == nil; attempt++ {
+		taken := b.m.accepted.Load()
 		bound, err := b.session(ctx)
 		b.setState(Down, err)
 		b.notify()
 		if ctx.Err() != nil {
 			return
 		}
-		if bound >= steadyAfter {
+		if bound >= steadyAfter || b.m.accepted.Load() > taken {
 			attempt = 0
 		}
 		delay := backoff(attempt, err)

@@ -326,3 +326,49 @@ func TestHoursInABubble(t *testing.T) {
 		op.Close()
 	})
 }
+
+// TestBackoffAfterWork: an operator that takes messages and resets the link again and again is come back to soon each time; one
+// that binds and does nothing is left alone for longer and longer.
+func TestBackoffAfterWork(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		works  bool
+		lo, hi time.Duration // of the sixth wait
+	}{
+		{"takes messages", true, 750 * time.Millisecond, 3 * time.Second},
+		{"takes none", false, 24 * time.Second, 34 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			attempts := make(chan time.Time, 100)
+			cl, stop := client(t, "pipe:1", func(cfg *smppclient.Config) {
+				cfg.Dial = pipeDial(func(conn net.Conn) {
+					attempts <- time.Now()
+					scripted(func(n int) (smpp.CommandStatus, bool) {
+						time.AfterFunc(time.Second, func() { conn.Close() })
+						return smpp.StatusOK, c.works
+					})(conn)
+				})
+			}, nil)
+			var wait time.Duration
+			for last := (time.Time{}); len(attempts) < cap(attempts); {
+				at := <-attempts
+				wait, last = at.Sub(last), at
+				synctest.Wait() // until it is bound
+				if attempt := cl.Binds()[0].Snapshot().Binds; attempt > 6 {
+					break
+				}
+				room, ok := cl.TryReserve(1, smppclient.Transactional)
+				if !ok {
+					t.Fatalf("%s: no room on a fresh bind", c.why)
+				}
+				if err := room.Commit(segments("905", "x"), func(int, smppclient.Outcome) {}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if wait < c.lo || wait > c.hi {
+				t.Errorf("%s: the sixth wait was %v, want %v to %v", c.why, wait, c.lo, c.hi)
+			}
+			stop()
+		})
+	}
+}

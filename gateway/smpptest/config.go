@@ -116,6 +116,9 @@ type Config struct {
 	Record bool
 	// Dedupe counts messages by hash of addresses and text; see Stats.
 	Dedupe bool
+	// Tap, if set, is called with every accepted message, before it is
+	// answered. It must neither block nor keep what it is given.
+	Tap func(*smpp.SubmitSM)
 	// Seed of the rules' chances.
 	Seed uint64
 	// Timers of the sessions; zero fields take smpplink's defaults.

@@ -108,6 +108,7 @@ func (s *Server) WaitFor(ctx context.Context, cond func(Stats) bool) error {
 // recorder keeps records, hashes and those who wait.
 type recorder struct {
 	record, dedupe bool
+	tap            func(*smpp.SubmitSM)
 	seed           maphash.Seed
 	watched        atomic.Bool // watchers is not empty
 
@@ -150,8 +151,11 @@ func cloneSubmit(m *smpp.SubmitSM) *smpp.SubmitSM {
 	return &c
 }
 
-// count adds an accepted message to the table of hashes.
+// count tells of an accepted message and adds it to the table of hashes.
 func (r *recorder) count(m *smpp.SubmitSM) {
+	if r.tap != nil {
+		r.tap(m)
+	}
 	if !r.dedupe {
 		return
 	}

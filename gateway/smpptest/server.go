@@ -80,6 +80,7 @@ func Start(cfg Config) (*Server, error) {
 	s.cancel = cancel
 	s.rules.Store(&cfg.Rules)
 	s.rec.init(cfg.Record, cfg.Dedupe)
+	s.rec.tap = cfg.Tap
 	s.nextID.Store(0x10000009)
 	s.latency.Store(int64(cfg.Latency))
 	s.tps.Store(int64(cfg.TPS))

@@ -26,7 +26,8 @@ import (
 const (
 	envData  = "IZINLI_CRASH_DATA"
 	envRedis = "IZINLI_CRASH_REDIS"
-	envPull  = "IZINLI_CRASH_PULL" // time between two pulls from İYS
+	envPull  = "IZINLI_CRASH_PULL"  // time between two pulls from İYS
+	envClock = "IZINLI_CRASH_CLOCK" // how far its clock is from the wall's, as a duration; lines on standard input change it
 )
 
 // Main is the TestMain of packages that tell the story: with the data directory in the environment the binary is the gateway.
@@ -57,6 +58,9 @@ func serve(data, redis string) error {
 	}
 	o := stage.Defaults().Server
 	o.PrivateWebhooks = true
+	if o.Now, err = tunableClock(os.Getenv(envClock), os.Stdin); err != nil {
+		return err
+	}
 	srv, err := assembly.NewServer(ctx, cfg, st, log, o)
 	if err != nil {
 		return err
@@ -70,6 +74,27 @@ func serve(data, redis string) error {
 	return st.Close()
 }
 
+// tunableClock is a clock that is ahead of the wall's by what the environment and later the lines of r say.
+func tunableClock(ahead string, r io.Reader) (func() time.Time, error) {
+	if ahead == "" {
+		return time.Now, nil
+	}
+	d, err := time.ParseDuration(ahead)
+	if err != nil {
+		return nil, err
+	}
+	clock := stage.NewClock()
+	clock.Advance(d)
+	go func() { // ends with the process
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			if step, err := time.ParseDuration(lines.Text()); err == nil {
+				clock.Advance(step)
+			}
+		}
+	}()
+	return clock.Now, nil
+}
+
 // openStore opens the store of a playground.
 func openStore(data string) (*store.Store, error) {
 	return store.Open(store.Options{Dir: data + "/store", Key: make([]byte, 32), Reserve: 64 << 20})
@@ -78,25 +103,44 @@ func openStore(data string) (*store.Store, error) {
 // process is a running gateway.
 type process struct {
 	cmd   *exec.Cmd
+	clock io.Writer // nil: the wall's
 	addrs map[string]string
 	began time.Time
 	log   *logBuffer
 	ended chan error
 }
 
-func start(tb testing.TB, data, redis string, more ...string) *process {
+func start(tb testing.TB, data, redis string, env ...string) *process {
 	tb.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), log: &logBuffer{}, ended: make(chan error, 1), began: time.Now()}
-	p.cmd.Env = append(os.Environ(), envData+"="+data, envRedis+"="+redis)
-	p.cmd.Env = append(p.cmd.Env, more...)
+	p, out := launch(tb, data, redis, env...)
+	if err := p.ready(out); err != nil {
+		p.kill()
+		tb.Fatalf("the gateway did not start: %v\n%s", err, p.log)
+	}
+	return p
+}
+
+// launch starts the program and does not wait for anything; out is its standard output, which ready reads.
+func launch(tb testing.TB, data, redis string, env ...string) (p *process, out io.Reader) {
+	tb.Helper()
+	p = &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), log: &logBuffer{}, ended: make(chan error, 1), began: time.Now()}
+	p.cmd.Env = append(append(os.Environ(), envData+"="+data, envRedis+"="+redis), env...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
+	if err == nil && len(env) > 0 {
+		p.clock, err = p.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	return p, out
+}
+
+// ready reads the addresses and lets the process run; kill and stop may be called from then on.
+func (p *process) ready(out io.Reader) error {
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &p.addrs)
@@ -105,11 +149,7 @@ func start(tb testing.TB, data, redis string, more ...string) *process {
 		io.Copy(io.Discard, out)
 		p.ended <- p.cmd.Wait()
 	}()
-	if err != nil {
-		p.kill()
-		tb.Fatalf("the gateway did not start: %v\n%s", err, p.log)
-	}
-	return p
+	return err
 }
 
 // kill is kill -9.

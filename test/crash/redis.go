@@ -12,7 +12,10 @@ import (
 )
 
 // redisServer is a real Redis on a Unix socket of its own.
-type redisServer struct{ socket string }
+type redisServer struct {
+	bin, dir, socket string
+	cmd              *exec.Cmd
+}
 
 func startRedis(tb testing.TB) *redisServer {
 	tb.Helper()
@@ -21,18 +24,32 @@ func startRedis(tb testing.TB) *redisServer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := &redisServer{socket: filepath.Join(dir, "redis.sock")}
-	cmd := exec.Command(bin, "--port", "0", "--unixsocket", r.socket, "--save", "", "--appendonly", "no", "--dir", dir, "--loglevel", "warning")
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	r := &redisServer{bin: bin, dir: dir, socket: filepath.Join(dir, "redis.sock")}
 	tb.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		r.kill()
 		os.RemoveAll(dir)
 	})
-	stage.Until(tb, "redis-server to answer", func() error { return r.command("PING", "+PONG") })
+	r.start(tb)
 	return r
+}
+
+// start starts it, empty.
+func (r *redisServer) start(tb testing.TB) {
+	tb.Helper()
+	r.cmd = exec.Command(r.bin, "--port", "0", "--unixsocket", r.socket, "--save", "", "--appendonly", "no", "--dir", r.dir, "--loglevel", "warning")
+	if err := r.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	stage.Until(tb, "redis-server to answer", func() error { return r.command("PING", "+PONG") })
+}
+
+// kill is kill -9; all it held is gone.
+func (r *redisServer) kill() {
+	if r.cmd.Process == nil || r.cmd.ProcessState != nil {
+		return
+	}
+	_ = r.cmd.Process.Kill() // it may have ended by itself
+	_ = r.cmd.Wait()
 }
 
 func (r *redisServer) url() string { return "redis-socket://" + r.socket }

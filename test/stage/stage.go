@@ -27,7 +27,7 @@ type Stage struct {
 // Option changes the setting before anything is built.
 type Option func(*configs.Config, *assembly.PlaygroundOptions)
 
-// WithOperator sets the operator; Record is always on.
+// WithOperator sets the operator; Record is on, unless there is a Tap.
 func WithOperator(c smpptest.Config) Option {
 	return func(_ *configs.Config, o *assembly.PlaygroundOptions) { o.Operator = c }
 }
@@ -60,7 +60,7 @@ func New(tb testing.TB, opts ...Option) *Stage {
 	for _, opt := range opts {
 		opt(cfg, &o)
 	}
-	o.Operator.Record = true
+	o.Operator.Record = o.Operator.Tap == nil // who taps it remembers by himself
 	o.Log = slog.New(slog.NewTextHandler(logWriter{tb}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	p, err := assembly.NewPlayground(tb.Context(), cfg, o)
 	if err != nil {

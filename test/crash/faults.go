@@ -1,0 +1,183 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"izinli/gateway/smpp"
+	"izinli/iys/iystest"
+)
+
+// fault is one kind of misfortune. link is how many times it can leave a whole bind's open intents in doubt.
+type fault struct {
+	name   string
+	weight int
+	link   int
+	strike func(*storm, *rand.Rand) error
+}
+
+// faults are all kinds there are. A weight of 30 is about three in twenty.
+var faults = []fault{
+	{"kill -9", 60, 1, func(s *storm, _ *rand.Rand) error { s.gw.kill(); s.startGateway(); return nil }},
+	{"kill -9 while starting", 12, 2, (*storm).killTwice},
+	{"stop and start", 6, 1, func(s *storm, _ *rand.Rand) error { s.gw.stop(s.t); s.startGateway(); return nil }},
+	{"gateway frozen", 8, 1, (*storm).freeze},
+	{"Redis FLUSHALL", 16, 0, func(s *storm, _ *rand.Rand) error { return s.redis.command("FLUSHALL", "+OK") }},
+	{"Redis killed", 16, 0, (*storm).redisGone},
+	{"operator reset", 24, 1, func(s *storm, rng *rand.Rand) error { s.ops[rng.IntN(len(s.ops))].DropAll(); return nil }},
+	{"operators reset in the middle of a window", 12, 1, func(s *storm, rng *rand.Rand) error {
+		for _, op := range s.ops {
+			op.DropAfter(1 + rng.IntN(50))
+		}
+		return nil
+	}},
+	{"operator mute", 6, 1, (*storm).mute},
+	{"operators refuse binds", 6, 1, (*storm).refuseBinds},
+	{"operators throttle", 6, 0, (*storm).throttle},
+	{"İYS down", 8, 0, func(s *storm, rng *rand.Rand) error {
+		s.s.IYS.SetDown(true)
+		s.wait(time.Duration(1+rng.IntN(3)) * time.Second)
+		s.s.IYS.SetDown(false)
+		return nil
+	}},
+	{"İYS answers 500, 429, late, or not", 12, 0, (*storm).iysFails},
+	{"İYS forgets its tokens", 4, 0, func(s *storm, _ *rand.Rand) error { s.s.IYS.RevokeTokens(); return nil }},
+	{"disk below the reserve", 8, 0, func(s *storm, _ *rand.Rand) error { return s.fillDisk(reserve / 2) }},
+	{"disk full", 6, 1, func(s *storm, _ *rand.Rand) error { return s.fillDisk(0) }},
+	{"clock jumps", 10, 0, (*storm).jump},
+}
+
+// wait lets the world go on for d.
+func (s *storm) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// killTwice kills the gateway, and the next one before or just after it is ready.
+func (s *storm) killTwice(rng *rand.Rand) error {
+	s.gw.kill()
+	p, out := launch(s.t, s.data, s.redis.url(), s.env()...)
+	timer := time.AfterFunc(time.Duration(rng.IntN(900))*time.Millisecond, func() { p.cmd.Process.Kill() })
+	_ = p.ready(out) // it may have been killed before it said so
+	timer.Stop()
+	p.kill()
+	s.startGateway()
+	return nil
+}
+
+// freeze stops the process for longer than a client waits for an answer, as a paused virtual machine does.
+func (s *storm) freeze(rng *rand.Rand) error {
+	if err := s.gw.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	s.wait(time.Duration(500+rng.IntN(2500)) * time.Millisecond)
+	return s.gw.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+func (s *storm) redisGone(rng *rand.Rand) error {
+	s.redis.kill()
+	s.wait(time.Duration(200+rng.IntN(2500)) * time.Millisecond)
+	s.redis.start(s.t)
+	return nil
+}
+
+// mute makes an operator take messages and answer none of them; then it hangs up, as such operators do.
+func (s *storm) mute(rng *rand.Rand) error {
+	op := s.ops[rng.IntN(len(s.ops))]
+	op.Stuck(true)
+	s.wait(time.Duration(500+rng.IntN(1500)) * time.Millisecond)
+	op.Stuck(false)
+	op.DropAll()
+	return nil
+}
+
+func (s *storm) refuseBinds(rng *rand.Rand) error {
+	for _, op := range s.ops {
+		op.RefuseBinds(smpp.StatusSysErr)
+		op.DropAll()
+	}
+	s.wait(time.Duration(500+rng.IntN(2000)) * time.Millisecond)
+	for _, op := range s.ops {
+		op.RefuseBinds(smpp.StatusOK)
+	}
+	return nil
+}
+
+func (s *storm) throttle(rng *rand.Rand) error {
+	for _, op := range s.ops {
+		op.SetTPS(20)
+	}
+	s.wait(time.Duration(1000+rng.IntN(2000)) * time.Millisecond)
+	for _, op := range s.ops {
+		op.SetTPS(0)
+	}
+	return nil
+}
+
+func (s *storm) iysFails(rng *rand.Rand) error {
+	kinds := []iystest.Fault{
+		{Times: 10, Status: 500}, {Times: 10, Status: 429, Code: "H084"}, {Times: 3, Delay: 2 * time.Second},
+		{Times: 5, Drop: true}, {Times: 5, DropAfter: true},
+	}
+	f := kinds[rng.IntN(len(kinds))]
+	s.s.IYS.Fail(f)
+	s.wait(time.Duration(500+rng.IntN(1500)) * time.Millisecond)
+	s.s.IYS.ClearFaults()
+	return nil
+}
+
+// jump moves the gateway's clock, at most three minutes from the wall's.
+func (s *storm) jump(rng *rand.Rand) error {
+	to := time.Duration(rng.IntN(361)-180) * time.Second
+	_, err := fmt.Fprintf(s.gw.clock, "%s\n", to-s.ahead)
+	s.ahead = to
+	return err
+}
+
+// fillDisk leaves free octets on the gateway's file system for a moment. With none left the gateway may die; then it is started
+// again, as a supervisor would.
+func (s *storm) fillDisk(free int64) error {
+	ballast := filepath.Join(s.mount, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		return err
+	}
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(s.mount, &st); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	n := int64(st.Bavail)*st.Bsize - free
+	_, err = io.CopyN(f, zeros{}, max(0, n))
+	if errors.Is(err, syscall.ENOSPC) {
+		err = nil // the gateway writes too
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		s.wait(2 * time.Second)
+	}
+	if err := errors.Join(err, os.Remove(ballast)); err != nil {
+		return err
+	}
+	if s.died() {
+		s.deaths++
+		s.startGateway()
+	}
+	return nil
+}
+
+// zeros is an endless file of nothing.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}

@@ -1,0 +1,174 @@
+package crash
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/smpp"
+)
+
+// witness sees the gateway from outside: what customers were told, what operators got. It believes nothing the gateway writes.
+type witness struct {
+	people *people
+
+	mu      sync.Mutex
+	refs    []fate               // by ref - 1
+	refused map[uint32]time.Time // by person: when the opt-out was acknowledged
+	asked   map[uint32]bool      // opt-outs handed in, acknowledged or not
+	// People whose opt-out by SMS was confirmed.
+	confirmed map[uint32]bool
+	leaks     []string
+	late      int // left just before an acknowledgement and were read just after it
+	foreign   int // the operator got what nobody sent
+}
+
+// fate is one message. Its ref stands in its text, so that the operator's copy names it.
+type fate struct {
+	class  byte
+	person uint32
+	said   said
+	seen   uint16 // at the operators, together
+	id     gateway.MessageID
+}
+
+type said uint8
+
+const (
+	saidNothing said = iota // not handed in, or no answer yet
+	saidYes                 // acknowledged: 202 and not dropped, ESME_ROK
+	saidNo                  // dropped or refused at the door
+	saidLost                // the answer was lost with the connection, and the customer does not repeat
+)
+
+// Classes, as the texts begin.
+const (
+	commercial    = 'K'
+	transactional = 'T'
+	oneTime       = 'O'
+)
+
+// inFlight is how long a message may be on its way between our append and the operator's read: reads later than this after an
+// acknowledged opt-out are leaks.
+const inFlight = time.Second
+
+func newWitness(p *people) *witness {
+	return &witness{people: p, refused: map[uint32]time.Time{}, asked: map[uint32]bool{}, confirmed: map[uint32]bool{}}
+}
+
+// issue makes n messages of a class to these people and returns the first ref; the others follow it.
+func (w *witness) issue(class byte, to ...uint32) (first int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first = len(w.refs) + 1
+	for _, p := range to {
+		w.refs = append(w.refs, fate{class: class, person: p})
+	}
+	return first
+}
+
+func (w *witness) tell(ref int, s said, id gateway.MessageID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := &w.refs[ref-1]
+	f.said, f.id = s, id
+}
+
+func text(class byte, ref int) string { return string(class) + " " + strconv.Itoa(ref) }
+
+// tap is an operator reading a message.
+func (w *witness) tap(m *smpp.SubmitSM) {
+	class, num, _ := strings.Cut(string(m.ShortMessage), " ")
+	ref, err := strconv.Atoi(num)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	to := "+" + strings.TrimPrefix(string(m.Dest.Addr), "+")
+	if p, ok := personOf(to); ok && err != nil && w.asked[p] {
+		w.confirmed[p] = true // our own confirmation of an opt-out by SMS
+		return
+	}
+	if err != nil || ref < 1 || ref > len(w.refs) || len(class) != 1 || w.refs[ref-1].class != class[0] {
+		w.foreign++
+		return
+	}
+	f := &w.refs[ref-1]
+	f.seen++
+	if to != number(int(f.person)) {
+		w.leak("message %d for person %d went to %s", ref, f.person, to)
+	}
+	if f.class != commercial {
+		return
+	}
+	if !w.people.agreed(f.person) {
+		w.leak("message %d is commercial and person %d never agreed", ref, f.person)
+		return
+	}
+	if at, ok := w.refused[f.person]; ok {
+		if after := time.Since(at); after > inFlight {
+			w.leak("message %d is commercial and came %s after the acknowledged opt-out of person %d", ref, after.Round(time.Millisecond), f.person)
+		} else {
+			w.late++
+		}
+	}
+}
+
+// personOf is the person with a number.
+func personOf(addr string) (uint32, bool) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(addr, "+90535"), 10, 32)
+	return uint32(n), err == nil && number(int(n)) == addr
+}
+
+func (w *witness) leak(format string, args ...any) {
+	if len(w.leaks) < 100 {
+		w.leaks = append(w.leaks, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *witness) optedOut(p uint32) {
+	w.mu.Lock()
+	w.refused[p] = time.Now()
+	w.mu.Unlock()
+}
+
+// counts are the totals so far.
+type counts struct {
+	Issued  int `json:"issued"`
+	Yes     int `json:"acknowledged"`
+	No      int `json:"refusedAtDoor"`
+	Lost    int `json:"answersLost"`
+	Open    int `json:"open"`
+	Seen    int `json:"seen"` // by an operator
+	Repeats int `json:"repeats"`
+}
+
+func (w *witness) counts() (c counts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.Issued = len(w.refs)
+	for i := range w.refs {
+		f := &w.refs[i]
+		switch f.said {
+		case saidYes:
+			c.Yes++
+		case saidNo:
+			c.No++
+		case saidLost:
+			c.Lost++
+		default:
+			c.Open++
+		}
+		if f.seen > 0 {
+			c.Seen++
+			c.Repeats += int(f.seen) - 1
+		}
+	}
+	return c
+}
+
+// people are those messages go to: of four, three have agreed.
+type people struct{ n int }
+
+func (p *people) agreed(i uint32) bool { return i%4 != 3 }

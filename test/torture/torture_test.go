@@ -1,0 +1,24 @@
+package torture
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"izinli/test/crash"
+)
+
+var (
+	faults = flag.Int("faults", 0, "faults that strike; 0: none, nothing is run")
+	seed   = flag.Uint64("seed", 0, "seed of their order; 0: at random")
+	calm   = flag.Duration("calm", 2*time.Second, "the longest pause between recovery and the next fault")
+)
+
+func TestMain(m *testing.M) { crash.Main(m) }
+
+func TestTorture(t *testing.T) {
+	if *faults == 0 {
+		t.Skip("make torture runs this; TestStorm in package test is its short form")
+	}
+	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm})
+}
