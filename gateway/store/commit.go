@@ -258,13 +258,23 @@ func (s *Store) begin() *tx {
 	return &tx{s: s, txn: s.db.NewTransaction(true), now: now}
 }
 
-// tickLocked reads the clock in whole milliseconds; it never goes back.
+// tickLocked reads the clock in whole milliseconds; it never goes back. After the clock was set back it goes on at half the pace of
+// real time until the clock has caught up: standing still it would make nothing due for as long as the step was.
 func (s *Store) tickLocked() time.Time {
-	if now := s.opt.Now().Truncate(time.Millisecond); now.After(s.lastNow) {
-		s.lastNow = now
+	switch wall := s.opt.Now().Truncate(time.Millisecond); {
+	case wall.After(s.lastNow):
+		s.lastNow, s.ticked = wall, time.Now()
+	case wall.Before(s.lastNow):
+		if d := (time.Since(s.ticked) / 2).Truncate(time.Millisecond); d > 0 {
+			s.lastNow, s.ticked = s.lastNow.Add(d), s.ticked.Add(2*d)
+		}
 	}
 	return s.lastNow
 }
+
+// untilDue turns a time of the store's clock, which showed now, into one of this machine's: whoever waits for it must not mind that
+// the clocks differ for a while after a correction.
+func untilDue(due, now time.Time) time.Time { return time.Now().Add(due.Sub(now)) }
 
 var maxFloor = time.UnixMilli(1 << 60)
 
@@ -390,6 +400,6 @@ func (t *tx) publish() {
 		return
 	}
 	for k, due := range t.wakes {
-		(*wake)(k.lane, k.account, due)
+		(*wake)(k.lane, k.account, untilDue(due, t.now))
 	}
 }

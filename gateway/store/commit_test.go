@@ -2,7 +2,10 @@ package store
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"izinli/gateway"
 )
 
 // What is urgent goes into the next transaction, whatever waits; and a flood of it does not starve the rest.
@@ -63,4 +66,53 @@ func TestUrgentActs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockSetBack: after the clock was set back by minutes, what is accepted becomes due at once all the same, and who waits is told
+// a time by this machine's clock.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := 3 * time.Minute
+		st, err := Open(Options{InMemory: true, Memory: 1, Gather: -1, Now: func() time.Time { return time.Now().Add(ahead) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		a := &gateway.Account{Name: "x"}
+		if err := st.PutAccount(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		var woken time.Time
+		st.Watch(func(_ gateway.Lane, _ gateway.AccountID, due time.Time) { woken = due })
+		ids := gateway.NewBatchIDs(0)
+		accept := func(sendIn time.Duration) {
+			t.Helper()
+			now := st.opt.Now()
+			b := gateway.Batch{Account: a.ID, ID: ids.Next(now), Channel: "sms", Class: gateway.ClassOTP, Count: 1, SendAt: now.Add(sendIn),
+				ValidUntil: now.Add(time.Hour)}
+			if err := st.Accept(t.Context(), &gateway.Acceptance{Batch: b, Decisions: make([]gateway.Decision, 1),
+				Recipients: []gateway.Recipient{{Address: "+905321000001", State: gateway.StateQueued}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		accept(0)
+		ahead = 0
+		accept(0)
+		if woken.After(time.Now()) {
+			t.Errorf("the feeder was told to come in %s", time.Until(woken))
+		}
+		time.Sleep(10 * time.Millisecond)
+		refs, _, err := st.Due(t.Context(), gateway.LaneOTP, a.ID, nil, 10)
+		if err != nil || len(refs) != 2 {
+			t.Errorf("%d entries are due (%v), want both", len(refs), err)
+		}
+		time.Sleep(7 * time.Minute) // at half the pace the clock has been caught up with
+		accept(time.Hour)
+		if d := time.Until(woken); d < 59*time.Minute || d > time.Hour {
+			t.Errorf("a message for in an hour wakes the feeder in %s", d)
+		}
+		if got := func() time.Time { st.floorMu.Lock(); defer st.floorMu.Unlock(); return st.tickLocked() }(); got.Sub(time.Now()).Abs() > time.Millisecond {
+			t.Errorf("the clock stands at %s, want %s", got, time.Now())
+		}
+	})
 }

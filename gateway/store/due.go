@@ -10,8 +10,8 @@ import (
 	"izinli/gateway"
 )
 
-// Watch names the function told of new due entries after each commit, by lane and account with the earliest due time. It
-// must not block.
+// Watch names the function told of new due entries after each commit, by lane and account with the earliest due time, by this
+// machine's clock. It must not block.
 func (s *Store) Watch(f func(gateway.Lane, gateway.AccountID, time.Time)) { s.wakeFn.Store(&f) }
 
 // DueAccounts lists the accounts that have waiting entries in the lane, whatever their due time.
@@ -35,14 +35,15 @@ func (s *Store) DueAccounts(_ context.Context, lane gateway.Lane) ([]gateway.Acc
 }
 
 // Due returns up to limit entries after the cursor (nil: from the start) that are due, in the order of their keys, and when
-// the first one after those becomes due (zero: none). No entry is ever committed behind a key that was passed: an immediate
+// the first one after those becomes due by this machine's clock (zero: none). No entry is ever committed behind a key that was passed: an immediate
 // entry gets the clock of its transaction, and Due stops short of the clock of a transaction still open.
 func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, after *gateway.DueRef, limit int) (refs []gateway.DueRef,
 	next time.Time, err error) {
 	// Like the entries' own, the bound has whole milliseconds, and later transactions begin no earlier, also when the clock is
 	// set back: otherwise one could be written behind what is returned here.
 	s.floorMu.Lock()
-	bound := s.tickLocked()
+	now := s.tickLocked()
+	bound := now
 	if s.floor.Before(bound) {
 		bound = s.floor
 	}
@@ -63,7 +64,7 @@ func (s *Store) Due(_ context.Context, lane gateway.Lane, a gateway.AccountID, a
 				return err
 			}
 			if !ref.Due.Before(bound) || len(refs) == limit {
-				next = ref.Due.Add(time.Millisecond)
+				next = untilDue(ref.Due.Add(time.Millisecond), now)
 				return nil
 			}
 			refs = append(refs, ref)

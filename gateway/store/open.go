@@ -59,6 +59,7 @@ type Store struct {
 	floorMu sync.Mutex
 	floor   time.Time // clock of the open transaction; far ahead when none is; guarded by floorMu
 	lastNow time.Time // guarded by floorMu
+	ticked  time.Time // real time at which lastNow was reached; guarded by floorMu
 
 	// Owned by the committer.
 	chains  map[gateway.AccountID]*chain

@@ -52,15 +52,16 @@ func serve(data, redis string) error {
 	if d, err := time.ParseDuration(os.Getenv(envPull)); err == nil {
 		cfg.IYS.PullEvery = configs.Duration(d)
 	}
-	st, err := openStore(data)
+	now, err := tunableClock(os.Getenv(envClock), os.Stdin)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(data, now)
 	if err != nil {
 		return err
 	}
 	o := stage.Defaults().Server
-	o.PrivateWebhooks = true
-	if o.Now, err = tunableClock(os.Getenv(envClock), os.Stdin); err != nil {
-		return err
-	}
+	o.PrivateWebhooks, o.Now = true, now
 	srv, err := assembly.NewServer(ctx, cfg, st, log, o)
 	if err != nil {
 		return err
@@ -96,8 +97,8 @@ func tunableClock(ahead string, r io.Reader) (func() time.Time, error) {
 }
 
 // openStore opens the store of a playground.
-func openStore(data string) (*store.Store, error) {
-	return store.Open(store.Options{Dir: data + "/store", Key: make([]byte, 32), Reserve: 64 << 20})
+func openStore(data string, now func() time.Time) (*store.Store, error) {
+	return store.Open(store.Options{Dir: data + "/store", Key: make([]byte, 32), Reserve: 64 << 20, Now: now})
 }
 
 // process is a running gateway.
@@ -161,6 +162,14 @@ func (p *process) kill() {
 	p.ended <- nil
 }
 
+// dump ends the gateway and returns what it logged, with what each of its goroutines was doing.
+func (p *process) dump() string {
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended by itself
+	<-p.ended
+	p.ended <- nil
+	return p.log.String()
+}
+
 // stop ends the gateway in order.
 func (p *process) stop(tb testing.TB) {
 	tb.Helper()
@@ -183,7 +192,7 @@ type logBuffer struct {
 func (l *logBuffer) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.b.Len() > 64<<10 {
+	if l.b.Len() > 1<<20 { // a dump of all goroutines fits
 		l.b.Next(l.b.Len() - 32<<10)
 	}
 	return l.b.Write(b)

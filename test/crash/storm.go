@@ -218,15 +218,21 @@ func (s *storm) draw(rng *rand.Rand) *fault {
 // recovered waits until customers are answered again and messages flow again.
 func (s *storm) recovered(i int, name string, before counts) {
 	began := time.Now()
-	stage.UntilWithin(s.t, recoverWithin, fmt.Sprintf("recovery from fault %d, %s", i, name), func() error {
-		if s.died() {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now := s.w.counts()
+		switch {
+		case s.died():
 			s.t.Fatalf("fault %d, %s: the gateway ended by itself\n%s", i, name, s.gw.log)
+		case time.Since(began) > recoverWithin:
+			s.t.Fatalf("fault %d, %s: not recovered after %s: before %+v, now %+v\n%s", i, name, recoverWithin, before, now, s.gw.dump())
 		}
-		if now := s.w.counts(); now.Yes < before.Yes+20 || now.Seen < before.Seen+20 {
-			return fmt.Errorf("before %+v, now %+v\n%s", before, now, s.gw.log)
+		if now.Yes >= before.Yes+20 && now.Seen >= before.Seen+20 {
+			break
 		}
-		return nil
-	})
+		<-tick.C
+	}
 	if took := time.Since(began); took > 5*time.Second {
 		s.t.Logf("fault %d, %s: recovered after %s", i, name, took.Round(100*time.Millisecond))
 	}
@@ -281,7 +287,7 @@ func (s *storm) quiet() {
 
 // open runs do on the store the last process left.
 func (s *storm) open(do func(*store.Store)) {
-	st, err := openStore(s.data)
+	st, err := openStore(s.data, time.Now)
 	if err != nil {
 		s.t.Fatal(err)
 	}

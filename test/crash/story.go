@@ -215,7 +215,7 @@ func (r *run) finish() {
 // audit opens the store the last process left and holds it against what was promised.
 func (r *run) audit() {
 	t := r.t
-	st, err := openStore(r.s.Config.Data)
+	st, err := openStore(r.s.Config.Data, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
