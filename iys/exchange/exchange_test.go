@@ -229,6 +229,26 @@ func TestNothingKnownToBeRefusedIsSent(t *testing.T) {
 	})
 }
 
+// A person's word from a machine whose clock was ahead waits until İYS can believe it; it is neither lost nor sent in vain.
+func TestWordsFromTheFuture(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.approveAt(1)
+		refusal, approval := w.entry(1, iys.StatusRejected), w.entry(2, iys.StatusApproved)
+		refusal.ConsentDate = refusal.ConsentDate.Add(3 * time.Minute)
+		approval.ConsentDate = approval.ConsentDate.Add(3 * time.Minute)
+		w.store.add(refusal, approval)
+		w.mustDrain()
+		w.wantState(1, exchange.StateAccepted, "")
+		w.wantState(2, exchange.StateAccepted, "")
+		if got := w.sims(1); got != "RET HS_MESAJ" {
+			t.Errorf("İYS holds %q, want the refusal", got)
+		}
+		if got := w.sim.Counters().Failures; got != 0 {
+			t.Errorf("İYS was asked %d things it refused", got)
+		}
+	})
+}
+
 func TestATieIsTheRefusals(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.approveAt(1)

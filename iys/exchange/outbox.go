@@ -230,7 +230,7 @@ func (p *pass) known(ctx context.Context, list []Entry) ([]Entry, error) {
 		// The address and the dates first: one bad address would spoil the
 		// question for all.
 		if r := iys.Refuse(e.Consent(), iys.Stored{}, p.now, p.cal); r != nil {
-			done = append(done, p.end(e, StateRefused, r.Code))
+			done = append(done, p.refused(e, r.Code))
 			continue
 		}
 		k := askKey{e.Brand, e.Channel, e.RecipientType}
@@ -355,11 +355,7 @@ func (p *pass) approve(ctx context.Context, list []Entry) error {
 	for i, e := range rest {
 		if e.State == StatePending {
 			if r := iys.Refuse(e.Consent(), held[i], p.now, p.cal); r != nil {
-				state := StateRefused
-				if r.Code == "H178" {
-					state = StateSuperseded
-				}
-				done = append(done, p.end(e, state, r.Code))
+				done = append(done, p.refused(e, r.Code))
 				continue
 			}
 		}

@@ -99,17 +99,31 @@ func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again 
 	return p.commit(ctx, p.refused(e, code))
 }
 
-// refused is the end of an entry İYS will not take.
+// refused is the end of an entry that İYS will not take, as it said or by its known rules. One from the future waits.
 func (p *pass) refused(e Entry, code string) Entry {
 	switch {
 	case e.Status == iys.StatusRejected && (code == "H174" || code == "H175"):
 		return p.end(e, StateNotApplicable, code) // it is RET, or nothing, already
 	case code == "H178":
 		return p.end(e, StateSuperseded, code)
+	case code == codeFuture:
+		return p.whenPast(e)
 	}
-	p.log.Warn("iys refused an entry", "entry", e.ID, "brand", e.Brand, "status", string(e.Status), "code", code)
+	p.log.Warn("entry refused by iys or its rules", "entry", e.ID, "brand", e.Brand, "status", string(e.Status), "code", code)
 	return p.end(e, StateRefused, code)
 }
+
+// codeFuture is İYS's refusal of a date that lies in the future by its clock (iys-api.md §16).
+const codeFuture = "H162"
+
+// whenPast lets an entry wait until its date has passed: clocks differ, and a person's word must not be lost over it.
+func (p *pass) whenPast(e Entry) Entry {
+	e.State, e.RequestID = StatePending, ""
+	return p.later(e, max(time.Until(e.ConsentDate), 0)+clockSlack)
+}
+
+// clockSlack is how long after its date an entry is tried that seemed to come from the future.
+const clockSlack = 5 * time.Second
 
 func codeOf(err error) string {
 	if e, ok := errors.AsType[*iysapi.APIError](err); ok {
