@@ -23,6 +23,7 @@ func (s *storm) audit(raged time.Duration) {
 		s.auditMessages(st, r)
 		s.auditMoney(st, report, r)
 		s.auditNumbers(report, r)
+		s.auditOptOuts(st)
 	})
 	s.print(r)
 	for _, l := range s.w.leaks {
@@ -104,15 +105,31 @@ func (s *storm) auditNumbers(report *store.Report, r *result) {
 	}
 }
 
-// untold is how many refusals, by API or by SMS, have not become one at İYS.
-func (s *storm) untold() (missing int) {
+// untold are the refusals, by API or by SMS, that have not become one at İYS.
+func (s *storm) untold() (missing []uint32) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	for p := range s.w.asked {
 		m, ok := s.s.IYS.Stored(s.s.Seeds.Brand, "MESAJ", "BIREYSEL", number(int(p)))
 		if !ok || m.Status != "RET" {
-			missing++
+			missing = append(missing, p)
 		}
 	}
 	return missing
+}
+
+// auditOptOuts tells what our books say of refusals İYS does not know.
+func (s *storm) auditOptOuts(st *store.Store) {
+	missing := s.untold()
+	for i, p := range missing {
+		if i == 10 {
+			break
+		}
+		told, err := st.History(context.WithoutCancel(s.t.Context()), s.s.Seeds.Brand, "MESAJ", number(int(p)))
+		s.w.mu.Lock()
+		at, acked := s.w.refused[p]
+		s.w.mu.Unlock()
+		s.t.Errorf("person %d refused (acknowledged over the API: %t, %s) and İYS does not know; history %+v (%v); operator %+v", p, acked, at, told, err,
+			s.s.Operator.Stats())
+	}
 }
