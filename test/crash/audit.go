@@ -2,10 +2,12 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/store"
+	"izinli/iys"
 	"izinli/test/stage"
 )
 
@@ -125,11 +127,14 @@ func (s *storm) auditOptOuts(st *store.Store) {
 		if i == 10 {
 			break
 		}
-		told, err := st.History(context.WithoutCancel(s.t.Context()), s.s.Seeds.Brand, "MESAJ", number(int(p)))
+		ctx := context.WithoutCancel(s.t.Context())
+		told, err := st.History(ctx, s.s.Seeds.Brand, "MESAJ", number(int(p)))
+		open, err2 := st.OpenEntries(ctx, []iys.Key{{Brand: s.s.Seeds.Brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson,
+			Recipient: number(int(p))}})
 		s.w.mu.Lock()
 		at, acked := s.w.refused[p]
 		s.w.mu.Unlock()
-		s.t.Errorf("person %d refused (acknowledged over the API: %t, %s) and İYS does not know; history %+v (%v); operator %+v", p, acked, at, told, err,
-			s.s.Operator.Stats())
+		s.t.Errorf("person %d refused (acknowledged over the API: %t, %s) and İYS does not know; open entries %+v, history %+v (%v)", p, acked, at, open, told,
+			errors.Join(err, err2))
 	}
 }

@@ -200,7 +200,7 @@ func (r *exchangeRun) killAt(k, n int, moment time.Duration) {
 // cursors reads where the listings stand and holds it against where they stood.
 func (r *exchangeRun) cursors() {
 	r.t.Helper()
-	st, err := openStore(r.s.Config.Data)
+	st, err := openStore(r.s.Config.Data, time.Now)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func (r *exchangeRun) audit() {
 		}
 		others--
 	}
-	st, err := openStore(r.s.Config.Data)
+	st, err := openStore(r.s.Config.Data, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (s *storm) throttle(rng *rand.Rand) error {
 
 func (s *storm) iysFails(rng *rand.Rand) error {
 	kinds := []iystest.Fault{
-		{Times: 10, Status: 500}, {Times: 10, Status: 429, Code: "H084"}, {Times: 3, Delay: 2 * time.Second},
+		{Times: 10, Status: 500}, {Times: 10, Status: 429}, {Times: 3, Delay: 2 * time.Second},
 		{Times: 5, Drop: true}, {Times: 5, DropAfter: true},
 	}
 	f := kinds[rng.IntN(len(kinds))]
