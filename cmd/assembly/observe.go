@@ -137,6 +137,7 @@ func (s *Server) consentState() metrics.Consent {
 	c.Asked, c.AskFailed = s.Office.Counts()
 	size := s.Mirror.Size()
 	c.Records, c.Blocks = size.Consents, size.Blocks
+	c.Brands = s.brandTrouble()
 	now := time.Now()
 	for _, b := range s.Store.Directory().Brands {
 		if b.SMS.Mode != string(iys.ModePartner) {
@@ -151,6 +152,27 @@ func (s *Server) consentState() metrics.Consent {
 		c.Fresh = append(c.Fresh, f)
 	}
 	return c
+}
+
+// brandTrouble tells what monitors should wake somebody for.
+func (s *Server) brandTrouble() (out []metrics.Brand) {
+	states, err := s.Exchange.States(context.Background())
+	if err != nil {
+		s.log.Warn("state of the exchange with İYS not read", "err", err)
+		return nil
+	}
+	records, err := s.Pushes.Records(0)
+	if err != nil {
+		s.log.Warn("push registrations not read", "err", err)
+	}
+	for _, st := range states {
+		b := metrics.Brand{Code: st.Brand, Stale: st.Stale, Shut: st.Shut != nil}
+		for _, p := range records {
+			b.PushesFail = b.PushesFail || p.Brand == st.Brand && !p.Connected
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // outboxLimit bounds how many aged entries a scrape reads.

@@ -18,7 +18,7 @@ import (
 func newIYSCmd() *cobra.Command {
 	return noun("iys", "İYS: how brands stand, what is owed, push, rights, newcomers",
 		"All of this is known to the running server alone.",
-		iysStatusCmd(), iysOutboxCmd(), iysRequeryCmd(), iysRightsCmd(), iysPushCmd(), iysNewcomersCmd(),
+		iysStatusCmd(), iysOutboxCmd(), iysSettleCmd(), iysRequeryCmd(), iysRightsCmd(), iysPushCmd(), iysNewcomersCmd(),
 	)
 }
 
@@ -99,6 +99,29 @@ func iysOutboxCmd() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+func iysSettleCmd() *cobra.Command {
+	return &cobra.Command{Use: "settle <id>...", Short: "End entries the customer says he has written to İYS himself", Args: cobra.MinimumNArgs(1),
+		Long: "End entries in state owed_by_customer that the customer says he has written to İYS himself. Where we can read İYS for the brand this happens\n" +
+			"without a word, with the next pull.",
+		Example: "  izinli iys settle 4711 4712",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := desk.Settlement{}
+			for _, s := range args {
+				id, err := strconv.ParseUint(s, 10, 64)
+				if err != nil {
+					return fmt.Errorf("an entry is named by its number (see \"izinli iys outbox\"), not %q", s)
+				}
+				in.IDs = append(in.IDs, id)
+			}
+			return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+				if _, err := s.SettleOutbox(ctx, in); err != nil {
+					return err
+				}
+				return said(cmd, "%d entries ended", len(in.IDs))
+			})
+		}}
 }
 
 func iysRequeryCmd() *cobra.Command {

@@ -26,6 +26,8 @@ type IYSService interface {
 	ReadRights(context.Context, Name) (gateway.Brand, error)
 	// ListOutbox lists what İYS is owed for longer than a business day, the overdue first.
 	ListOutbox(context.Context, OutboxQuery) ([]OutboxEntry, error)
+	// SettleOutbox ends entries the customer says he has written to İYS himself.
+	SettleOutbox(context.Context, Settlement) (Nothing, error)
 	// PutPush has İYS push a brand's channel to an address; an empty one ends it.
 	PutPush(context.Context, PushInput) (iyslink.PushRecord, error)
 	// ListNewcomers lists citizens who added themselves to a brand at İYS within the last week.
@@ -52,6 +54,7 @@ type IYSOffice interface {
 	States(context.Context) ([]exchange.BrandState, error)
 	StartRequery(ctx context.Context, brand, reason string) (exchange.Requery, error)
 	Aged(ctx context.Context, now time.Time, limit int) (exchange.Aged, error)
+	SettleOwed(ctx context.Context, ids []uint64) error
 	Register(ctx context.Context, brand string, ch iys.Channel, url string) (iyslink.PushRecord, error)
 	Unregister(ctx context.Context, brand string, ch iys.Channel) error
 	Records(a gateway.AccountID) ([]iyslink.PushRecord, error)
@@ -102,6 +105,11 @@ type OutboxEntry struct {
 	Deadline time.Time         `json:"deadline"`
 	Late     bool              `json:"late"`
 	Attempts int               `json:"attempts"`
+}
+
+// Settlement names entries in state owed_by_customer that the customer has written to İYS himself.
+type Settlement struct {
+	IDs []uint64 `json:"ids"`
 }
 
 // PushInput names a push connection. The address leads to this gateway's receiver from outside, over https.
@@ -281,6 +289,21 @@ func (a *Admin) ListOutbox(ctx context.Context, q OutboxQuery) ([]OutboxEntry, e
 }
 
 const maxOutbox = 10_000
+
+// SettleOutbox is Service.SettleOutbox.
+func (a *Admin) SettleOutbox(ctx context.Context, in Settlement) (Nothing, error) {
+	if a.deps.IYS == nil {
+		return Nothing{}, unavailable("İYS and its records")
+	}
+	if len(in.IDs) == 0 || len(in.IDs) > 1000 {
+		return Nothing{}, invalid("ids", "Name 1 to 1000 entries (see \"izinli iys outbox\").")
+	}
+	err := a.deps.IYS.SettleOwed(ctx, in.IDs)
+	if errors.Is(err, exchange.ErrNotOwed) {
+		return Nothing{}, gateway.Refuse(gateway.CodeConflict, "ids", "%v; nothing was changed.", err)
+	}
+	return Nothing{}, a.noted(ctx, "SettleOutbox", fmt.Sprintf("%d entries owed to İYS", len(in.IDs)), &in, err)
+}
 
 // channelOf reads a channel as a person types it.
 func channelOf(s string) (iys.Channel, error) {

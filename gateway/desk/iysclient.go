@@ -32,6 +32,11 @@ func (c *Client) ListOutbox(ctx context.Context, in OutboxQuery) ([]OutboxEntry,
 	return send[[]OutboxEntry](ctx, c, "ListOutbox", in)
 }
 
+// SettleOutbox is Service.SettleOutbox at the server.
+func (c *Client) SettleOutbox(ctx context.Context, in Settlement) (Nothing, error) {
+	return send[Nothing](ctx, c, "SettleOutbox", in)
+}
+
 // PutPush is Service.PutPush at the server.
 func (c *Client) PutPush(ctx context.Context, in PushInput) (iyslink.PushRecord, error) {
 	return send[iyslink.PushRecord](ctx, c, "PutPush", in)

@@ -113,6 +113,7 @@ var calls = map[string]call{
 	"RequeryBrand":       route(Service.RequeryBrand),
 	"ReadRights":         route(Service.ReadRights),
 	"ListOutbox":         route(Service.ListOutbox),
+	"SettleOutbox":       route(Service.SettleOutbox),
 	"PutPush":            route(Service.PutPush),
 	"ListNewcomers":      route(Service.ListNewcomers),
 	"ListReconciledDays": route(Service.ListReconciledDays),

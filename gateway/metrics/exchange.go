@@ -22,6 +22,11 @@ func (c *collector) consent(s sink) {
 			}
 			s.gauge(iysAge, age, f.Brand, f.Channel)
 		}
+		for _, b := range i.Brands {
+			s.flag(iysBrand, b.Stale, b.Code, "stale")
+			s.flag(iysBrand, b.Shut, b.Code, "writes_stopped")
+			s.flag(iysBrand, b.PushesFail, b.Code, "push_down")
+		}
 		s.gauge(iysRecords, float64(i.Records), "consent")
 		s.gauge(iysRecords, float64(i.Blocks), "block")
 	}

@@ -35,7 +35,15 @@ type Consent struct {
 	Asked, AskFailed uint64 // addresses asked about, questions without an answer; since the start
 	Calls            []Calls
 	Fresh            []Freshness
+	Brands           []Brand
 	Records, Blocks  int // of the mirror
+}
+
+// Brand is how the exchange with İYS stands for one brand: movements were lost and are asked for anew, İYS refuses our writes, its
+// pushes do not arrive.
+type Brand struct {
+	Code                    string
+	Stale, Shut, PushesFail bool
 }
 
 // Calls counts calls to İYS since the start by outcome: "ok", or the İYS code or kind of failure.

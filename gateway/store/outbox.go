@@ -146,6 +146,23 @@ func (s *Store) OpenEntries(_ context.Context, keys []iys.Key) (out []exchange.E
 	return out, err
 }
 
+// OwedEntries implements exchange.Store.
+func (s *Store) OwedEntries(_ context.Context, keys []iys.Key) (out []exchange.Entry, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		return openEntries(txn, keys, func(e exchange.Entry) {
+			if e.State == exchange.StateOwed {
+				out = append(out, e)
+			}
+		})
+	})
+	return out, err
+}
+
+// OpenEntry implements exchange.Store.
+func (s *Store) OpenEntry(_ context.Context, id uint64) (exchange.Entry, bool, error) {
+	return readJSON[exchange.Entry](s, outboxKey(id))
+}
+
 // openEntries visits the open entries of keys.
 func openEntries(txn *badger.Txn, keys []iys.Key, f func(exchange.Entry)) error {
 	for _, k := range keys {

@@ -200,6 +200,9 @@ func (x *Exchange) take(ctx context.Context, page []iysapi.Change, cursor Change
 		if err != nil {
 			return err
 		}
+		if err := x.customerWrote(ctx, held); err != nil {
+			return err
+		}
 		if said := unanswered(moves, held); x.cfg.Listener != nil && len(said) > 0 {
 			if err := x.cfg.Listener.Moved(ctx, said); err != nil {
 				return fmt.Errorf("listener: %w", err)

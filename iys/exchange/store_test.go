@@ -138,6 +138,23 @@ func (s *memStore) OpenEntries(_ context.Context, keys []iys.Key) ([]exchange.En
 	return s.filter(0, func(e exchange.Entry) bool { return ours(e) && want[e.Key] }), nil
 }
 
+func (s *memStore) OwedEntries(_ context.Context, keys []iys.Key) ([]exchange.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	want := map[iys.Key]bool{}
+	for _, k := range keys {
+		want[k] = true
+	}
+	return s.filter(0, func(e exchange.Entry) bool { return e.State == exchange.StateOwed && want[e.Key] }), nil
+}
+
+func (s *memStore) OpenEntry(_ context.Context, id uint64) (exchange.Entry, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[id]
+	return e, ok && e.State.Open(), nil
+}
+
 func (s *memStore) AgedEntries(_ context.Context, t time.Time, limit int) ([]exchange.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

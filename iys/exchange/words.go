@@ -20,7 +20,7 @@ const (
 	StateRefused       State = "refused"          // by İYS or by its known rules; Code says why
 	StateNotApplicable State = "not_applicable"   // İYS has nothing to refuse, or the brand is exempt
 	StateSuperseded    State = "superseded"       // something later holds
-	StateOwed          State = "owed_by_customer" // we may not write for the brand
+	StateOwed          State = "owed_by_customer" // we may not write for the brand; ends when İYS lists it or the customer says so
 )
 
 // Open reports whether the clock of an entry in this state still runs.
@@ -150,6 +150,11 @@ type Store interface {
 	DueEntries(ctx context.Context, s iys.Status, now time.Time, limit int) ([]Entry, error)
 	// OpenEntries returns the pending and sent entries of the keys, any order.
 	OpenEntries(ctx context.Context, keys []iys.Key) ([]Entry, error)
+	// OwedEntries returns the entries of the keys that only the customer can
+	// write, any order.
+	OwedEntries(ctx context.Context, keys []iys.Key) ([]Entry, error)
+	// OpenEntry returns an open entry by its ID, false when none is open by it.
+	OpenEntry(ctx context.Context, id uint64) (Entry, bool, error)
 	// AgedEntries returns up to limit open entries (owed ones included)
 	// received before t, lowest ID first.
 	AgedEntries(ctx context.Context, t time.Time, limit int) ([]Entry, error)

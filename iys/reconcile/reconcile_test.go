@@ -67,6 +67,10 @@ func (s *memory) DueEntries(context.Context, iys.Status, time.Time, int) ([]exch
 	return nil, nil
 }
 func (s *memory) OpenEntries(context.Context, []iys.Key) ([]exchange.Entry, error) { return nil, nil }
+func (s *memory) OwedEntries(context.Context, []iys.Key) ([]exchange.Entry, error) { return nil, nil }
+func (s *memory) OpenEntry(context.Context, uint64) (exchange.Entry, bool, error) {
+	return exchange.Entry{}, false, nil
+}
 func (s *memory) AgedEntries(context.Context, time.Time, int) ([]exchange.Entry, error) {
 	return nil, nil
 }
