@@ -132,9 +132,9 @@ type Credential struct {
 	Scopes       []string       `json:"scopes,omitempty"`
 	Classes      []string       `json:"classes,omitempty"` // new ones: commercial only
 	DefaultClass string         `json:"defaultClass,omitempty"`
-	Reason       string         `json:"reason,omitempty"` // default reason of transactional messages
-	Brand        string         `json:"brand,omitempty"`  // default brand
-	From         string         `json:"from,omitempty"`   // default sender
+	Reason       string         `json:"reason,omitempty"`   // default reason of transactional messages
+	Brand        string         `json:"brand,omitempty"`    // default brand
+	From         string         `json:"from,omitempty"`     // default sender
 	Retailer     int            `json:"retailer,omitempty"` // dealer (bayi) of the brand that sends with it; 0: the brand itself
 	CIDRs        []netip.Prefix `json:"cidrs,omitempty"`
 	Revoked      bool           `json:"revoked,omitempty"`
