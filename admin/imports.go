@@ -42,6 +42,8 @@ func (c *call) showImport(values map[string]string, fault error) error {
 		{Name: "channel", Label: c.t("channel"), Kind: "select", Value: values["channel"], Options: c.choices("channel.", "sms", "email")},
 		{Name: "recipientType", Label: c.t("recipientType"), Kind: "select", Value: values["recipientType"], Options: c.choices("recipient.", gateway.RecipientIndividual, gateway.RecipientMerchant)},
 		{Name: "mode", Label: c.t("import.mode"), Kind: "select", Value: values["mode"], Options: c.choices("import.mode.", "verify", "register"), Hint: c.t("import.mode.hint")},
+		{Name: "dryRun", Label: c.t("import.dryRun"), Kind: "checkbox", Value: values["dryRun"], Hint: c.t("import.dryRun.hint")},
+		{Name: "overQuota", Label: c.t("import.overQuota"), Kind: "checkbox", Value: values["overQuota"]},
 		{Name: "file", Label: c.t("import.file"), Kind: "file", Required: true, Hint: c.t("import.file.hint", c.l.octets(uint64(c.p.cfg.MaxImport)))},
 	}}
 	return c.showForm(pg, f, fault)
@@ -85,7 +87,7 @@ func (c *call) startImport() error {
 	}
 	who := &gateway.Principal{Account: a, Credential: gateway.Credential{ID: c.actor(), Account: a, Scopes: []string{gateway.ScopeConsents}}}
 	v, err := c.p.deps.Imports.StartImport(c.ctx(), who, gateway.ImportRequest{Brand: values["brand"], Channel: wireChannels[values["channel"]],
-		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName()})
+		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != ""})
 	if err != nil {
 		return c.showImport(values, tooLarge(err))
 	}

@@ -170,6 +170,20 @@ type ImportView struct {
 	Updated  time.Time `json:"updated"`
 }
 
+// PackageReport is how an account stands towards its İYS package.
+type PackageReport struct {
+	Account   AccountID `json:"account"`
+	Phones    int       `json:"phones"`           // approved telephone numbers that are known here
+	Emails    int       `json:"emails"`           // approved e-mail addresses
+	Addresses int       `json:"addresses"`        // what İYS bills: the larger of both
+	Package   string    `json:"package"`          //
+	Limit     int       `json:"limit"`            // addresses; 0: none
+	Exceed    bool      `json:"exceed"`           // İYS takes more than the limit
+	From      string    `json:"from"`             // iys: İYS told the limit; name: it told the package's name; count: the smallest that holds them
+	Crosses   time.Time `json:"crosses,omitzero"` // when the limit will be crossed, going on as in the last sixty days
+	At        time.Time `json:"at"`
+}
+
 // ImportRequest starts a consent import.
 type ImportRequest struct {
 	Brand, Channel, RecipientType, Mode string

@@ -55,6 +55,7 @@ var refusals = map[string]Refusal{
 	"H462": {"", "consentDate", "Tacir izinlerinin güncellenmesi için izin tarihi (consentDate) girilmelidir.", "an update of a TACIR record needs a consent date"},
 	"H463": {"", "source", "Tacir izinlerinin güncellenmesi için izin kaynağı (source) girilmelidir.", "an update of a TACIR record needs a source"},
 	"H467": {"", "consentDate", "Üç iş günü öncesinde alınan izinler kaydedilemez.", "consent is older than three business days"},
+	"H525": {"", "", "Kullanılan izin sayısı maksimum sayıya ulaştığı için yeni izin eklenememektedir.", "the package's quota of addresses is used up"},
 	"H486": {"", "source", "İlk defa kaydedilen izinler için HS_KARAR kaynağı kullanılamaz.", "source HS_KARAR is not allowed for a first record"},
 }
 

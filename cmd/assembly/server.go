@@ -28,6 +28,7 @@ import (
 	"izinli/gateway/mailer"
 	"izinli/gateway/metrics"
 	"izinli/gateway/public"
+	"izinli/gateway/quota"
 	"izinli/gateway/smppserver"
 	"izinli/gateway/smtpserver"
 	"izinli/gateway/store"
@@ -55,6 +56,7 @@ type Server struct {
 	Tokens *unsubscribe.Tokens // of opt-out links
 
 	hooks *customer.Webhooks
+	quota *quota.Service
 	peers peerBook
 	flow  flow
 
@@ -126,7 +128,9 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	s.Store.WatchEvents(s.Hooks.Wake)
 	s.hooks = customer.NewWebhooks(s.Store, guard.CheckURL)
 	var err error
+	s.quota = quota.New(s.Store, s.subscription, o.Now, s.log)
 	s.Imports, err = customer.NewImports(ctx, customer.Config{Dir: filepath.Join(s.cfg.Data, "imports"), MaxSize: int64(s.cfg.Limits.Import), Log: s.log,
+		Admit: s.quota.Admit,
 		Final: func(err error) bool {
 			return errors.Is(err, exchange.ErrMode) || iysapi.RetryOf(err) == iysapi.RetryOperator
 		}},
@@ -137,7 +141,7 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk},
 		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links}, CheckURL: guard.CheckURL,
 		PublicURL: s.PublicURL,
-		Verify:    VerifyFunc(s.Store), Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry})
+		Verify:    VerifyFunc(s.Store), Package: s.quota.Report, Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry})
 	if err := (lanes{s}).restore(); err != nil {
 		return err
 	}
@@ -313,7 +317,8 @@ func (s *Server) serveOps(ctx context.Context, ln net.Listener) error {
 
 // Run serves until ctx ends and then stops in the order of flow. The store is the caller's to close afterwards.
 func (s *Server) Run(ctx context.Context) error {
-	doors := append(s.doors, s.Hooks.Run, func(ctx context.Context) error { s.Imports.Run(ctx); return nil }, s.reopenOnHangup, s.trim)
+	doors := append(s.doors, s.Hooks.Run, func(ctx context.Context) error { s.Imports.Run(ctx); return nil },
+		func(ctx context.Context) error { s.quota.Run(ctx); return nil }, s.reopenOnHangup, s.trim)
 	tune(s.Mirror.Size().Bytes)
 	err := s.Gateway.Run(ctx, doors...)
 	return errors.Join(err, s.closeJournal())

@@ -222,3 +222,32 @@ func newHoldCmd() *cobra.Command {
 		}),
 	)
 }
+
+var packageColumns = []column[gateway.PackageReport]{
+	{"ACCOUNT", func(r *gateway.PackageReport) any { return int(r.Account) }},
+	{"PHONES", func(r *gateway.PackageReport) any { return r.Phones }},
+	{"EMAILS", func(r *gateway.PackageReport) any { return r.Emails }},
+	{"ADDRESSES", func(r *gateway.PackageReport) any { return r.Addresses }},
+	{"PACKAGE", func(r *gateway.PackageReport) any { return r.Package }},
+	{"LIMIT", func(r *gateway.PackageReport) any { return r.Limit }},
+	{"FROM", func(r *gateway.PackageReport) any { return r.From }},
+	{"CROSSES", func(r *gateway.PackageReport) any { return r.Crosses }},
+}
+
+func newPackagesCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "packages", Short: "Show how much of their İYS packages accounts use, and when they will have outgrown them", Args: cobra.NoArgs,
+		Long: `packages counts the approved addresses of each account as İYS bills them (the larger of telephone numbers and e-mail addresses) and holds
+them against the package. FROM says where the limit comes from: iys (İYS told it), name (İYS told the name of the package) or count (the
+smallest package that holds them). CROSSES is the day on which the limit is crossed if it goes on as in the last sixty days.`}
+	a := accountFlag(cmd, "`number` of the account; all when not given")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+			list, err := s.Packages(ctx, desk.Query{Account: *a})
+			if err != nil {
+				return err
+			}
+			return printTable(cmd, packageColumns, list)
+		})
+	}
+	return cmd
+}

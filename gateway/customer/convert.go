@@ -16,20 +16,23 @@ import (
 // bookDelimiter cuts the rows of a spreadsheet once they are text.
 const bookDelimiter = ';'
 
-// inspectBook finds the header of a workbook.
-func (m *Imports) inspectBook(j *gateway.ImportJob) error {
+// inspectBook finds the header of a workbook, and how many rows it has at most.
+func (m *Imports) inspectBook(j *gateway.ImportJob) (rows int, err error) {
 	b, err := openBook(m.bookPath(j), m.cfg.Dir)
 	if err == nil {
 		defer b.Close()
 		err = bookHeader(b, j)
 	}
 	if bad := (*errBook)(nil); errors.As(err, &bad) {
-		return gateway.Refuse(gateway.CodeInvalid, "file", "%s", bad.text)
+		return 0, gateway.Refuse(gateway.CodeInvalid, "file", "%s", bad.text)
 	}
 	if err != nil {
-		return unavailable(err)
+		return 0, unavailable(err)
 	}
-	return nil
+	for n := range b.lasts {
+		rows = max(rows, int(n))
+	}
+	return rows, nil
 }
 
 func bookHeader(b *book, j *gateway.ImportJob) error {

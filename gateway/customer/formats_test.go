@@ -394,3 +394,48 @@ func FuzzWorkbook(f *testing.F) {
 		}
 	})
 }
+
+// TestAFileThatCrossesThePackage: refused before anything happens, unless the caller insists, it writes nothing, or it takes back.
+func TestAFileThatCrossesThePackage(t *testing.T) {
+	var counts []int
+	admit := func(_ context.Context, a gateway.AccountID, channel string, rows int) error {
+		if a != 1 || channel != "MESAJ" {
+			t.Errorf("asked about account %d, %s", a, channel)
+		}
+		counts = append(counts, rows)
+		return gateway.Refuse(gateway.CodeConflict, "overQuota", "H525")
+	}
+	dir := filepath.Join(t.TempDir(), "imports")
+	w := watch(openStore(t, t.TempDir()))
+	m, _ := start(t, Config{Dir: dir, Admit: admit, Now: func() time.Time { return noon }}, w, &fakeDesk{}, (&asked{}).ask)
+	file := "telefon;durum;izin tarihi;kaynak\n05321234501;ONAY;2026-12-01 11:00;HS_WEB\n05321234502;ONAY;2026-12-01 11:00;HS_WEB\n"
+	r := request("register", file)
+	if _, err := m.StartImport(ctx, who, r); !refused(err, gateway.CodeConflict) {
+		t.Errorf("got %v, want conflict", err)
+	}
+	r.File = strings.NewReader(workbook(t, []any{"telefon", "durum", "izin tarihi", "kaynak"}, []any{"05321234501", "ONAY", "2026-12-01 11:00", "HS_WEB"}))
+	if _, err := m.StartImport(ctx, who, r); !refused(err, gateway.CodeConflict) {
+		t.Errorf("a workbook: got %v, want conflict", err)
+	}
+	if fmt.Sprint(counts) != "[2 1]" {
+		t.Errorf("asked about %v rows, want 2 and 1", counts)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left in the spool: %v %v", left, err)
+	}
+	for why, edit := range map[string]func(*gateway.ImportRequest){
+		"insisted":   func(r *gateway.ImportRequest) { r.OverQuota = true },
+		"dry run":    func(r *gateway.ImportRequest) { r.DryRun = true },
+		"takes back": func(r *gateway.ImportRequest) { r.Defaults.Status = "RET" },
+		"verify":     func(r *gateway.ImportRequest) { r.Mode = "verify" },
+	} {
+		r := request("register", file)
+		edit(&r)
+		if _, err := m.StartImport(ctx, who, r); err != nil {
+			t.Errorf("%s: %v", why, err)
+			continue
+		}
+		<-w.ended
+		<-w.quiet
+	}
+}

@@ -3,7 +3,6 @@ package customer
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -55,6 +54,9 @@ type Config struct {
 	MaxOpen int           // imports of all accounts not yet ended; default 64
 	Running int           // of them at work at once; default 2
 	GiveUp  time.Duration // an import that gets nowhere for so long has failed; default 24 h
+	// Admit refuses a file that may bring more new approvals than the account's package takes, unless the caller said overQuota. Nil:
+	// every file goes in.
+	Admit func(ctx context.Context, a gateway.AccountID, channel string, rows int) error
 	// Final reports that asking İYS again is no use (a missing right, for example). Nil: it always may be.
 	Final func(error) bool
 	Now   func() time.Time
@@ -163,7 +165,7 @@ func (m *Imports) StartImport(ctx context.Context, p *gateway.Principal, r gatew
 	if err := m.claim(p.Account); err != nil {
 		return gateway.ImportView{}, err
 	}
-	if err := m.take(ctx, j, r.File); err != nil {
+	if err := m.take(ctx, j, &r); err != nil {
 		m.release(p.Account)
 		return gateway.ImportView{}, err
 	}
@@ -285,9 +287,9 @@ func modeOf(b *gateway.Brand, ch string) gateway.BrandMode {
 }
 
 // take spools the file, reads its header and stores the job.
-func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, file io.Reader) error {
+func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, r *gateway.ImportRequest) error {
 	path := m.path(j)
-	s, err := m.spool(ctx, path, file)
+	s, err := m.spool(ctx, path, r.File)
 	if err != nil {
 		return err
 	}
@@ -297,10 +299,14 @@ func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, file io.Reader
 			err = diskError(err)
 		} else {
 			path = m.bookPath(j)
-			err = m.inspectBook(j)
+			s.lines, err = m.inspectBook(j)
 		}
 	} else {
 		err = inspect(path, s, j)
+	}
+	// Rows that take an approval back cost nothing; of the others none may be new, but that is known only when each was looked at.
+	if err == nil && m.cfg.Admit != nil && j.Mode == modeRegister && !j.DryRun && !r.OverQuota && j.Defaults.Status != string(iys.StatusRejected) {
+		err = m.cfg.Admit(ctx, j.Account, j.Channel, max(0, s.lines-int(j.HeaderLine)))
 	}
 	if err == nil {
 		if err = m.store.PutImport(ctx, j, nil); err != nil {

@@ -100,6 +100,7 @@ func syncDir(dir string) error {
 type sniffer struct {
 	head        []byte // the first octets
 	rest        []byte // a letter cut by the end of a piece
+	lines       int    // ends of lines
 	good, wrong int    // letters beyond ASCII, octets that are none
 	utf16       bool   // the file was UTF-16, as spreadsheets write their "Unicode text"; it is spooled as UTF-8
 }
@@ -115,6 +116,7 @@ func (s *sniffer) wide(r io.Reader) io.Reader {
 }
 
 func (s *sniffer) see(p []byte) {
+	s.lines += bytes.Count(p, []byte("\n"))
 	if n := min(len(p), 512-len(s.head)); n > 0 {
 		s.head = append(s.head, p[:n]...)
 	}

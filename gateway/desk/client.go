@@ -452,3 +452,8 @@ func (c *Client) SendTest(ctx context.Context, in TestMessage) (gateway.Verdict,
 func (c *Client) Settings(ctx context.Context, in Nothing) ([]Setting, error) {
 	return send[[]Setting](ctx, c, "Settings", in)
 }
+
+// Packages is Service.Packages at the server.
+func (c *Client) Packages(ctx context.Context, in Query) ([]gateway.PackageReport, error) {
+	return send[[]gateway.PackageReport](ctx, c, "Packages", in)
+}

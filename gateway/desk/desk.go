@@ -80,6 +80,7 @@ type Deps struct {
 	Blacklist Blacklist
 	IYS       IYSOffice
 	Verify    func(context.Context) (Report, error)
+	Package   func(context.Context, gateway.AccountID) (gateway.PackageReport, error)
 	PublicURL func() string                // where forms are reached, empty when nobody has said so; nil: not known here
 	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass
 	Audit     func(context.Context, Entry) // told after each change; must not block for long

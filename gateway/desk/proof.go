@@ -3,6 +3,8 @@ package desk
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,6 +101,26 @@ func (a *Admin) Roots(ctx context.Context, q RootQuery) ([]evidence.DayRoot, err
 		out = []evidence.DayRoot{}
 	}
 	return out, err
+}
+
+// Packages tells how accounts stand towards their İYS packages.
+func (a *Admin) Packages(ctx context.Context, q Query) ([]gateway.PackageReport, error) {
+	if a.deps.Package == nil {
+		return nil, gateway.Refuse(gateway.CodeUnavailable, "", "The server must be running: packages are known to it alone.")
+	}
+	ids := slices.Sorted(maps.Keys(a.store.Directory().Accounts))
+	if q.Account != 0 {
+		ids = []gateway.AccountID{q.Account}
+	}
+	out := []gateway.PackageReport{}
+	for _, id := range ids {
+		r, err := a.deps.Package(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // ListHolds lists legal holds.

@@ -111,6 +111,8 @@ type Service interface {
 	Evidence(context.Context, EvidenceQuery) (evidence.Bundle, error)
 	// Roots lists the roots of the decisions of days, to be kept elsewhere.
 	Roots(context.Context, RootQuery) ([]evidence.DayRoot, error)
+	// Packages tells how accounts stand towards their İYS packages; it may read all their consents.
+	Packages(context.Context, Query) ([]gateway.PackageReport, error)
 	ListHolds(context.Context, Query) ([]gateway.Hold, error)
 	// PutHold keeps a message, an address or an account beyond the retention until DeleteHold.
 	PutHold(context.Context, gateway.Hold) (gateway.Hold, error)

@@ -128,6 +128,7 @@ var calls = map[string]call{
 	"Verify":             route(Service.Verify),
 	"Evidence":           route(Service.Evidence),
 	"Roots":              route(Service.Roots),
+	"Packages":           route(Service.Packages),
 	"ListHolds":          route(Service.ListHolds),
 	"PutHold":            route(Service.PutHold),
 	"DeleteHold":         route(Service.DeleteHold),

@@ -436,3 +436,37 @@ func (s *Store) EachBlacklisted(ctx context.Context, yield func(account, address
 		return yield(strconv.Itoa(int(beUint32(k[1:]))), string(k[5:]))
 	})
 }
+
+// AddressCounts counts an account's approvals: telephone numbers (of messages or calls, whichever are more) and e-mail addresses. It reads
+// all its consents.
+func (s *Store) AddressCounts(ctx context.Context, a gateway.AccountID) (phones, emails int, err error) {
+	counts := map[iys.Channel]int{}
+	err = s.db.View(func(txn *badger.Txn) error {
+		prefix := newKey(kConsent, 4).account(a)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix}) // values are read in place: no prefetch
+		defer it.Close()
+		n := 0
+		for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+			if n++; n%10_000 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			_, _, rest, ok := parseBrandKey(it.Item().Key())
+			if !ok || len(rest) < 3 {
+				return fmt.Errorf("%w: consent key of account %d", errCorrupt, a)
+			}
+			ch := channelOf(rest[0])
+			if err := it.Item().Value(func(v []byte) error {
+				d := dec{b: v}
+				d.u8()
+				if d.word() == string(iys.StatusApproved) {
+					counts[ch]++
+				}
+				return d.err("consent")
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return max(counts[iys.ChannelSMS], counts[iys.ChannelCall]), counts[iys.ChannelEmail], err
+}

@@ -28,6 +28,7 @@ type stand struct {
 	iys      *iystest.Server // serves sim
 	redis    *redisServer
 	gw       *gatewayChild
+	anonPeak float64 // MB; see noteMemory
 }
 
 // standOptions say how a stand differs from the usual.
