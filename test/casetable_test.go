@@ -9,6 +9,7 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/desk"
 	"izinli/gateway/smpp"
+	"izinli/iys"
 	"izinli/iys/iystest"
 	"izinli/test/stage"
 )
@@ -136,6 +137,8 @@ type placed struct {
 type world struct {
 	*stage.Stage
 	weather string
+	channel string            // sms, email
+	wire    string            // the same at İYS
 	code    map[string]string // of the brand, by mode
 	sender  map[string]string
 	later   []func() // acts after the first pull
@@ -148,7 +151,7 @@ func newWorld(t *testing.T, weather string) *world {
 			c.IYS.Freshness = configs.Duration(believed)
 		}
 	}))
-	w := &world{Stage: s, weather: weather,
+	w := &world{Stage: s, weather: weather, channel: "sms", wire: "MESAJ",
 		code:   map[string]string{partner: s.Seeds.Brand, ahs: s.Seeds.OtherBrand, selfManaged: "610001", exempt: "610002"},
 		sender: map[string]string{partner: s.Seeds.Sender, ahs: s.Seeds.OtherSender, selfManaged: "KENDI", exempt: "VAKIF"}}
 	s.Brand(w.code[selfManaged], w.sender[selfManaged], gateway.BrandMode{Mode: selfManaged, Text: "İYS yönetimi bizdedir.", Version: "1",
@@ -162,7 +165,7 @@ func newWorld(t *testing.T, weather string) *world {
 func (w *world) meet(p person, mode, number string) {
 	brand := w.code[mode]
 	optOut := func() {
-		w.API.Must(200, "POST", "/v1/optouts", stage.Body{"brand": brand, "channel": "sms", "address": number}, nil)
+		w.API.Must(200, "POST", "/v1/optouts", stage.Body{"brand": brand, "channel": w.channel, "address": number}, nil)
 	}
 	switch p {
 	case approved:
@@ -174,9 +177,9 @@ func (w *world) meet(p person, mode, number string) {
 	case veteran:
 		w.given(brand, "BIREYSEL", number, "ONAY", longAgo)
 	case newcomer:
-		w.later = append(w.later, func() { w.IYS.Citizen(brand, "MESAJ", "BIREYSEL", number, "ONAY", "") })
+		w.later = append(w.later, func() { w.IYS.Citizen(brand, w.wire, "BIREYSEL", number, "ONAY", "") })
 	case leaver:
-		w.later = append(w.later, func() { w.IYS.Citizen(brand, "MESAJ", "BIREYSEL", number, "RET", "") })
+		w.later = append(w.later, func() { w.IYS.Citizen(brand, w.wire, "BIREYSEL", number, "RET", "") })
 	case optedOut:
 		w.given(brand, "BIREYSEL", number, "ONAY", recently)
 		w.later = append(w.later, optOut)
@@ -202,7 +205,7 @@ const (
 // given stores a consent at İYS that was given that long ago.
 func (w *world) given(brand, rtype, number, status string, ago time.Duration) {
 	at := time.Now().Add(-ago)
-	w.IYS.Put(iystest.Movement{IYSCode: brand, BrandCode: brand, Recipient: number, RecipientType: rtype, Type: "MESAJ", Status: status,
+	w.IYS.Put(iystest.Movement{IYSCode: brand, BrandCode: brand, Recipient: number, RecipientType: rtype, Type: w.wire, Status: status,
 		Source: "HS_WEB", ConsentDate: at, CreationDate: at.Add(time.Hour)})
 }
 
@@ -261,7 +264,7 @@ func (w *world) weatherSets(t *testing.T) {
 		return
 	}
 	stage.Until(t, "the mirror to grow stale", func() error {
-		if age := time.Since(w.Server.Mirror.PulledAt(w.Seeds.Brand, "MESAJ")); age <= believed {
+		if age := time.Since(w.Server.Mirror.PulledAt(w.Seeds.Brand, iys.Channel(w.wire))); age <= believed {
 			return fmt.Errorf("it is %s old", age)
 		}
 		return nil

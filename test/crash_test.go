@@ -25,3 +25,6 @@ func TestExchangeCrash(t *testing.T) {
 	}
 	crash.RunExchange(t, crash.ExchangeStory{Changes: 4000, Kills: 3})
 }
+
+// TestMailCrash: two kills in six hundred relayed mails, and nothing acknowledged is lost.
+func TestMailCrash(t *testing.T) { crash.RunMail(t, crash.MailStory{Mails: 600, Kills: 2}) }

@@ -20,3 +20,6 @@ func TestCrash(t *testing.T) {
 func TestExchangeCrash(t *testing.T) {
 	crash.RunExchange(t, crash.ExchangeStory{Changes: 50_000, Kills: 10})
 }
+
+// TestMailCrash: ten kills in ten thousand relayed mails with 1 to 50 recipients.
+func TestMailCrash(t *testing.T) { crash.RunMail(t, crash.MailStory{Mails: 10_000, Kills: 10}) }
