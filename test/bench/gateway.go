@@ -33,7 +33,8 @@ type gatewayOrder struct {
 	Settle   time.Duration // before İYS is asked about a batch; 0: as long as İYS wants
 	Seed     bool          // fill the empty store; otherwise it was filled by an earlier process
 	Verbose  bool
-	Profile  string // file for a CPU profile of the start; empty: none
+	Mail     *mailOrder // nil: none
+	Profile  string     // file for a CPU profile of the start; empty: none
 }
 
 // gatewayReady is the answer, once everything listens and the consents are fresh.
@@ -42,6 +43,7 @@ type gatewayReady struct {
 	PID      int
 	API      string
 	SMPP     string
+	Relay    string
 	Panel    string // set-up link; empty: no panel
 	APIKey   string
 	Password string
@@ -180,7 +182,7 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	}
 	g.ended = make(chan error, 1)
 	go func() { g.ended <- g.server.Run(ctx) }() // stop receives its end
-	ready.API, ready.SMPP = g.server.Addrs["api"], g.server.Addrs["smpp"]
+	ready.API, ready.SMPP, ready.Relay = g.server.Addrs["api"], g.server.Addrs["smpp"], g.server.Addrs["relay"]
 	ready.OpenMS = ms(time.Since(began))
 	ready.Panel, err = g.server.SetupURL(ctx)
 	return ready, err

@@ -56,6 +56,7 @@ func (g *gatewayProcess) seed(ctx context.Context, ready *gatewayReady) error {
 			return err
 		},
 		func() error { return g.consents(ctx) },
+		func() error { return g.seedMail(ctx, a, acct.ID) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

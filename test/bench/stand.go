@@ -39,6 +39,7 @@ type standOptions struct {
 	consents int
 	settle   time.Duration // gatewayOrder.Settle
 	dir      string        // of an earlier stand; its store is used again
+	mail     *mailOrder    // mail is carried too
 	tracer   []string      // command that starts the gateway
 }
 
@@ -82,7 +83,7 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 		return err
 	}
 	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: operatorBinds, Window: operatorWindow,
-		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Seed: !again, Verbose: s.b.opt.verbose}
+		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose}
 	if o.deaf {
 		if s.order.Operator, err = closedPort(); err != nil {
 			return err
