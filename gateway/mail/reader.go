@@ -33,7 +33,16 @@ type Reader struct {
 // NewReader returns a reader over r. With normalise a bare CR or LF becomes CRLF, for old servers known by address; nothing
 // else is let through. A last line without an end gets one, as BDAT allows messages that lack it.
 func NewReader(r io.Reader, normalise bool) *Reader {
-	return &Reader{src: bufio.NewReaderSize(r, 16<<10), normalise: normalise}
+	return &Reader{src: bufio.NewReaderSize(r, BufferSize(r)), normalise: normalise}
+}
+
+// BufferSize is how large a buffer for reading r should be: no larger than what r has left, where it says so.
+func BufferSize(r io.Reader) int {
+	const most = 16 << 10
+	if l, ok := r.(interface{ Len() int }); ok {
+		return min(most, max(2<<10, l.Len()+1))
+	}
+	return most
 }
 
 // Size is how many octets were passed on.
@@ -46,6 +55,10 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 			p[n] = r.pending
 			r.pending = 0
 			n++
+			continue
+		}
+		if k := r.run(p[n:]); k > 0 {
+			n += k
 			continue
 		}
 		if n > 0 && r.src.Buffered() == 0 && !r.ended {
@@ -63,6 +76,19 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 		return n, nil
 	}
 	return 0, r.err
+}
+
+// run passes on what is buffered up to the next octet that has to be looked at.
+func (r *Reader) run(p []byte) int {
+	b, _ := r.src.Peek(min(r.src.Buffered(), len(p), MaxLine-r.line))
+	k := 0
+	for k < len(b) && (b[k] > '\r' || b[k] != 0 && b[k] != '\n' && b[k] != '\r') {
+		k++
+	}
+	copy(p, b[:k])
+	_, _ = r.src.Discard(k)
+	r.line += k
+	return k
 }
 
 // next yields one octet; ok is false once r.err is set.

@@ -13,6 +13,8 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"izinli/gateway"
 	"izinli/gateway/mail"
@@ -49,36 +51,89 @@ var (
 	tagRE   = regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<!--.*?-->|<[^>]*>`)
 	phoneRE = regexp.MustCompile(`(?:\+|\b0?)\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{2}[ .-]?\d{2}\b|\b0 ?\d{3} \d{3} \d{2} \d{2}\b|\b444 ?\d ?\d{3}\b`)
 	mailRE  = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+\.[a-z0-9.-]+`)
-	linkRE  = regexp.MustCompile(`https?://|mailto:|\{\{ *` + mail.VarUnsubscribe + ` *\}\}`)
-	leaveRE = regexp.MustCompile(`unsubscribe|opt[ -]?out|listeden (cik|ayril)|abonelik(ten|ten)? ?(cik|ayril|iptal)|ileti.{0,40}istemiyor|almak istemiyor|reddet|\bret\b|\b` +
-		mail.VarUnsubscribe + `\b`)
 )
 
-var folder = strings.NewReplacer("İ", "i", "I", "i", "ı", "i", "Ş", "s", "ş", "s", "Ğ", "g", "ğ", "g", "Ü", "u", "ü", "u", "Ö", "o", "ö", "o", "Ç", "c", "ç", "c")
+// links and leaving are what a way to refuse is made of: something to follow, and a word that says what for. Both are looked for in
+// folded text; plain substrings, because every commercial mail is searched for them.
+var (
+	links   = []string{"https://", "http://", "mailto:", mail.VarUnsubscribe}
+	leaving = []string{"unsubscribe", "opt-out", "opt out", "optout", "listeden cik", "listeden ayril", "listemizden cik", "abonelikten", "aboneligi",
+		"abonelik iptal", "almak istemiyor", "ileti istemiyor", "reddet", " ret ", mail.VarUnsubscribe}
+)
 
-func fold(s string) string {
-	return strings.Join(strings.Fields(strings.ToLower(folder.Replace(s))), " ")
+func containsAny(s string, list []string) bool {
+	for _, x := range list {
+		if strings.Contains(s, x) {
+			return true
+		}
+	}
+	return false
 }
+
+// fold writes a text without case, Turkish dots and repeated blanks, a blank at both ends.
+func fold(s string) string {
+	b := make([]byte, 1, len(s)+2)
+	b[0] = ' '
+	blank := true
+	for _, r := range s {
+		if r < 0x80 {
+			switch {
+			case r == ' ' || r >= '\t' && r <= '\r':
+				if !blank {
+					b = append(b, ' ')
+				}
+				blank = true
+				continue
+			case r >= 'A' && r <= 'Z':
+				r += 'a' - 'A'
+			}
+			b, blank = append(b, byte(r)), false
+			continue
+		}
+		if r == '\u00a0' {
+			if !blank {
+				b = append(b, ' ')
+			}
+			blank = true
+			continue
+		}
+		blank = false
+		if i := strings.IndexRune(dotted, r); i >= 0 {
+			b = append(b, plain[utf8.RuneCountInString(dotted[:i])])
+			continue
+		}
+		b = utf8.AppendRune(b, unicode.ToLower(r))
+	}
+	if !blank {
+		b = append(b, ' ')
+	}
+	return string(b)
+}
+
+// Turkish letters and what they fold to, in the same order.
+const (
+	dotted = "İıŞşĞğÜüÖöÇç"
+	plain  = "iissgguuoocc"
+)
 
 // Missing names what a text lacks; markup tells that it is HTML.
 func (d Details) Missing(text string, markup bool) (out []string) {
-	raw := strings.ToLower(text)
+	raw := fold(text)
+	seen := raw
 	if markup {
-		text = html.UnescapeString(tagRE.ReplaceAllString(text, " "))
+		seen = fold(html.UnescapeString(tagRE.ReplaceAllString(text, " ")))
 	}
-	seen := fold(text)
-	dense := strings.ReplaceAll(seen, " ", "")
-	if d.Title == "" || !strings.Contains(seen, fold(d.Title)) {
+	if d.Title == "" || !strings.Contains(seen, strings.TrimSpace(fold(d.Title))) {
 		out = append(out, "trade name")
 	}
-	if d.MERSIS == "" || !strings.Contains(dense, d.MERSIS) {
+	if d.MERSIS == "" || !strings.Contains(seen, d.MERSIS) && !strings.Contains(strings.ReplaceAll(seen, " ", ""), d.MERSIS) {
 		out = append(out, "MERSİS number")
 	}
-	if contact := fold(d.Contact); (contact == "" || !strings.Contains(seen, contact)) && !mailRE.MatchString(seen) &&
+	if contact := strings.TrimSpace(fold(d.Contact)); (contact == "" || !strings.Contains(seen, contact)) && !mailRE.MatchString(seen) &&
 		!phoneRE.MatchString(strings.ReplaceAll(seen, d.MERSIS, "")) {
 		out = append(out, "contact")
 	}
-	if !linkRE.MatchString(raw) || !leaveRE.MatchString(fold(raw)) {
+	if !containsAny(raw, links) || !containsAny(raw, leaving) {
 		out = append(out, "refusal route")
 	}
 	return out

@@ -83,7 +83,7 @@ func (m *Manager) opener(ctx context.Context, out *dispatch.Outgoing, click stri
 	if err != nil {
 		return nil, unfit{err}
 	}
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }, nil
+	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(raw)}, nil }, nil
 }
 
 // letter renders the templates.
@@ -142,7 +142,7 @@ func (m *Manager) withFooter(open func() (io.ReadCloser, error), b *gateway.Batc
 	if err := d.Rewrite(rc, &out, click); err != nil {
 		return nil, unfit{err}
 	}
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }, nil
+	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(out.Bytes())}, nil }, nil
 }
 
 // render fills a template; in HTML values are escaped, so that nobody's name becomes markup.
@@ -156,6 +156,12 @@ func render(text string, vars []gateway.Var, markup bool) (string, error) {
 	}
 	return t.Render(vars)
 }
+
+// memory is a body held whole; readers of it ask its length for their buffers.
+type memory struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (memory) Close() error { return nil }
 
 // cacheSize is how many octets of bodies are kept: the recipients of one message leave at about the same time.
 const (
@@ -189,7 +195,7 @@ func (c *bodyCache) opener(ctx context.Context, st gateway.BodyStore, ref gatewa
 		}
 		c.put(ref.ID, raw)
 	}
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }, nil
+	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(raw)}, nil }, nil
 }
 
 func (c *bodyCache) put(id string, raw []byte) {

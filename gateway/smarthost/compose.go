@@ -46,7 +46,7 @@ func Compose(open func() (io.ReadCloser, error), p Plan) (*Composed, error) {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
 	}
 	defer rc.Close()
-	br := bufio.NewReaderSize(mail.NewReader(rc, false), 16<<10)
+	br := bufio.NewReaderSize(mail.NewReader(rc, false), mail.BufferSize(rc))
 	h, err := mail.ReadHeader(br)
 	if err != nil {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
@@ -114,7 +114,7 @@ func (c *Composed) Open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
 	}
-	br := bufio.NewReaderSize(mail.NewReader(rc, false), 16<<10)
+	br := bufio.NewReaderSize(mail.NewReader(rc, false), mail.BufferSize(rc))
 	if _, err := mail.ReadHeader(br); err != nil { // the one it was stored with
 		rc.Close()
 		return nil, fmt.Errorf("smarthost: compose: %w", err)

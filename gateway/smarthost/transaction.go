@@ -412,7 +412,14 @@ func (t *transaction) bdat(ctx context.Context, envelope []string) error {
 	}
 	defer rc.Close()
 	body := mail.NewReader(rc, false)
-	chunk, next := make([]byte, 0, bdatChunk), make([]byte, 0, bdatChunk)
+	size := bdatChunk
+	if t.m.Size > 0 && t.m.Size < bdatChunk {
+		size = int(t.m.Size) + 1
+	}
+	chunk, next := make([]byte, 0, size), make([]byte, 0, min(size, 4<<10))
+	if size == bdatChunk {
+		next = make([]byte, 0, size)
+	}
 	if chunk, err = readChunk(body, chunk); err != nil {
 		return bodyError{err}
 	}
