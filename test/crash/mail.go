@@ -226,7 +226,7 @@ func (r *mailRun) rest() {
 
 func (r *mailRun) audit() {
 	t := r.t
-	st, err := openStore(r.s.Config.Data, nil)
+	st, err := openStore(r.s.Config.Data, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
