@@ -349,23 +349,29 @@ func (c *call) addBlacklist() error {
 }
 
 func (c *call) removeBlacklist() error {
-	plain, ok := c.p.unhide(c.user.Name, c.value("q"))
-	id, person, cut := strings.Cut(plain, "\x00")
-	if !ok || !cut {
-		return gateway.Refuse(gateway.CodeNotFound, "q", "")
-	}
-	a := gateway.AccountID(atoi(id))
-	if err := c.sees(a); err != nil {
+	a, person, err := c.hiddenAddress()
+	if err != nil {
 		return err
 	}
-	ok, err := c.confirmed(page{Nav: "/blacklist"}, c.t("blacklist.remove.ask", address.Mask(person)), c.t("delete"), "/blacklist?account="+id, "q")
+	ok, err := c.confirmed(page{Nav: "/blacklist"}, c.t("blacklist.remove.ask", address.Mask(person)), c.t("delete"), "/blacklist?account="+idText(a), "q")
 	if !ok {
 		return err
 	}
 	if _, err := c.p.deps.Desk.DeleteBlacklist(c.ctx(), desk.BlacklistEntry{Account: a, Address: person}); err != nil {
 		return err
 	}
-	return c.done("/blacklist?account="+id, "deleted")
+	return c.done("/blacklist?account="+idText(a), "deleted")
+}
+
+// hiddenAddress reads an account and an address of its that a list hid in a form.
+func (c *call) hiddenAddress() (a gateway.AccountID, person string, err error) {
+	plain, ok := c.p.unhide(c.user.Name, c.value("q"))
+	id, person, cut := strings.Cut(plain, "\x00")
+	if !ok || !cut {
+		return 0, "", gateway.Refuse(gateway.CodeNotFound, "q", "")
+	}
+	a = gateway.AccountID(atoi(id))
+	return a, person, c.sees(a)
 }
 
 // inbox lists what people wrote to the account's numbers.

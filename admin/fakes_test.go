@@ -19,6 +19,8 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/account"
 	"izinli/gateway/desk"
+	"izinli/gateway/evidence"
+	"izinli/iys/reconcile"
 )
 
 // office is a desk of made-up records that remembers what was done.
@@ -255,6 +257,85 @@ func (o *office) SendTest(ctx context.Context, in desk.TestMessage) (gateway.Ver
 }
 func (o *office) Settings(context.Context, desk.Nothing) ([]desk.Setting, error) {
 	return []desk.Setting{{Name: "listen.api", Value: ":8080"}, {Name: "queue.redis", Value: "embedded"}, {Name: "trustedProxies", Value: ""}}, nil
+}
+func (o *office) IYSStatus(_ context.Context, q desk.Query) ([]desk.IYSStatus, error) {
+	if o.bare {
+		return nil, nil
+	}
+	one := desk.IYSStatus{Account: q.Account}
+	one.Brand, one.KnownTo, one.Stale = "675403", noon, true
+	one.Requery.Started, one.Requery.Total, one.Requery.Done, one.Requery.Changed = noon, 120_000, 4_000, 12
+	return []desk.IYSStatus{one}, nil
+}
+func (o *office) ListOutbox(_ context.Context, q desk.OutboxQuery) ([]desk.OutboxEntry, error) {
+	if o.bare {
+		return nil, nil
+	}
+	return []desk.OutboxEntry{{ID: 1, Account: q.Account, Brand: "675403", Channel: "MESAJ", Address: "+90532*****67", Status: "RET", State: "pending", Code: "H103", Received: noon.AddDate(0, 0, -5), Deadline: noon.AddDate(0, 0, -1), Late: true},
+		{ID: 2, Account: q.Account, Brand: "675403", Channel: "MESAJ", Address: "+90533*****00", Status: "RET", State: "owed_by_customer", Received: noon.AddDate(0, 0, -2), Deadline: noon.AddDate(0, 0, 1)}}, nil
+}
+func (o *office) ListReconciledDays(context.Context, desk.DayQuery) ([]reconcile.Day, error) {
+	return []reconcile.Day{{Brand: "675403", Date: "2026-11-19", Result: reconcile.Differs, Rows: 412, Plan: 7}, {Brand: "675403", Date: "2026-11-18", Result: reconcile.Agreed, Rows: 380, Proof: true},
+		{Brand: "675403", Date: "2026-11-17", Result: reconcile.Failed, Note: "İYS answered 503"}}, nil
+}
+func (o *office) RepairPlan(_ context.Context, q desk.PlanQuery) (desk.PlanDetail, error) {
+	if q.ID != 7 && q.ID != 8 {
+		return desk.PlanDetail{}, gateway.Refuse(gateway.CodeNotFound, "id", "")
+	}
+	brand := "675403"
+	if q.ID == 8 {
+		brand = "700001" // of account 2
+	}
+	item := reconcile.Item{N: 1, Kind: reconcile.MissingHere, Action: "take"}
+	item.Theirs.Recipient, item.Theirs.Status = "+905321234567", "RET"
+	return desk.PlanDetail{Plan: reconcile.Plan{ID: q.ID, Brand: brand, Date: "2026-11-19", State: reconcile.Open, Made: noon, Here: 1, There: 2, Different: 1, Review: 1}, Items: []reconcile.Item{item}}, nil
+}
+func (o *office) ChangePlan(ctx context.Context, _ desk.PlanAct) (desk.PlanOutcome, error) {
+	return desk.PlanOutcome{}, o.did(ctx, "ChangePlan")
+}
+func (o *office) ListForms(_ context.Context, q desk.Query) ([]desk.FormView, error) {
+	if o.bare {
+		return nil, nil
+	}
+	return []desk.FormView{{Form: gateway.Form{ID: "f1", Account: 1, Brand: "675403", Channel: "sms", TradeName: "Örnek A.Ş.", Version: "3", Created: noon}, URL: "https://izin.example/f/f1"},
+		{Form: gateway.Form{ID: "f2", Account: 2, Brand: "700001", Channel: "email", TradeName: "Başka", Version: "2", Created: noon, Revoked: noon}}}, nil
+}
+func (o *office) RevokeForm(ctx context.Context, _ desk.Name) (desk.FormView, error) {
+	return desk.FormView{}, o.did(ctx, "RevokeForm")
+}
+func (o *office) ListSmarthosts(context.Context, desk.Query) ([]gateway.Smarthost, error) {
+	if o.bare {
+		return nil, nil
+	}
+	return []gateway.Smarthost{{Name: "op1", Addr: "smtp.example.com:587", TLS: "verified", Weight: 2}, {Name: "mx", Direct: true, Rank: 1, Draining: true}}, nil
+}
+func (o *office) PutSmarthost(ctx context.Context, in desk.SmarthostInput) (gateway.Smarthost, error) {
+	return in.Smarthost, o.did(ctx, "PutSmarthost")
+}
+func (o *office) ListDKIMKeys(context.Context, desk.Query) ([]gateway.DKIMKey, error) {
+	if o.bare {
+		return nil, nil
+	}
+	return []gateway.DKIMKey{{Domain: "ornek.com", Selector: "izinli1", Account: 1, Record: "v=DKIM1; k=rsa; p=" + strings.Repeat("MIIBIjANBgkq", 20)}}, nil
+}
+func (o *office) ListRelayPeers(context.Context, desk.Query) ([]gateway.RelayPeer, error) {
+	if o.bare {
+		return nil, nil
+	}
+	return []gateway.RelayPeer{{Name: "crm", Credential: "smtp1", CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, RequireTLS: true}}, nil
+}
+func (o *office) ListSuppressions(_ context.Context, q desk.SuppressionQuery) (page gateway.Page[gateway.Suppression], _ error) {
+	if !o.bare {
+		page.Items = []gateway.Suppression{{Account: q.Account, Address: "kisi@example.com", Class: "address", Text: "550 5.1.1 user unknown", At: noon}}
+		page.Next = "kisi@example.com"
+	}
+	return page, nil
+}
+func (o *office) DeleteSuppression(ctx context.Context, _ gateway.Suppression) (desk.Nothing, error) {
+	return desk.Nothing{}, o.did(ctx, "DeleteSuppression")
+}
+func (o *office) Evidence(ctx context.Context, q desk.EvidenceQuery) (evidence.Bundle, error) {
+	return evidence.Bundle{Format: "made up", Message: q.Message}, o.did(ctx, "Evidence")
 }
 func (o *office) PutBlacklist(ctx context.Context, _ desk.BlacklistEntry) (desk.Nothing, error) {
 	return desk.Nothing{}, o.did(ctx, "PutBlacklist")

@@ -112,7 +112,8 @@ func gallery() []picture {
 		"/consents/import", "/consents/import/i1?account=1", "/blacklist", "/accounts", "/accounts/1", "/accounts/2", "/accounts/edit", "/accounts/edit?account=1", "/accounts/1/credits", "/accounts/1/brand", "/accounts/1/brand?code=675403",
 		"/accounts/1/sender", "/accounts/1/sender?channel=sms&name=ORNEK", "/accounts/1/number", "/accounts/1/credential", "/accounts/1/credential?kind=smpp&cid=smpp1", "/accounts/1/webhook", "/operators", "/operators/edit",
 		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles",
-		"/charts", "/charts?span=day", "/queue", "/test", "/settings", "/senders", "/optouts", "/accounts/1/brand/view?code=675403", "/accounts/1/webhook?failed=1"} {
+		"/charts", "/charts?span=day", "/queue", "/test", "/settings", "/senders", "/optouts", "/accounts/1/brand/view?code=675403", "/accounts/1/webhook?failed=1",
+		"/iys", "/reconcile?account=1&brand=675403", "/reconcile/plan?account=1&plan=7", "/forms", "/suppressions", "/smarthosts"} {
 		status := 200
 		if strings.HasSuffix(path, "id=x") {
 			status = 422
@@ -122,7 +123,7 @@ func gallery() []picture {
 	list = append(list, picture{"owner's dashboard", "owner", false, pageOf("/"), 200}, picture{"auditor's account", "auditor", false, pageOf("/accounts/1"), 200}, picture{"auditor's webhook", "auditor", false, pageOf("/accounts/1/webhook"), 200},
 		picture{"forbidden", "owner", false, pageOf("/users"), 403}, picture{"nobody's account", "newcomer", false, pageOf("/messages"), 200}, picture{"no account", "newcomer", false, pageOf("/accounts"), 200})
 	for _, path := range []string{"/", "/messages", "/batches", "/inbox", "/consents", "/consents/import", "/blacklist", "/optouts", "/accounts", "/accounts/1", "/accounts/1/credits",
-		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test"} {
+		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test", "/iys", "/forms", "/suppressions", "/smarthosts"} {
 		list = append(list, picture{name: "empty " + path, user: "admin", bare: true, show: pageOf(path), status: 200})
 	}
 	list = append(list,
@@ -137,7 +138,7 @@ func gallery() []picture {
 		picture{"what if refused", "admin", false, sent("/routes/try", "account", "1", "address", "x"), 422}, picture{"webhook secret", "admin", false, sent("/accounts/1/webhook", "url", "https://example.com"), 200},
 		picture{"invitation", "admin", false, sent("/users/edit", "fresh", "yes", "name", "yeni", "role", "auditor"), 200}, picture{"user refused", "admin", false, sent("/users/edit", "fresh", "yes", "name", "!", "role", "owner"), 422},
 		picture{"password refused", "admin", false, sent("/me/password", "current", "x", "password", "y", "again", "z"), 422},
-		picture{"brand counted", "admin", false, sent("/accounts/1/brand/count", "code", "675403"), 200}, picture{"lane pause", "admin", false, sent("/queue/pause", "lane", "commercial", "paused", "yes"), 200},
+		picture{"brand counted", "admin", false, sent("/accounts/1/brand/count", "code", "675403"), 200}, picture{"plan apply", "admin", false, sent("/reconcile/plan", "account", "1", "plan", "7", "act", "apply"), 200}, picture{"lane pause", "admin", false, sent("/queue/pause", "lane", "commercial", "paused", "yes"), 200},
 		picture{"test refused", "admin", false, sent("/test", "account", "1", "from", "ORNEK", "address", "x", "text", "y"), 422}, picture{"approve", "admin", false, sent("/accounts/1/sender/approve", "channel", "email", "name", "ornek.com"), 200},
 		picture{"owner's sender", "owner", false, pageOf("/accounts/1/sender"), 200}, picture{"owner's account", "owner", false, pageOf("/accounts/1"), 200},
 		picture{"consent", "admin", false, func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},

@@ -246,6 +246,9 @@ func (c *call) showMessage(d *desk.MessageDetail, to string, fault error) error 
 		b.Timeline = append(b.Timeline, c.decisionEvent(&d.Decisions[i]))
 	}
 	pg.Blocks = append(pg.Blocks, b)
+	if c.may(post, "/messages/:id/evidence") {
+		pg.Blocks = append(pg.Blocks, block{Title: c.t("evidence.title"), Lead: c.t("evidence.lead"), Form: &form{Action: "/messages/" + m.ID.String() + "/evidence", Submit: c.t("evidence.submit"), Kind: "plain"}})
+	}
 	if c.may(post, "/messages/:id/reveal") && to != m.To {
 		pg.Blocks = append(pg.Blocks, c.revealBlock(m, fault))
 	}

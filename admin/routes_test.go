@@ -51,6 +51,20 @@ func target(w *world, b *browser, r *route, account string) (path string, form [
 	case "/users/invite", "/users/delete":
 		w.hire("temp", gateway.RoleAuditor)
 		form = append([]string{"name", "temp"}, form...)
+	case "/reconcile":
+		path += "?account=" + account + "&brand=" + brand
+	case "/reconcile/plan":
+		plan := map[string]string{"1": "7", "2": "8"}[account]
+		if r.method == get {
+			path += "?account=" + account + "&plan=" + plan
+		}
+		form = append(form, "plan", plan, "act", "apply")
+	case "/forms/revoke":
+		form = append(form, "form", "f"+account)
+	case "/suppressions/remove":
+		form = append(form, "q", w.panel.hide(user, account+"\x00kisi@example.com"))
+	case "/smarthosts/drain":
+		form = append(form, "draining", "yes")
 	case "/accounts/:id/brand/view":
 		path += "?code=" + brand
 	case "/accounts/:id/brand/count":

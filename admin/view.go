@@ -248,8 +248,8 @@ var sections = []struct {
 	paths []string
 }{
 	{"nav.traffic", []string{"/", "/charts", "/messages", "/batches", "/inbox", "/queue", "/test"}},
-	{"nav.permission", []string{"/consents", "/consents/import", "/optouts", "/blacklist"}},
-	{"nav.setup", []string{"/accounts", "/senders", "/operators", "/routes", "/links"}},
+	{"nav.permission", []string{"/consents", "/consents/import", "/forms", "/optouts", "/blacklist", "/suppressions", "/iys"}},
+	{"nav.setup", []string{"/accounts", "/senders", "/operators", "/smarthosts", "/routes", "/links"}},
 	{"nav.oversight", []string{"/audit", "/users", "/roles", "/settings"}},
 }
 
