@@ -46,11 +46,11 @@ const pushTimeout = 5 * time.Second
 const perType = 2
 
 type connection struct {
-	brand, iysCode, channel  string
-	url, username, password  string
-	registered               time.Time
-	queue                    []Movement
-	delivered, lost, refused int
+	brand, iysCode, channel string
+	url, username, password string
+	registered              time.Time
+	queue                   []Movement
+	delivered, lost         int
 }
 
 type connectionBody struct {
