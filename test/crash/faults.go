@@ -136,9 +136,10 @@ func (s *storm) iysFails(rng *rand.Rand) error {
 	return nil
 }
 
-// jump moves the gateway's clock, at most three minutes from the wall's.
+// jump moves the gateway's clock, forwards or back, between the wall's and three minutes ahead of it. The exchange with İYS stays on
+// the wall's, so that İYS's answers would come from the future of a clock behind it.
 func (s *storm) jump(rng *rand.Rand) error {
-	to := time.Duration(rng.IntN(361)-180) * time.Second
+	to := time.Duration(rng.IntN(181)) * time.Second
 	_, err := fmt.Fprintf(s.gw.clock, "%s\n", to-s.ahead)
 	s.ahead = to
 	return err

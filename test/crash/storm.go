@@ -36,6 +36,7 @@ type Storm struct {
 	Seed   uint64        // 0: at random; printed
 	Calm   time.Duration // at most so long between recovery and the next fault; default 2 s
 	People int           // default 20 000
+	Only   string        // faults whose name contains it; empty: all
 }
 
 // storm is one at work.
@@ -207,7 +208,7 @@ func (s *storm) draw(rng *rand.Rand) *fault {
 			if n -= f.weight; n >= 0 {
 				continue
 			}
-			if s.mount == "" && strings.HasPrefix(f.name, "disk") {
+			if s.mount == "" && strings.HasPrefix(f.name, "disk") || !strings.Contains(f.name, s.Only) {
 				break
 			}
 			return f
@@ -260,7 +261,9 @@ func (s *storm) calmDown() {
 		if waiting+untold == 0 || time.Now().After(deadline) || s.t.Failed() {
 			return
 		}
-		s.t.Logf("%d messages are not final yet, %d refusals have not reached İYS", waiting, untold)
+		log := s.gw.log.String()
+		s.t.Logf("%d messages are not final yet, %d refusals have not reached İYS; the gateway's last words:\n%s", waiting, untold,
+			log[max(0, len(log)-2000):])
 		s.startGateway()
 		s.wait(10 * time.Second)
 	}

@@ -11,6 +11,7 @@ import (
 var (
 	faults = flag.Int("faults", 0, "faults that strike; 0: none, nothing is run")
 	seed   = flag.Uint64("seed", 0, "seed of their order; 0: at random")
+	only   = flag.String("only", "", "only faults whose name contains it")
 	calm   = flag.Duration("calm", 2*time.Second, "the longest pause between recovery and the next fault")
 )
 
@@ -20,5 +21,5 @@ func TestTorture(t *testing.T) {
 	if *faults == 0 {
 		t.Skip("make torture runs this; TestStorm in package test is its short form")
 	}
-	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm})
+	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm, Only: *only})
 }
