@@ -7,6 +7,7 @@
 //	optout_test.go          an opt-out in the middle of a campaign
 //	crash_test.go           kill -9 in the middle of a run, again and again
 //	api_walkthrough_test.go a gateway set up by hand with the command line
+//	torture/                faults of all kinds under load (make torture)
 //	e2e/                    foreign SMPP implementations (build tag e2e)
 //	promises.sh             breaks each promise in a copy of the code and demands that its test notices
 package test
