@@ -219,14 +219,15 @@ type job struct {
 // mayHaveLeft reports whether an earlier attempt was never answered.
 func (j *job) mayHaveLeft() bool { return j.progress.Open || j.progress.Doubt }
 
-// refState counts the messages of one due entry that are still under way; the last one clears the entry.
+// refState counts the messages of one due entry of which nothing has been written yet; after the last one the entry is cleared. The
+// entry is how a start after a crash finds them, so it must not go before what became of each is synced.
 type refState struct {
 	ref  gateway.DueRef
 	mu   sync.Mutex
 	left int // guarded by mu
 }
 
-// done takes one message off and returns the entry to clear when it was the last.
+// done takes one message off, whose change is synced, and returns the entry to clear when it was the last.
 func (r *refState) done() *gateway.DueRef {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,6 +244,7 @@ type chunk struct {
 	now     time.Time
 	jobs    []*job
 	claimed []*job           // all it began with
+	ended   []*job           // those of changes
 	busy    bool             // some are under way in another run
 	changes []gateway.Change // decided without a carrier
 	pause   time.Duration
@@ -302,12 +304,12 @@ func (c *chunk) job(w *gateway.Work, j int, rs *refState) *job {
 // end records what became of a job that does not leave now.
 func (c *chunk) end(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
-	ch.Clear = j.ref.done()
 	honest(j, &ch)
 	if ch.State.Final() {
 		c.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
 	}
 	c.changes = append(c.changes, ch)
+	c.ended = append(c.ended, j)
 }
 
 // honest makes a message that is stopped unknown if an earlier attempt was never answered: it may have left, and what cannot be
@@ -325,6 +327,7 @@ func honest(j *job, ch *gateway.Change) {
 // settle writes the changes that needed no carrier.
 func (c *chunk) settle(ctx context.Context) error {
 	if len(c.changes) == 0 {
+		c.d.written(c.ended)
 		return nil
 	}
 	var cite []consent.Citation
@@ -335,13 +338,41 @@ func (c *chunk) settle(ctx context.Context) error {
 	}
 	c.d.judge.Cite(ctx, cite)
 	ch := make(chan error, 1)
-	c.d.store.Apply(c.changes, func(err error) { ch <- err })
+	c.d.flights.Add(1)
+	c.d.store.Apply(c.changes, func(err error) {
+		if err == nil {
+			c.d.written(c.ended)
+		}
+		c.d.flights.Done()
+		ch <- err
+	})
 	select {
 	case err := <-ch:
 		return err
 	case <-ctx.Done():
 		return nil // the store answers it all the same
 	}
+}
+
+// written notes that what became of the jobs is synced, and clears the entries of which nothing else is under way. An entry that
+// stays because clearing fails does no harm: the next start finds nothing to do in it.
+func (d *Dispatcher) written(jobs []*job) {
+	var clears []gateway.Change
+	for _, j := range jobs {
+		if ref := j.ref.done(); ref != nil {
+			clears = append(clears, gateway.Change{Clear: ref})
+		}
+	}
+	if len(clears) == 0 {
+		return
+	}
+	d.flights.Add(1)
+	d.store.Apply(clears, func(err error) {
+		defer d.flights.Done()
+		if err != nil && !errors.Is(err, gateway.ErrClosed) {
+			d.cfg.Log.Warn("due entries not cleared", "entries", len(clears), "err", err)
+		}
+	})
 }
 
 // Wait returns when every answer of the carriers has been written, or ctx ends.

@@ -34,9 +34,7 @@ func (c *chunk) handOffAll(ctx context.Context) error {
 		for i, j := range group {
 			if !ok[i] { // stopped meanwhile
 				j.carrier.release(len(j.sending), j.batch.Lane())
-				if clear := j.ref.done(); clear != nil {
-					c.changes = append(c.changes, gateway.Change{Clear: clear})
-				}
+				c.ended = append(c.ended, j)
 				continue
 			}
 			c.d.handOff(ctx, j)
@@ -136,7 +134,6 @@ func (d *Dispatcher) lastLook(j *job) (gateway.Change, bool) {
 func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 	ch.Close = true
-	ch.Clear = j.ref.done()
 	honest(j, &ch)
 	if ch.State.Final() {
 		d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
@@ -153,6 +150,7 @@ func (d *Dispatcher) write(j *job, ch gateway.Change) {
 		if err == nil {
 			d.unclaim(j.id)
 			j.carrier.release(len(j.sending), j.batch.Lane())
+			d.written([]*job{j})
 			d.flights.Done()
 			return
 		}
@@ -201,7 +199,7 @@ func (f *flight) answered(segment int, a Answer) {
 func (f *flight) outcome() gateway.Change {
 	j := f.j
 	ch := gateway.Change{Message: j.id, Batch: j.batch, Recipient: j.rcpt, Operator: j.carrier.c.Name(), Close: true, State: gateway.StateSent,
-		Answers: make([]gateway.SegmentAnswer, 0, len(f.answers)), Clear: j.ref.done()}
+		Answers: make([]gateway.SegmentAnswer, 0, len(f.answers))}
 	var refused, later, doubt bool
 	for i, a := range f.answers {
 		sa := gateway.SegmentAnswer{Index: j.sending[i], OperatorID: a.ID, Err: a.Err}

@@ -60,7 +60,7 @@ func (d *Dispatcher) sendLate(slot LateSlot, f *flight) {
 			return nil
 		}
 		ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
-		ch.Close, ch.Clear = true, j.ref.done()
+		ch.Close = true
 		honest(j, &ch)
 		if ch.State.Final() {
 			d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
