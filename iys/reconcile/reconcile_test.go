@@ -414,7 +414,9 @@ func TestRepair(t *testing.T) {
 		}
 		// The one that waits is named, and İYS's live word counts.
 		for _, it := range w.store.items[d.Plan] {
-			review = it.N
+			if it.Action == reconcile.ActionReview {
+				review = it.N
+			}
 		}
 		second, d, err := w.r.Apply(ctx, d.Plan, []int{review}, "ayse")
 		if err != nil || d.Result != reconcile.Agreed || !w.sim.Agreed(brand, day) {
