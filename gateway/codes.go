@@ -159,6 +159,12 @@ func Codes() []Code {
 	return out
 }
 
+// Known reports whether c stands in the table.
+func (c Code) Known() bool {
+	_, ok := table[c]
+	return ok
+}
+
 // Wire returns the row of c; an unknown code reads as internal.
 func (c Code) Wire() Wire {
 	if w, ok := table[c]; ok {

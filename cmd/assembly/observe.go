@@ -123,6 +123,7 @@ func (s *Server) sources() metrics.Sources {
 		Consent:   s.consentState,
 		Outbox:    s.outboxState,
 		Sessions:  s.sessions,
+		Mail:      s.mailDoor,
 		Journal: func() metrics.Journal {
 			if s.Journal == nil {
 				return metrics.Journal{}
@@ -187,6 +188,17 @@ func (s *Server) outboxState() (metrics.Outbox, error) {
 	aged, err := s.Exchange.Aged(context.Background(), time.Now(), outboxLimit)
 	o.Late, o.Warning = len(aged.Late), len(aged.Warning)
 	return o, err
+}
+
+func (s *Server) mailDoor() metrics.MailDoor {
+	m, in := s.SMTP.Metrics(), s.Mail.Inbox.Counts()
+	d := metrics.MailDoor{Open: m.Open, Connections: m.Connections, TurnedAway: m.TurnedAway, Accepted: m.Accepted, Logins: m.Logins,
+		LoginFailures: m.LoginFailures, Inbox: map[string]uint64{"bounce": in.Bounces, "delivered": in.Delivered, "complaint": in.Complaints,
+			"unsubscribe": in.Unsubscribes, "ignored": in.Ignored}}
+	for r, n := range m.Refused {
+		d.Refused = append(d.Refused, metrics.MailRefusals{Command: r.Command, Reply: r.Reply, Code: string(r.Code), Count: n})
+	}
+	return d
 }
 
 func (s *Server) sessions() metrics.Sessions {

@@ -59,6 +59,14 @@ var (
 	smppBinds    = desc("smpp_sessions", "Bound sessions by system_id.", "system_id")
 	smppFlight   = desc("smpp_in_flight", "Requests of clients without an answer.")
 	smppRequests = desc("smpp_events_total", "Events of the SMPP server by kind.", "kind")
+	mailConns    = desc("smtp_connections", "Connections to the SMTP server by listener: submission, submissions (TLS from the start), relay.", "listener")
+	mailIn       = desc("smtp_connections_total", "Connections let in by listener.", "listener")
+	mailAway     = desc("smtp_connections_refused_total", "Connections answered 421 by cause: server_full, address_full, peer_full.", "cause")
+	mailAccepted = desc("smtp_messages_accepted_total", "Messages answered 250 by listener.", "listener")
+	mailRefused  = desc("smtp_refusals_total", "Commands refused (MAIL: senders, RCPT: recipients, DATA: messages) by reply and reason.", "command", "reply", "code")
+	mailLogins   = desc("smtp_logins_total", "Logins by mechanism.", "mechanism")
+	mailFailures = desc("smtp_auth_failures_total", "Failed logins by mechanism.", "mechanism")
+	mailInbox    = desc("smtp_inbox_total", "Mails for ourselves by meaning: bounce, delivered, complaint, unsubscribe, ignored.", "kind")
 	journalLines = desc("journal_events_total", "Events of the message journal by fate: written, lost.", "fate")
 )
 
@@ -81,6 +89,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.carriers(s)
 	c.consent(s)
 	c.sessions(s)
+	c.mail(s)
 }
 
 type sink chan<- prometheus.Metric

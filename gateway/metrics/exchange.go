@@ -3,6 +3,8 @@ package metrics
 import (
 	"math"
 	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func bindName(n int) string { return strconv.Itoa(n) }
@@ -60,5 +62,24 @@ func (c *collector) sessions(s sink) {
 		j := c.src.Journal()
 		s.count(journalLines, j.Written, "written")
 		s.count(journalLines, j.Lost, "lost")
+	}
+}
+
+func (c *collector) mail(s sink) {
+	if c.src.Mail == nil {
+		return
+	}
+	d := c.src.Mail()
+	for listener, n := range d.Open {
+		s.gauge(mailConns, float64(n), listener)
+	}
+	for desc, counts := range map[*prometheus.Desc]map[string]uint64{mailIn: d.Connections, mailAway: d.TurnedAway, mailAccepted: d.Accepted,
+		mailLogins: d.Logins, mailFailures: d.LoginFailures, mailInbox: d.Inbox} {
+		for label, n := range counts {
+			s.count(desc, n, label)
+		}
+	}
+	for _, r := range d.Refused {
+		s.count(mailRefused, r.Count, r.Command, r.Reply, r.Code)
 	}
 }

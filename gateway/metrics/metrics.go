@@ -27,6 +27,7 @@ type Sources struct {
 	Consent   func() Consent
 	Outbox    func() (Outbox, error)
 	Sessions  func() Sessions
+	Mail      func() MailDoor
 	Journal   func() Journal
 }
 
@@ -78,6 +79,24 @@ type Sessions struct {
 	BindFailures uint64
 	Delivered    uint64
 	Panics       uint64
+}
+
+// MailDoor is the SMTP server and what came back to ourselves. Open is now, everything else runs since the start.
+type MailDoor struct {
+	Open          map[string]int    // connections by listener
+	Connections   map[string]uint64 // by listener
+	TurnedAway    map[string]uint64 // connections by cause
+	Accepted      map[string]uint64 // messages by listener
+	Refused       []MailRefusals
+	Logins        map[string]uint64 // by mechanism
+	LoginFailures map[string]uint64 // by mechanism
+	Inbox         map[string]uint64 // mails for ourselves by what they meant
+}
+
+// MailRefusals counts what was refused in one way.
+type MailRefusals struct {
+	Command, Reply, Code string
+	Count                uint64
 }
 
 // Journal is how much of the message journal was written.

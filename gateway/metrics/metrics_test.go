@@ -48,6 +48,11 @@ func sources() Sources {
 		Sessions: func() Sessions {
 			return Sessions{Connections: 3, Binds: map[string]int{"musteri": 2, "bad\xFF": 1}, Submitted: 11}
 		},
+		Mail: func() MailDoor {
+			return MailDoor{Open: map[string]int{"relay": 2}, Connections: map[string]uint64{"relay": 5}, TurnedAway: map[string]uint64{"address_full": 4},
+				Accepted: map[string]uint64{"submission": 7}, Refused: []MailRefusals{{"RCPT", "550 5.7.1", "no_consent", 6}},
+				Logins: map[string]uint64{"PLAIN": 8}, LoginFailures: map[string]uint64{"SCRAM-SHA-256": 3}, Inbox: map[string]uint64{"bounce": 9}}
+		},
 		Journal: func() Journal { return Journal{Written: 100, Lost: 1} },
 	}
 }
@@ -90,6 +95,14 @@ func TestEverySourceIsShown(t *testing.T) {
 		`izinli_smpp_sessions{system_id="musteri"} 2`,
 		"izinli_smpp_sessions{system_id=\"bad\uFFFD\"} 1",
 		`izinli_smpp_events_total{kind="submitted"} 11`,
+		`izinli_smtp_connections{listener="relay"} 2`,
+		`izinli_smtp_connections_total{listener="relay"} 5`,
+		`izinli_smtp_connections_refused_total{cause="address_full"} 4`,
+		`izinli_smtp_messages_accepted_total{listener="submission"} 7`,
+		`izinli_smtp_refusals_total{code="no_consent",command="RCPT",reply="550 5.7.1"} 6`,
+		`izinli_smtp_logins_total{mechanism="PLAIN"} 8`,
+		`izinli_smtp_auth_failures_total{mechanism="SCRAM-SHA-256"} 3`,
+		`izinli_smtp_inbox_total{kind="bounce"} 9`,
 		`izinli_journal_events_total{fate="lost"} 1`,
 		`go_goroutines`,
 	} {
@@ -101,7 +114,7 @@ func TestEverySourceIsShown(t *testing.T) {
 
 func TestAbsentSourcesAreNoZeroes(t *testing.T) {
 	body := scrape(t, New(Sources{}))
-	for _, name := range []string{"izinli_store_", "izinli_queue_", "izinli_operator_", "izinli_iys_", "izinli_outbox_", "izinli_smpp_"} {
+	for _, name := range []string{"izinli_store_", "izinli_queue_", "izinli_operator_", "izinli_iys_", "izinli_outbox_", "izinli_smpp_", "izinli_smtp_"} {
 		if strings.Contains(body, name) {
 			t.Errorf("%s is shown without a source", name)
 		}

@@ -28,6 +28,7 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 		s.guard.hangUp()
 		return nil, errLoginsFailed
 	}
+	s.mech = mech
 	switch mech {
 	case sasl.Plain:
 		return &plainServer{s}, nil
@@ -52,7 +53,7 @@ func (s *session) loggedIn(name string, p *gateway.Principal, err error) error {
 	}
 	if err != nil {
 		s.failures++
-		s.srv.loginFailures.Add(1)
+		s.srv.tally.loginFailure(s.mech)
 		s.log.Info("login refused", "user", name, "err", err)
 		return replyOfAuth(err)
 	}
@@ -61,6 +62,7 @@ func (s *session) loggedIn(name string, p *gateway.Principal, err error) error {
 	}
 	s.principal, s.joined, s.trusted = p, true, true
 	s.guard.identified()
+	s.srv.tally.login(s.mech)
 	s.log = s.log.With("account", p.Account, "user", p.Credential.ID)
 	s.log.Info("logged in")
 	return nil

@@ -24,7 +24,7 @@ func TestConnectionLimits(t *testing.T) {
 	third := w.dial(Relay)
 	third.expect("421 4.7.0")
 	third.gone()
-	if got := w.srv.Stats().TurnedAway; got != 1 {
+	if got := w.srv.Metrics().TurnedAway[causeAddress]; got != 1 {
 		t.Errorf("%d turned away", got)
 	}
 	first.do("QUIT", "221")

@@ -38,7 +38,7 @@ func (s *session) Data(r io.Reader) error {
 	}
 	var ok *smtp.SMTPError
 	if err != nil && (!errors.As(err, &ok) || ok.Code != 250) {
-		s.srv.refusedData.Add(1)
+		s.srv.tally.refused("DATA", err)
 		s.log.Info("message refused", "err", err)
 		if errors.Is(err, errSlow) {
 			s.guard.hangUp()
@@ -71,7 +71,7 @@ func (s *session) deliver(tx *transaction, body io.Reader) error {
 	if err := s.srv.deps.Inbox.Deliver(s.ctx, in); err != nil {
 		return replyOfData(err)
 	}
-	s.srv.inbox.Add(1)
+	s.srv.tally.inbox()
 	return nil
 }
 
@@ -309,7 +309,7 @@ func (s *session) answer(tx *transaction, sub *gateway.Submission, res gateway.R
 		}
 		return reply(554, "5.7.1", "No permitted recipient")
 	}
-	s.srv.accepted.Add(1)
+	s.srv.tally.accepted(s.mode)
 	if len(lost) > 0 && tx.from != "" && s.srv.deps.Notify != nil {
 		n := Notice{Principal: s.principal, Batch: res.Batch, To: tx.from, EnvID: tx.opts.EnvelopeID, Return: string(tx.opts.Return), Header: head, Failed: lost}
 		if err := s.srv.deps.Notify(context.WithoutCancel(s.ctx), n); err != nil {

@@ -18,6 +18,7 @@ import (
 type guard struct {
 	net.Conn
 	srv  *Server
+	mode Mode
 	from netip.Addr
 	peer *Peer // by address; nil for others
 	gate *gate // that let it in; set before it is used

@@ -25,19 +25,13 @@ type Server struct {
 	now  func() time.Time
 	ids  atomic.Uint64
 
-	accepted, refusedRcpt, refusedData, loginFailures, turnedAway, inbox atomic.Uint64
+	tally tally
 
 	mu       sync.Mutex
 	conns    map[*guard]struct{}       // guarded by mu
 	perAddr  map[netip.Prefix]int      // connections that are no peer's; guarded by mu
 	perPeer  map[string]int            // by Peer.Name; guarded by mu
 	sessions map[gateway.AccountID]int // authenticated ones; guarded by mu
-}
-
-// Stats are counters since the start, Conns the connections now open.
-type Stats struct {
-	Accepted, RefusedRecipients, RefusedMessages, LoginFailures, TurnedAway, Inbox uint64
-	Conns                                                                          int
 }
 
 // New makes a server. It does nothing before Serve.
@@ -48,7 +42,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	case deps.Auth == nil || deps.Submit == nil || deps.Bodies == nil || deps.Directory == nil:
 		return nil, errors.New("smtpserver: a part is missing")
 	}
-	s := &Server{cfg: cfg.withDefaults(), deps: deps, log: deps.Log, now: deps.Now, conns: map[*guard]struct{}{},
+	s := &Server{cfg: cfg.withDefaults(), deps: deps, log: deps.Log, now: deps.Now, tally: newTally(), conns: map[*guard]struct{}{},
 		perAddr: map[netip.Prefix]int{}, perPeer: map[string]int{}, sessions: map[gateway.AccountID]int{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -57,13 +51,6 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		s.now = time.Now
 	}
 	return s, nil
-}
-
-// Stats returns the counters.
-func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{s.accepted.Load(), s.refusedRcpt.Load(), s.refusedData.Load(), s.loginFailures.Load(), s.turnedAway.Load(), s.inbox.Load(), len(s.conns)}
 }
 
 // Serve accepts clients on ln, which it closes, until ctx is done. Then sessions between commands end with 421, bodies under
@@ -128,11 +115,12 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c, ok := g.srv.enter(conn)
-		if !ok {
-			g.turnAway(conn)
+		c, cause := g.srv.enter(conn, g.mode)
+		if cause != "" {
+			g.turnAway(conn, cause)
 			continue
 		}
+		g.srv.tally.connection(g.mode)
 		wait := g.srv.cfg.LoginTimeout
 		if g.mode == Relay {
 			wait = g.srv.cfg.StrangerFor
@@ -149,9 +137,9 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 // turnAway answers 421 where the client can read it.
-func (g *gate) turnAway(conn net.Conn) {
-	g.srv.turnedAway.Add(1)
-	g.srv.log.Warn("connection refused", "remote", conn.RemoteAddr().String(), "reason", "too many")
+func (g *gate) turnAway(conn net.Conn, cause string) {
+	g.srv.tally.turnedAway(cause)
+	g.srv.log.Warn("connection refused", "remote", conn.RemoteAddr().String(), "reason", cause)
 	if g.mode != SubmissionTLS {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = fmt.Fprintf(conn, "421 4.7.0 %s Too many connections, try again later\r\n", g.srv.cfg.Domain)
@@ -185,9 +173,9 @@ func (g *gate) closeAll(how func(*guard)) {
 	}
 }
 
-// enter counts a connection, unless there are too many.
-func (s *Server) enter(conn net.Conn) (*guard, bool) {
-	g := &guard{Conn: conn, srv: s}
+// enter counts a connection, unless there are too many; cause says of what.
+func (s *Server) enter(conn net.Conn, m Mode) (g *guard, cause string) {
+	g = &guard{Conn: conn, srv: s, mode: m}
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		g.from = a.AddrPort().Addr().Unmap().WithZone("")
 	}
@@ -200,7 +188,7 @@ func (s *Server) enter(conn net.Conn) (*guard, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.conns) >= s.cfg.MaxConns {
-		return nil, false
+		return nil, causeServer
 	}
 	if g.peer != nil {
 		most := g.peer.MaxConns
@@ -208,17 +196,17 @@ func (s *Server) enter(conn net.Conn) (*guard, bool) {
 			most = 100
 		}
 		if s.perPeer[g.peer.Name] >= most {
-			return nil, false
+			return nil, causePeer
 		}
 		s.perPeer[g.peer.Name]++
 	} else {
 		if s.perAddr[lineOf(g.from)] >= s.cfg.MaxPerAddress {
-			return nil, false
+			return nil, causeAddress
 		}
 		s.perAddr[lineOf(g.from)]++
 	}
 	s.conns[g] = struct{}{}
-	return g, true
+	return g, ""
 }
 
 // leave gives the place of a connection back.

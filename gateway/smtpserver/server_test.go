@@ -269,7 +269,7 @@ func TestLoginsBounded(t *testing.T) {
 	}
 	k.do("AUTH PLAIN "+b64("\x00"+user+"\x00"+secret), "421 4.7.0")
 	k.gone()
-	if got := w.srv.Stats().LoginFailures; got != maxLogins {
+	if got := w.srv.Metrics().LoginFailures["PLAIN"]; got != maxLogins {
 		t.Errorf("%d failures counted", got)
 	}
 }
@@ -561,7 +561,7 @@ func TestCutOff(t *testing.T) {
 // waitIdle returns when no connection is left.
 func waitIdle(t *testing.T, w *world) {
 	t.Helper()
-	for w.srv.Stats().Conns > 0 {
+	for open := w.srv.Metrics().Open; open["submission"]+open["submissions"]+open["relay"] > 0; open = w.srv.Metrics().Open {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-t.Context().Done():

@@ -35,6 +35,7 @@ type session struct {
 	peer      *Peer              // the principal came by address or certificate
 	trusted   bool               // private headers are heard
 	joined    bool               // counted as a session of the account
+	mech      string             // of the login under way
 	failures  int                // logins
 	messages  int
 
@@ -118,6 +119,15 @@ func (s *session) transaction() *transaction {
 
 // Mail implements smtp.Session.
 func (s *session) Mail(from string, o *smtp.MailOptions) error {
+	err := s.begin(from, o)
+	if err != nil {
+		s.srv.tally.refused("MAIL", err)
+	}
+	return err
+}
+
+// begin opens a transaction.
+func (s *session) begin(from string, o *smtp.MailOptions) error {
 	if s.transaction() != nil {
 		return errNested
 	}
@@ -213,7 +223,7 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 		err = s.admit(tx, r, k)
 	}
 	if err != nil {
-		s.srv.refusedRcpt.Add(1)
+		s.srv.tally.refused("RCPT", err)
 		s.log.Info("recipient refused", "to", address.Mask(to), "err", err)
 		return err
 	}
