@@ -66,9 +66,8 @@ func ReadHeader(r *bufio.Reader) (Header, error) {
 			last.Raw = append(last.Raw, line...)
 			continue
 		}
-		name, _, ok := bytes.Cut(line, []byte{':'})
-		name = bytes.TrimRight(name, " \t") // RFC 5322 §4.5: obsolete blanks before the colon
-		if !ok || !validName(name) {
+		name, ok := fieldName(line)
+		if !ok {
 			return nil, ErrMalformedHeader
 		}
 		if len(h) >= MaxFields {
@@ -142,8 +141,11 @@ const foldAt = 78
 
 // NewField makes a field; see [Header.With].
 func NewField(name, value string) Field {
-	value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\r' || r == '\n' || r == 0 }), " ")
+	if strings.ContainsAny(value, "\r\n\x00") {
+		value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\r' || r == '\n' || r == 0 }), " ")
+	}
 	var b bytes.Buffer
+	b.Grow(len(name) + len(value) + len(value)/32 + 8)
 	b.WriteString(name)
 	b.WriteByte(':')
 	col := b.Len()

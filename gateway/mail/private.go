@@ -14,16 +14,18 @@ const (
 // privatePrefix names what is ours alone and never accepted from anyone.
 const privatePrefix = "x-izinli-"
 
-// Private reports whether a field of that name must not be relayed: instructions to us, the blind copies, and the return path,
-// which only the final delivery may write (RFC 5321 §4.4).
+// private are the names never relayed: instructions to us, the blind copies, and the return path, which only the final delivery
+// may write (RFC 5321 §4.4).
+var private = [...]string{HeaderClass, HeaderBrand, HeaderRecipientType, HeaderReason, HeaderSMSSender, "Bcc", "Resent-Bcc", "Return-Path"}
+
+// Private reports whether a field of that name, in any case, must not be relayed.
 func Private(name string) bool {
-	switch n := strings.ToLower(name); n {
-	case "x-message-class", "x-iys-brand-code", "x-iys-recipient-type", "x-message-reason", "x-sms-sender",
-		"bcc", "resent-bcc", "return-path":
-		return true
-	default:
-		return strings.HasPrefix(n, privatePrefix)
+	for _, p := range private {
+		if len(p) == len(name) && strings.EqualFold(p, name) {
+			return true
+		}
 	}
+	return len(name) >= len(privatePrefix) && strings.EqualFold(name[:len(privatePrefix)], privatePrefix)
 }
 
 // Envelope marks. A mail travels as a gateway.Submission with its Body; what SMTP said beside the message stands in Headers and

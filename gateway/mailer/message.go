@@ -35,18 +35,15 @@ func (m *Manager) message(ctx context.Context, out *dispatch.Outgoing) (*smartho
 		p.UnsubscribeURL, p.UnsubscribeTo = click, m.cfg.VERP.Leave(out.ID)
 		p.FeedbackID = fmt.Sprintf("%s:%s:%s:izinli", b.Ref(), b.Brand, b.Class)
 	}
-	open, err := m.opener(ctx, out, click)
+	src, err := m.source(ctx, out, click)
 	if err != nil {
 		return nil, err
 	}
 	if p.Keys, err = m.keys.of(m.store, b.Account, domainOf(addressOf(b.From))); err != nil {
 		return nil, err
 	}
-	c, err := smarthost.Compose(open, p)
+	c, err := src.compose(p)
 	if err != nil {
-		if errors.Is(err, smarthost.ErrNoUnsubscribe) || errors.Is(err, mail.ErrMalformedHeader) || errors.Is(err, mail.ErrBareNewline) {
-			err = unfit{err}
-		}
 		return nil, err
 	}
 	n, orcpt := notify(r)
@@ -66,24 +63,47 @@ func addressOf(from string) string {
 	return from
 }
 
-// opener yields the mail as it is stored, or as its templates make it for this recipient.
-func (m *Manager) opener(ctx context.Context, out *dispatch.Outgoing, click string) (func() (io.ReadCloser, error), error) {
+// source is a mail before it is composed: held whole, or read from its store each time.
+type source struct {
+	whole []byte
+	open  func() (io.ReadCloser, error) // nil when whole holds it
+}
+
+func (s source) compose(p smarthost.Plan) (c *smarthost.Composed, err error) {
+	if s.open == nil {
+		c, err = smarthost.ComposeWhole(s.whole, p)
+	} else {
+		c, err = smarthost.Compose(s.open, p)
+	}
+	for _, never := range [...]error{smarthost.ErrNoUnsubscribe, mail.ErrMalformedHeader, mail.ErrHeaderTooLarge, mail.ErrBareNewline, mail.ErrNUL, mail.ErrLineTooLong} {
+		if errors.Is(err, never) {
+			return nil, unfit{err}
+		}
+	}
+	return c, err
+}
+
+// source yields the mail as it is stored, or as its templates make it for this recipient.
+func (m *Manager) source(ctx context.Context, out *dispatch.Outgoing, click string) (s source, err error) {
 	b := out.Batch
 	if click == "" {
 		click = "mailto:" + m.cfg.VERP.Leave(out.ID)
 	}
-	if b.Body.ID != "" {
-		open, err := m.bodies.opener(ctx, m.cfg.Bodies, b.Body)
-		if err != nil || b.Headers[mail.MarkFooter] == "" {
-			return open, err
+	if b.Body.ID == "" {
+		if s.whole, err = m.letter(out, click); err != nil {
+			return s, unfit{err}
 		}
-		return m.withFooter(open, b, click)
+		return s, nil
 	}
-	raw, err := m.letter(out, click)
-	if err != nil {
-		return nil, unfit{err}
+	if b.Body.Size > cacheBody {
+		s.open = func() (io.ReadCloser, error) { return m.cfg.Bodies.Open(ctx, b.Body) }
+	} else if s.whole, err = m.bodies.get(ctx, m.cfg.Bodies, b); err != nil {
+		return s, err
 	}
-	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(raw)}, nil }, nil
+	if b.Headers[mail.MarkFooter] == "" {
+		return s, nil
+	}
+	return m.withFooter(s, b, click)
 }
 
 // letter renders the templates.
@@ -115,34 +135,29 @@ func (m *Manager) details(b *gateway.Batch) mailcontent.Details {
 	return mailcontent.DetailsOf(dir.Accounts[b.Account], dir.BrandOf(b.Account, b.Brand))
 }
 
-// withFooter yields a stored mail with the sender's details below its texts. A small one is written once, a large one streams each
+// withFooter is a stored mail with the sender's details below its texts. A small one is written once, a large one streams each
 // time it is read.
-func (m *Manager) withFooter(open func() (io.ReadCloser, error), b *gateway.Batch, click string) (func() (io.ReadCloser, error), error) {
+func (m *Manager) withFooter(s source, b *gateway.Batch, click string) (source, error) {
 	d := m.details(b)
-	if b.Body.Size > cacheBody {
-		return func() (io.ReadCloser, error) {
-			rc, err := open()
-			if err != nil {
-				return nil, err
-			}
-			pr, pw := io.Pipe()
-			go func() {
-				defer rc.Close()
-				pw.CloseWithError(d.Rewrite(rc, pw, click)) // ends with the reader: a closed pipe fails the write
-			}()
-			return pr, nil
-		}, nil
+	if s.open == nil {
+		var out bytes.Buffer
+		if err := d.Rewrite(bytes.NewReader(s.whole), &out, click); err != nil {
+			return s, unfit{err}
+		}
+		return source{whole: out.Bytes()}, nil
 	}
-	rc, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	var out bytes.Buffer
-	if err := d.Rewrite(rc, &out, click); err != nil {
-		return nil, unfit{err}
-	}
-	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(out.Bytes())}, nil }, nil
+	return source{open: func() (io.ReadCloser, error) {
+		rc, err := s.open()
+		if err != nil {
+			return nil, err
+		}
+		pr, pw := io.Pipe()
+		go func() {
+			defer rc.Close()
+			pw.CloseWithError(d.Rewrite(rc, pw, click)) // ends with the reader: a closed pipe fails the write
+		}()
+		return pr, nil
+	}}, nil
 }
 
 // render fills a template; in HTML values are escaped, so that nobody's name becomes markup.
@@ -156,12 +171,6 @@ func render(text string, vars []gateway.Var, markup bool) (string, error) {
 	}
 	return t.Render(vars)
 }
-
-// memory is a body held whole; readers of it ask its length for their buffers.
-type memory struct{ *bytes.Reader }
-
-// Close implements io.Closer.
-func (memory) Close() error { return nil }
 
 // cacheSize is how many octets of bodies are kept: the recipients of one message leave at about the same time.
 const (
@@ -177,25 +186,33 @@ type bodyCache struct {
 	size  int               // guarded by mu
 }
 
-func (c *bodyCache) opener(ctx context.Context, st gateway.BodyStore, ref gateway.BodyRef) (func() (io.ReadCloser, error), error) {
-	if ref.Size > cacheBody {
-		return func() (io.ReadCloser, error) { return st.Open(ctx, ref) }, nil
-	}
+// get returns the body of a batch, which nobody changes. That of a single recipient is not kept: nobody else needs it.
+func (c *bodyCache) get(ctx context.Context, st gateway.BodyStore, b *gateway.Batch) ([]byte, error) {
 	c.mu.Lock()
-	raw, ok := c.byID[ref.ID]
+	raw, ok := c.byID[b.Body.ID]
 	c.mu.Unlock()
-	if !ok {
-		rc, err := st.Open(ctx, ref)
-		if err != nil {
-			return nil, err
-		}
-		defer rc.Close()
-		if raw, err = io.ReadAll(rc); err != nil {
-			return nil, err
-		}
-		c.put(ref.ID, raw)
+	if ok {
+		return raw, nil
 	}
-	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(raw)}, nil }, nil
+	rc, err := st.Open(ctx, b.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	if raw, err = readSized(rc, b.Body.Size); err != nil {
+		return nil, err
+	}
+	if b.Count > 1 {
+		c.put(b.Body.ID, raw)
+	}
+	return raw, nil
+}
+
+// readSized is io.ReadAll of what has about the given size.
+func readSized(r io.Reader, size int64) ([]byte, error) {
+	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead)) // with the room its last, empty read asks for
+	_, err := buf.ReadFrom(r)
+	return buf.Bytes(), err
 }
 
 func (c *bodyCache) put(id string, raw []byte) {

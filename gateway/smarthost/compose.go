@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"izinli/gateway/mail"
 )
@@ -34,7 +35,8 @@ type Composed struct {
 	UTF8   bool        // its header has octets above 127
 	Header mail.Header // signatures first
 	head   []byte
-	open   func() (io.ReadCloser, error)
+	rest   []byte                        // the body, of a message held whole
+	open   func() (io.ReadCloser, error) // nil for a message held whole
 }
 
 // Compose reads a stored message and makes its header: private fields and blind copies go, unsubscribe fields come, the keys
@@ -54,25 +56,51 @@ func Compose(open func() (io.ReadCloser, error), p Plan) (*Composed, error) {
 	if h, err = p.header(h); err != nil {
 		return nil, err
 	}
-	var size int64
-	if len(p.Keys) > 0 {
-		var sigs []mail.Field
-		if sigs, size, err = sign(h, br, p.Keys); err != nil {
-			return nil, err
-		}
-		h = append(sigs, h...)
-	} else if size, err = io.Copy(io.Discard, br); err != nil {
+	body := newRelaxedBody()
+	if _, err = io.Copy(body, br); err != nil {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
 	}
-	head := h.Bytes()
-	return &Composed{Size: int64(len(head)) + size, UTF8: h.NonASCII(), Header: h, head: head, open: open}, nil
+	c := &Composed{open: open}
+	return c, c.finish(h, body, p.Keys)
+}
+
+// ComposeWhole is Compose of a message held whole, which must not change as long as the result is used. It is read once.
+func ComposeWhole(raw []byte, p Plan) (*Composed, error) {
+	h, rest, err := mail.Split(raw)
+	if err != nil {
+		return nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	if h, err = p.header(h); err != nil {
+		return nil, err
+	}
+	body := &relaxedBody{size: int64(len(rest))}
+	if len(p.Keys) > 0 {
+		body = newRelaxedBody()
+		_, _ = body.Write(rest) // it does not fail
+	}
+	c := &Composed{rest: rest}
+	return c, c.finish(h, body, p.Keys)
+}
+
+// finish signs and writes the header.
+func (c *Composed) finish(h mail.Header, body *relaxedBody, keys []*Key) error {
+	if len(keys) > 0 {
+		sigs, err := sign(h, body.sum(), keys, time.Now())
+		if err != nil {
+			return err
+		}
+		h = append(sigs, h...)
+	}
+	c.Header, c.head, c.UTF8 = h, h.Bytes(), h.NonASCII()
+	c.Size = int64(len(c.head)) + body.size
+	return nil
 }
 
 // header edits the fields.
 func (p *Plan) header(h mail.Header) (mail.Header, error) {
 	h = h.Without(func(name string) bool {
-		n := strings.ToLower(name)
-		return mail.Private(name) || p.Commercial && (n == "list-unsubscribe" || n == "list-unsubscribe-post") || p.FeedbackID != "" && n == "feedback-id"
+		return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
+			p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID")
 	})
 	if p.Commercial {
 		var ways []string
@@ -110,6 +138,9 @@ func oneClick(s string) bool {
 
 // Open yields the message as it leaves.
 func (c *Composed) Open() (io.ReadCloser, error) {
+	if c.open == nil {
+		return &whole{head: c.head, rest: c.rest}, nil
+	}
 	rc, err := c.open()
 	if err != nil {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
@@ -124,3 +155,22 @@ func (c *Composed) Open() (io.ReadCloser, error) {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(c.head), br), rc}, nil
 }
+
+// whole is a message in memory whose lines are known to be canonical. A transaction takes its two parts; Read is for others.
+type whole struct{ head, rest []byte }
+
+// Read implements io.Reader.
+func (w *whole) Read(p []byte) (int, error) {
+	if len(w.head) == 0 {
+		w.head, w.rest = w.rest, nil
+	}
+	if len(w.head) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, w.head)
+	w.head = w.head[n:]
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (w *whole) Close() error { return nil }

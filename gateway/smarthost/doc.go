@@ -2,7 +2,7 @@
 // connections to one or more hosts, and tells what became of every recipient.
 //
 //	client, err := smarthost.New(smarthost.Config{Helo: "mx.example.com"}, hosts)
-//	composed, err := smarthost.Compose(open, size, plan)
+//	composed, err := smarthost.Compose(open, plan)
 //	res := client.Deliver(ctx, smarthost.Message{From: verp.Address(id), To: …, Body: composed.Open, Size: composed.Size, HandOff: decide})
 //	for _, o := range res.Outcomes { … o.Kind: Delivered, TryLater, Permanent, Doubt … }
 //

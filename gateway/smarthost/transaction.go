@@ -368,7 +368,11 @@ func (t *transaction) copyBody(w io.Writer, end string) error {
 		return bodyError{err}
 	}
 	defer rc.Close()
-	if _, err := io.Copy(w, mail.NewReader(rc, false)); err != nil {
+	var r io.Reader = rc
+	if _, known := rc.(*whole); !known {
+		r = mail.NewReader(rc, false)
+	}
+	if _, err := io.Copy(w, r); err != nil {
 		return bodyError{err}
 	}
 	_, err = t.c.bw.WriteString(end)
@@ -411,6 +415,9 @@ func (t *transaction) bdat(ctx context.Context, envelope []string) error {
 		return bodyError{err}
 	}
 	defer rc.Close()
+	if w, ok := rc.(*whole); ok && len(w.head)+len(w.rest) <= bdatChunk {
+		return t.bdatWhole(ctx, envelope, w)
+	}
 	body := mail.NewReader(rc, false)
 	size := bdatChunk
 	if t.m.Size > 0 && t.m.Size < bdatChunk {
@@ -437,7 +444,7 @@ func (t *transaction) bdat(ctx context.Context, envelope []string) error {
 			return bodyError{err}
 		}
 		last := len(next) == 0
-		if err := t.writeChunk(chunk, last); err != nil {
+		if err := t.writeChunk(last, chunk); err != nil {
 			return err
 		}
 		if first {
@@ -476,6 +483,31 @@ func (t *transaction) bdat(ctx context.Context, envelope []string) error {
 	return t.final()
 }
 
+// bdatWhole sends a small message as one chunk, from where it lies.
+func (t *transaction) bdatWhole(ctx context.Context, envelope []string, w *whole) error {
+	if err := t.handOff(ctx); err != nil {
+		return err
+	}
+	for _, l := range envelope {
+		if _, err := t.c.bw.WriteString(l); err != nil {
+			return err
+		}
+	}
+	if err := t.writeChunk(true, w.head, w.rest); err != nil {
+		return err
+	}
+	if envelope != nil {
+		if err := t.envelopeReplies(); err != nil {
+			return err
+		}
+	}
+	if t.took == 0 {
+		_, err := t.c.read(t.c.cfg.FinalTimeout)
+		return t.giveUp(err)
+	}
+	return t.final()
+}
+
 // chunkReply reads the answer to a chunk that was not the last.
 func (t *transaction) chunkReply() (stop bool, err error) {
 	r, err := t.c.read(t.c.cfg.CommandTimeout)
@@ -492,16 +524,22 @@ func (t *transaction) chunkReply() (stop bool, err error) {
 	return false, nil
 }
 
-func (t *transaction) writeChunk(b []byte, last bool) error {
-	head := fmt.Sprintf("BDAT %d", len(b))
+func (t *transaction) writeChunk(last bool, parts ...[]byte) error {
+	n := 0
+	for _, b := range parts {
+		n += len(b)
+	}
+	head := append(strconv.AppendInt(append(t.c.bw.AvailableBuffer(), "BDAT "...), int64(n), 10), "\r\n"...)
 	if last {
-		head += " LAST"
+		head = append(head[:len(head)-2], " LAST\r\n"...)
 	}
-	if _, err := t.c.bw.WriteString(head + "\r\n"); err != nil {
+	if _, err := t.c.bw.Write(head); err != nil {
 		return err
 	}
-	if _, err := t.c.bw.Write(b); err != nil {
-		return err
+	for _, b := range parts {
+		if _, err := t.c.bw.Write(b); err != nil {
+			return err
+		}
 	}
 	if err := t.c.bw.Flush(); err != nil {
 		return err
