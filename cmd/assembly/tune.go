@@ -26,14 +26,19 @@ func tune(mirror int) {
 	}
 }
 
-// trimInterval is how long nothing must have been written before memory is given back.
-const trimInterval = 2 * time.Second
+// trimInterval is how long nothing must have been written before memory is given back, and trimAgain how many of these later it is
+// given back once more: the store keeps its buffers for up to 16 s after it has sorted what was written last.
+const (
+	trimInterval = 2 * time.Second
+	trimAgain    = 10
+)
 
 // trim gives back what a busy time left behind, once it is over: waiting messages cost no memory.
 func (s *Server) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimInterval)
 	defer tick.Stop()
 	var last, trimmed uint64
+	again := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +46,11 @@ func (s *Server) trim(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now := s.Store.Stats().Keys
-		if now-last < 100 && now-trimmed > 10_000 {
+		again = max(0, again-1)
+		if idle := now-last < 100; idle && (now-trimmed > 10_000 || again == 1) {
+			if again != 1 {
+				again = trimAgain + 1
+			}
 			debug.FreeOSMemory()
 			trimmed = now
 		}

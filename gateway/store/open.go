@@ -159,11 +159,11 @@ func badgerOptions(o *Options) badger.Options {
 		WithNumLevelZeroTables(8).
 		WithNumLevelZeroTablesStall(24).
 		WithNumCompactors(2).
-		WithBaseTableSize(8 << 20).
+		WithBaseTableSize(2 << 20).
 		WithValueLogFileSize(64 << 20).
 		WithBlockCacheSize(max(16<<20, 2*mem)).
 		WithIndexCacheSize(max(16<<20, 2*mem)).
-		WithCompression(options.None).
+		WithCompression(options.Snappy).
 		WithMetricsEnabled(false).
 		WithLogger(badgerLog{o.Log})
 	if o.InMemory {

@@ -23,6 +23,7 @@ type esmeLoad struct {
 	number                   func(ref int) int // destination of a message, as an index for number(); nil: the reference itself
 	schedule                 string            // schedule_delivery_time; empty: at once
 	noReceipts               bool
+	rate                     float64 // messages a second over all binds; 0: as many as the windows allow
 
 	next     atomic.Int64
 	answered atomic.Int64
@@ -59,6 +60,8 @@ type esme struct {
 	load  *esmeLoad
 	link  *smpplink.Link
 	bound chan error
+
+	answered atomic.Int64 // of this bind
 
 	// Owned by the reader.
 	credit int // answers since the last refill
@@ -115,10 +118,14 @@ func (c *esme) bind(ctx context.Context) error {
 	}
 }
 
-// send keeps the windows full until all were answered.
+// send keeps the windows full, or the pace, until all were answered.
 func (e *esmeLoad) send(ctx context.Context) error {
-	for _, c := range e.binding {
-		c.fill(e.window)
+	if e.rate > 0 {
+		defer e.keepPace(ctx)()
+	} else {
+		for _, c := range e.binding {
+			c.fill(e.window)
+		}
 	}
 	return await(ctx, e.all, e.lost)
 }
@@ -169,6 +176,7 @@ type burst struct {
 	c     *esme
 	first int
 	at    time.Duration
+	lag   []time.Duration // how late each was sent, when a pace is kept
 }
 
 // template is a submit_sm with its places for number and reference.
@@ -209,9 +217,13 @@ func (b *burst) AppendPDU(dst []byte, i int, seq uint32) []byte {
 }
 
 // Answered implements smpplink.Requests.
-func (b *burst) Answered(_ int, r smpplink.Result) {
+func (b *burst) Answered(i int, r smpplink.Result) {
 	e := b.c.load
+	b.c.answered.Add(1)
 	b.c.credit++
+	if b.lag != nil {
+		r.RTT += b.lag[i]
+	}
 	b.c.resp = append(b.c.resp, r.RTT)
 	switch {
 	case r.Kind == smpplink.Answered && r.Header.Status == smpp.StatusOK:
@@ -318,7 +330,7 @@ func (c *esme) EndBatch(l *smpplink.Link) {
 		l.Write(c.out) // an ended link tells nobody
 		c.out = c.out[:0]
 	}
-	if c.credit > 0 {
+	if c.credit > 0 && c.load.rate == 0 {
 		n := c.credit
 		c.credit = 0
 		c.fill(n)
