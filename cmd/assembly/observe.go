@@ -176,17 +176,9 @@ func (s *Server) brandTrouble() (out []metrics.Brand) {
 	return out
 }
 
-// outboxLimit bounds how many aged entries a scrape reads.
-const outboxLimit = 10_000
-
-func (s *Server) outboxState() (metrics.Outbox, error) {
-	var o metrics.Outbox
-	var err error
-	if o.Open, o.Owed, err = s.Store.OutboxCounts(); err != nil {
-		return o, err
-	}
-	aged, err := s.Exchange.Aged(context.Background(), time.Now(), outboxLimit)
-	o.Late, o.Warning = len(aged.Late), len(aged.Warning)
+func (s *Server) outboxState() (o metrics.Outbox, err error) {
+	o.Open, o.Owed = s.Store.OutboxCounts()
+	o.Late, o.Warning, err = s.Exchange.AgedCounts(context.Background(), time.Now())
 	return o, err
 }
 

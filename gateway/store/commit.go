@@ -241,6 +241,7 @@ type tx struct {
 	ids         map[operatorID]segmentOf               // likewise
 	accepted    []*pendingBatch
 	hooks       []func()
+	ages        map[outboxAge]outboxCount // changes to the counts of the outbox
 }
 
 type laneAccount struct {
@@ -369,6 +370,9 @@ func (t *tx) commit() error {
 			return err
 		}
 	}
+	if err := t.flushAges(); err != nil {
+		return err
+	}
 	return t.txn.Commit()
 }
 
@@ -391,6 +395,9 @@ func (t *tx) publish() {
 	}
 	if t.dir != nil {
 		t.s.dir.Store(t.dir)
+	}
+	if t.ages != nil {
+		t.s.noteAges(t.ages)
 	}
 	for _, f := range t.hooks {
 		f()

@@ -85,6 +85,9 @@ type Store struct {
 	noticeFn   atomic.Pointer[func()]
 	suppressed suppressions
 
+	agesMu sync.Mutex
+	ages   map[outboxAge]outboxCount // open entries of the outbox; guarded by agesMu
+
 	recent *recent
 	owed   owedBook
 	stats  stats
@@ -132,7 +135,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.keys = deriveKeys(o.Key)
 	s.dir.Store(gateway.NewDirectory())
-	if err := errors.Join(s.load(), s.indexOutbox()); err != nil {
+	if err := errors.Join(s.load(), s.indexOutbox(), s.loadAges()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	go s.commitLoop()
@@ -221,7 +224,8 @@ func (s *Store) loadHeader() error {
 			e.uint(version)
 			e.text(s.instance)
 			e.time(s.opt.Now())
-			return errors.Join(txn.Set(newKey(kHeader, 0), e), txn.Set(namedKey(outboxDueName), []byte{1}), s.startSeq(txn))
+			return errors.Join(txn.Set(newKey(kHeader, 0), e), txn.Set(namedKey(outboxDueName), []byte{1}), txn.Set(namedKey(outboxAgesName), []byte{1}),
+				s.startSeq(txn))
 		}
 		d := dec{b: v}
 		if got := d.uint(); got > version {

@@ -129,8 +129,11 @@ func (s *Store) entries(ctx context.Context, limit int, want func(*exchange.Entr
 	return out, err
 }
 
-// AgedEntries implements exchange.Store.
+// AgedEntries implements exchange.Store. Where nothing is as old, nothing is read.
 func (s *Store) AgedEntries(ctx context.Context, before time.Time, limit int) ([]exchange.Entry, error) {
+	if limit = min(limit, s.openBefore(before)); limit == 0 {
+		return nil, nil
+	}
 	return s.entries(ctx, limit, func(e *exchange.Entry) bool { return e.Received.Before(before) })
 }
 
@@ -267,16 +270,4 @@ func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) err
 		}
 	}
 	return nil
-}
-
-// OutboxCounts is how many entries are open, and how many of them only the customer can write. It looks at keys alone: the due index has
-// all but those.
-func (s *Store) OutboxCounts() (open, owed int, err error) {
-	ctx := context.Background()
-	due := 0
-	err = s.each(ctx, kOutbox, false, func(_, _ []byte) error { open++; return nil })
-	if err == nil {
-		err = s.each(ctx, kOutboxDue, false, func(_, _ []byte) error { due++; return nil })
-	}
-	return open, max(0, open-due), err
 }

@@ -51,6 +51,9 @@ func (t *tx) placeOutbox(e *exchange.Entry) error {
 			return fmt.Errorf("%w: outbox entry: %w", errCorrupt, err)
 		}
 		from = outboxDueKey(&old)
+		t.countOutbox(&old, e)
+	} else {
+		t.countOutbox(nil, e)
 	}
 	to := outboxDueKey(e)
 	if from != nil && !slices.Equal(from, to) {

@@ -36,7 +36,7 @@ func (r *Report) problem(format string, args ...any) {
 
 // Verify proves the invariants of the store from its records alone: each account's balance is the sum of its ledger, each
 // day's ledger the sum of its messages; every recipient has its acceptance decision; every link of every decision chain
-// holds; every waiting message is in the due index, or will be looked at again. It changes nothing.
+// holds; every waiting message is in the due index, or will be looked at again; the outbox is counted rightly. It changes nothing.
 func (s *Store) Verify(ctx context.Context) (*Report, error) {
 	r := &Report{States: map[string]int{}}
 	err := s.db.View(func(txn *badger.Txn) error {
@@ -51,6 +51,9 @@ func (s *Store) Verify(ctx context.Context) (*Report, error) {
 			if err := s.verifyAccount(book, r); err != nil {
 				return err
 			}
+		}
+		if err := verifyAges(txn, r); err != nil {
+			return err
 		}
 		return s.verifyStaging(txn, r)
 	})

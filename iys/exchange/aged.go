@@ -33,6 +33,30 @@ func (x *Exchange) Aged(ctx context.Context, now time.Time, limit int) (Aged, er
 	return out, nil
 }
 
+// AgeCount is how many open entries began their clocks on one day.
+type AgeCount struct {
+	Received time.Time // some instant of the Istanbul day
+	Deadline time.Time
+	Entries  int // open, those owed by customers included
+}
+
+// AgedCounts counts what Aged lists, without reading entries.
+func (x *Exchange) AgedCounts(ctx context.Context, now time.Time) (late, warning int, err error) {
+	ages, err := x.cfg.Store.OutboxAges(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("exchange: ages of the outbox: %w", err)
+	}
+	for _, a := range ages {
+		switch {
+		case now.After(a.Deadline):
+			late += a.Entries
+		case now.After(x.cal.After(a.Received, 1)):
+			warning += a.Entries
+		}
+	}
+	return late, warning, nil
+}
+
 // alarmEvery is how often the outbox is looked through for what is due.
 const alarmEvery = time.Hour
 

@@ -599,6 +599,9 @@ func TestAgedEntries(t *testing.T) {
 			if err != nil || len(a.Late) != late || len(a.Warning) != warn {
 				t.Errorf("%s: got %d late %d warnings %v, want %d %d", when, len(a.Late), len(a.Warning), err, late, warn)
 			}
+			if l, n, err := w.x.AgedCounts(t.Context(), time.Now()); err != nil || l != late || n != warn {
+				t.Errorf("%s: counted %d late %d warnings %v, want %d %d", when, l, n, err, late, warn)
+			}
 		}
 		check("Friday", 0, 0)
 		pass(48 * time.Hour)

@@ -164,6 +164,15 @@ func (s *memStore) AgedEntries(_ context.Context, t time.Time, limit int) ([]exc
 	return s.filter(limit, func(e exchange.Entry) bool { return e.State.Open() && e.Received.Before(t) }), nil
 }
 
+func (s *memStore) OutboxAges(context.Context) (out []exchange.AgeCount, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.filter(0, func(e exchange.Entry) bool { return e.State.Open() }) {
+		out = append(out, exchange.AgeCount{Received: e.Received, Deadline: e.Deadline, Entries: 1})
+	}
+	return out, nil
+}
+
 func (s *memStore) Consents(_ context.Context, keys []iys.Key) ([]iys.Consent, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

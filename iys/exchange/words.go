@@ -158,6 +158,9 @@ type Store interface {
 	// AgedEntries returns up to limit open entries (owed ones included)
 	// received before t, lowest ID first.
 	AgedEntries(ctx context.Context, t time.Time, limit int) ([]Entry, error)
+	// OutboxAges counts the open entries by the day on which they were received
+	// and their deadline. It is asked every few seconds: it must not read entries.
+	OutboxAges(ctx context.Context) ([]AgeCount, error)
 	// Consents returns the records of keys, aligned; one not there has no Status.
 	Consents(ctx context.Context, keys []iys.Key) ([]iys.Consent, error)
 	// Cursor returns the zero Cursor when there is none.

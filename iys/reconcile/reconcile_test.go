@@ -74,6 +74,7 @@ func (s *memory) OpenEntry(context.Context, uint64) (exchange.Entry, bool, error
 func (s *memory) AgedEntries(context.Context, time.Time, int) ([]exchange.Entry, error) {
 	return nil, nil
 }
+func (s *memory) OutboxAges(context.Context) ([]exchange.AgeCount, error) { return nil, nil }
 func (s *memory) Requery(context.Context, string) (exchange.Requery, error) {
 	return exchange.Requery{}, nil
 }

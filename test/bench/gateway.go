@@ -205,7 +205,7 @@ func (g *gatewayProcess) do(c *gatewayCommand) (a gatewayAnswer, err error) {
 	case "verify":
 		a.Report, err = g.store.Verify(context.Background())
 	case "outbox":
-		if a.Open, _, err = g.store.OutboxCounts(); err == nil && a.Open == 0 {
+		if a.Open, _ = g.store.OutboxCounts(); a.Open == 0 {
 			a.Ends, err = g.store.OutboxEnds(context.Background())
 		}
 	case "settled":

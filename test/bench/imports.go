@@ -304,7 +304,19 @@ func (s *stand) exchanged(ctx context.Context) (map[string]int, error) {
 
 // noteMemory remembers the most anonymous memory the gateway was seen with. The rest of what is resident are the store's files, mapped:
 // the kernel takes those pages back when it needs them.
-func (s *stand) noteMemory() { s.anonPeak = max(s.anonPeak, processMemory(s.gw.pid).Anon) }
+//
+// With profiles wanted, each new peak leaves a heap profile: what was live at the collection before it.
+func (s *stand) noteMemory() {
+	now := processMemory(s.gw.pid).Anon
+	if now <= s.anonPeak {
+		return
+	}
+	if dir := s.b.opt.profile; dir != "" && now > 1.05*s.anonPeak {
+		// A peak without its profile is still a peak.
+		_, _ = s.gw.do("heap", filepath.Join(dir, fmt.Sprintf("peak-%04.0fMB.heap", now)))
+	}
+	s.anonPeak = now
+}
 
 // judge holds the counts against the file.
 func (f *file) judge(r *result, v *gateway.ImportView, ends map[string]int, sim *iystest.Sim) {
