@@ -242,6 +242,7 @@ type tx struct {
 	accepted    []*pendingBatch
 	hooks       []func()
 	ages        map[outboxAge]outboxCount // changes to the counts of the outbox
+	dueFirst    map[byte]key              // by status, the first place taken in the due index of the outbox
 }
 
 type laneAccount struct {
@@ -398,6 +399,9 @@ func (t *tx) publish() {
 	}
 	if t.ages != nil {
 		t.s.noteAges(t.ages)
+	}
+	for status, k := range t.dueFirst {
+		t.s.front(status).add(k)
 	}
 	for _, f := range t.hooks {
 		f()

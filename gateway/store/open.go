@@ -85,6 +85,8 @@ type Store struct {
 	noticeFn   atomic.Pointer[func()]
 	suppressed suppressions
 
+	dueApprovals, dueRefusals dueFront
+
 	agesMu sync.Mutex
 	ages   map[outboxAge]outboxCount // open entries of the outbox; guarded by agesMu
 

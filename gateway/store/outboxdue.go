@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -64,7 +65,69 @@ func (t *tx) placeOutbox(e *exchange.Entry) error {
 	if to == nil || slices.Equal(from, to) {
 		return nil
 	}
+	t.dueAdded(to)
 	return t.set(to, nil, 0)
+}
+
+// dueFront is where the first entry of one status may stand in the index: a pass would otherwise step over the remains of everything
+// taken out before it, which the database keeps for a while. It is a lower bound and may lag behind.
+type dueFront struct {
+	mu    sync.Mutex
+	front key    // nil: unknown, look from the start; guarded by mu
+	added key    // the least that was added since the last look began; guarded by mu
+	looks uint64 // guarded by mu
+}
+
+// begin says where to look from. The number goes to moved.
+func (f *dueFront) begin() (from key, look uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks++
+	f.added = nil
+	return f.front, f.looks
+}
+
+// moved notes what a look found first. What was committed while it looked counts, and of looks that overlap only the last: an earlier
+// one no longer knows what was added since it began.
+func (f *dueFront) moved(look uint64, first key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if look != f.looks {
+		return
+	}
+	if f.front = first; f.added != nil && bytes.Compare(f.added, first) < 0 {
+		f.front = f.added
+	}
+}
+
+// add notes an entry after its commit.
+func (f *dueFront) add(k key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.added == nil || bytes.Compare(k, f.added) < 0 {
+		f.added = k
+	}
+	if f.front != nil && bytes.Compare(k, f.front) < 0 {
+		f.front = k
+	}
+}
+
+// fronts of the two statuses of the index.
+func (s *Store) front(statusByte byte) *dueFront {
+	if statusByte == 'o' {
+		return &s.dueApprovals
+	}
+	return &s.dueRefusals
+}
+
+// dueAdded notes a place that becomes taken with the commit.
+func (t *tx) dueAdded(k key) {
+	if t.dueFirst == nil {
+		t.dueFirst = map[byte]key{}
+	}
+	if first, ok := t.dueFirst[k[1]]; !ok || bytes.Compare(k, first) < 0 {
+		t.dueFirst[k[1]] = slices.Clone(k)
+	}
 }
 
 // listOutbox adds an entry about to be written to the list of its address, or takes a finished one off. The list is one record, so that
@@ -95,11 +158,21 @@ func (t *tx) listOutbox(e *exchange.Entry) error {
 
 // DueEntries implements exchange.Store: of the entries that are due, those that have been for longest, lowest ID first.
 func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) (out []exchange.Entry, err error) {
+	prefix := outboxDuePrefix(st)
+	f := s.front(prefix[1])
+	from, look := f.begin()
+	if from == nil {
+		from = prefix
+	}
+	first := outboxDuePrefix(st).at(now) // where nothing is due
 	err = s.db.View(func(txn *badger.Txn) error {
-		prefix := outboxDuePrefix(st)
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 		defer it.Close()
-		for it.Seek(prefix); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
+		it.Seek(from)
+		if it.ValidForPrefix(prefix) && bytes.Compare(it.Item().Key(), first) < 0 {
+			first = it.Item().KeyCopy(nil)
+		}
+		for ; it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
 			k := it.Item().Key()
 			if len(k) != 18 {
 				return fmt.Errorf("%w: outbox index", errCorrupt)
@@ -117,6 +190,9 @@ func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, li
 		}
 		return ctx.Err()
 	})
+	if err == nil {
+		f.moved(look, first)
+	}
 	slices.SortFunc(out, func(a, b exchange.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	return out, err
 }
