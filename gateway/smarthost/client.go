@@ -157,19 +157,20 @@ func (p *pool) deliver(ctx context.Context, m *Message) (out []Outcome, held err
 		}
 		return out, nil
 	}
+	began := time.Now()
 	out, alive, held := c.deliver(ctx, m)
 	p.release(c, alive)
 	if held == nil && ctx.Err() == nil {
-		p.note(out)
+		p.note(began, out)
 	}
 	return out, held
 }
 
-// note lets a host rest that answered nobody.
-func (p *pool) note(out []Outcome) {
+// note lets a host rest that answered nobody in an attempt begun then.
+func (p *pool) note(began time.Time, out []Outcome) {
 	for _, o := range out {
 		if o.hostless {
-			p.failed(errors.New(o.Text))
+			p.failed(began, errors.New(o.Text))
 			return
 		}
 	}
@@ -203,10 +204,11 @@ func (p *pool) connect(ctx context.Context) (*conn, error) {
 		}
 		p.drop(c)
 	}
+	began := time.Now()
 	c, err := dial(ctx, p.cfg, &p.host)
 	if err != nil {
 		if ctx.Err() == nil {
-			p.failed(err)
+			p.failed(began, err)
 		}
 		return nil, fmt.Errorf("smarthost: connect %s: %w", p.host.Name, err)
 	}
@@ -316,10 +318,14 @@ func (p *pool) close() {
 	}
 }
 
-// failed lets the host rest, longer with every failure in a row.
-func (p *pool) failed(err error) {
+// failed lets the host rest, longer with every failure in a row. Attempts that were under way together fail together, of one and the
+// same cause: only one begun after the last rest says anything new.
+func (p *pool) failed(began time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if began.Before(p.rests) {
+		return
+	}
 	rest := p.cfg.RestFirst << min(p.fails, 16)
 	p.fails++
 	p.rests = time.Now().Add(min(rest, p.cfg.RestMost))

@@ -11,7 +11,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"izinli/gateway/smtptest"
 )
@@ -253,6 +256,30 @@ func TestFailover(t *testing.T) {
 	if res.Outcomes[0].Kind != TryLater || res.RetryAfter.IsZero() {
 		t.Errorf("%+v, retry after %v", res.Outcomes, res.RetryAfter)
 	}
+}
+
+// TestFailingTogether: twenty attempts that meet one short outage are one failure, not twenty in a row: the host rests for the first
+// time only, and for the second time after the next outage.
+func TestFailingTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int64
+		c := client(t, Config{RestFirst: 5 * time.Second, RestMost: 5 * time.Minute, Dial: func(string, string, time.Duration) (net.Conn, error) {
+			time.Sleep(time.Duration(dials.Add(1)) * time.Millisecond) // one after the other, all begun before the first has failed
+			return nil, errors.New("connection refused")
+		}}, Host{Addr: "127.0.0.1:1", TLS: TLSOff, MaxConns: 20})
+		for _, want := range []time.Duration{5 * time.Second, 10 * time.Second} {
+			dials.Store(0)
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() { c.Deliver(t.Context(), message(small, "a@c.example")) })
+			}
+			wg.Wait()
+			if rests := time.Until(c.Status()[0].Rests); rests > want || rests < want/2 {
+				t.Errorf("after %d attempts at once the host rests %s, want %s from the first", dials.Load(), rests, want)
+			}
+			time.Sleep(want)
+		}
+	})
 }
 
 // greeter says one line to every client.
