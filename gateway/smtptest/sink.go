@@ -22,13 +22,16 @@ type Reply struct {
 	Text     string
 	Delay    time.Duration // before the answer
 	Drop     bool          // cut the connection instead of answering; after the data: the outcome stays unknown to the client
+	After    int64         // octets of the data read before the connection is cut (Script.Start)
 }
 
 // Script decides the answers; nil members accept. They are called from many sessions at once.
 type Script struct {
 	Mail func(from string) Reply
 	Rcpt func(from, to string) Reply
-	Data func(m *Message) Reply // the body has been read
+	// Start is asked when the data begins; of its answers only Drop counts.
+	Start func(m *Message) Reply
+	Data  func(m *Message) Reply // the body has been read
 }
 
 // Config of a Sink. The zero value listens on 127.0.0.1, a free port, accepts everything and keeps every body.
@@ -58,6 +61,7 @@ type Message struct {
 	Options smtp.MailOptions
 	Body    []byte // nil with Config.Discard
 	Size    int64
+	Began   time.Time // when the data began
 	At      time.Time
 }
 
@@ -257,6 +261,10 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 // Data implements smtp.Session.
 func (s *session) Data(r io.Reader) error {
 	m := s.msg
+	m.Began = time.Now()
+	if err := s.start(m, r); err != nil {
+		return err
+	}
 	var err error
 	if s.sink.cfg.Discard {
 		m.Size, err = io.Copy(io.Discard, r)
@@ -276,6 +284,19 @@ func (s *session) Data(r io.Reader) error {
 	n := s.sink.accepted.Load() + 1
 	s.sink.keep(m)
 	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: fmt.Sprintf("Ok: queued as SINK%d", n)}
+}
+
+// start cuts the connection in the middle of the data where the script says so.
+func (s *session) start(m *Message, data io.Reader) error {
+	if s.sink.script.Start == nil {
+		return nil
+	}
+	r := s.sink.script.Start(m)
+	if !r.Drop {
+		return nil
+	}
+	_, _ = io.CopyN(io.Discard, data, r.After) // a shorter message is cut at its end
+	return s.act(r)
 }
 
 // act carries a reply out.

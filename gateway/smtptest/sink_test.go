@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -122,5 +123,27 @@ func TestDiscard(t *testing.T) {
 	}
 	if len(s.Messages()) != 0 || got != 1 || s.Stats().Accepted != 1 {
 		t.Errorf("kept %d, told of %d, counted %d", len(s.Messages()), got, s.Stats().Accepted)
+	}
+}
+
+// TestCutInData: the connection goes in the middle of the data and nothing is kept; other messages know when their data began.
+func TestCutInData(t *testing.T) {
+	s := listen(t, Config{Script: &Script{Start: func(m *Message) Reply {
+		return Reply{Drop: m.To[0].Addr == "cut@d.tr", After: 10}
+	}}})
+	var se *smtp.SMTPError
+	if err := send(s, []string{"cut@d.tr"}); err == nil || errors.As(err, &se) {
+		t.Errorf("a cut connection: %v, want no answer", err)
+	}
+	before := time.Now()
+	if err := send(s, []string{"whole@d.tr"}); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Messages()
+	if len(got) != 1 || got[0].To[0].Addr != "whole@d.tr" {
+		t.Fatalf("kept %d messages, want the whole one alone", len(got))
+	}
+	if m := got[0]; m.Began.Before(before) || m.At.Before(m.Began) {
+		t.Errorf("the data began at %s and ended at %s; sent after %s", m.Began, m.At, before)
 	}
 }
