@@ -14,8 +14,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages whose goroutines share memory; their tests always run under the race detector.
-RACY := ./queue ./gateway/account ./gateway/consent ./gateway/desk ./gateway/dispatch ./gateway/operators ./gateway/smppclient \
-	./gateway/smpplink ./gateway/smppserver ./gateway/store ./gateway/webhook ./iys/exchange ./iys/iysapi ./iys/mirror
+RACY := ./queue ./gateway/account ./gateway/consent ./gateway/desk ./gateway/dispatch ./gateway/mailback ./gateway/mailer \
+	./gateway/operators ./gateway/public ./gateway/smppclient ./gateway/smpplink ./gateway/smppserver ./gateway/store ./gateway/webhook \
+	./iys/exchange ./iys/iysapi ./iys/mirror ./iys/reconcile
 
 .PHONY: help
 help: ## list the targets
