@@ -2,7 +2,10 @@ package crash
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"izinli/gateway"
@@ -11,53 +14,182 @@ import (
 	"izinli/test/stage"
 )
 
-// audit holds what customers were told and operators got against the books.
+// tally is what became of one kind of traffic.
+type tally struct {
+	Traffic  counts         `json:"traffic"`
+	States   map[string]int `json:"states"`
+	OptOuts  int            `json:"optOuts"`
+	Lost     int            `json:"lost"`
+	Leaked   int            `json:"leaked"`
+	InFlight int            `json:"inFlightAtAcknowledgement"`
+	Repeats  int            `json:"repeats"`
+	Bound    int            `json:"repeatBound"`
+	Unknown  int            `json:"unknown"`
+	Lifted   int            `json:"refusalsNotInForce"`
+	Untold   int            `json:"refusalsUnknownToIYS"`
+}
+
+// result is what a storm prints, as one line of JSON.
+type result struct {
+	Faults    int            `json:"faults"`
+	Kinds     map[string]int `json:"kinds"`
+	Seconds   int            `json:"seconds"`
+	Seed      uint64         `json:"seed"`
+	Messages  tally          `json:"messages"`
+	Mails     tally          `json:"mails"`
+	Damaged   int            `json:"mailsDamaged"`
+	Notices   int            `json:"notifications"`
+	Mischarge int64          `json:"chargedWrongly"`
+	Pushes    pushTally      `json:"pushes"`
+	Panel     clerkWork      `json:"panel"`
+	HTTP      map[int]int    `json:"httpAnswersOtherThan2xx"`
+	Restarts  int            `json:"restartsAfterFullDisk"`
+}
+
+// pushTally counts İYS's pushes.
+type pushTally struct {
+	Taken    int `json:"callsAcknowledged"`
+	Failed   int `json:"callsNot"`
+	Citizens int `json:"citizens"`
+	Heard    int `json:"refusalsAcknowledged"`
+}
+
+func (s *storm) print(r *result) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("%s", line)
+	if path := os.Getenv("TORTURE_RESULT"); path != "" {
+		if err := os.WriteFile(path, append(line, '\n'), 0o644); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// books are what the store says in the end, short messages and mails apart.
+type books struct {
+	report          *store.Report
+	messages, mails map[string]int // by state
+	notices         int            // mails of ours to the customer
+}
+
+// readBooks sorts the messages of the report.
+func (s *storm) readBooks(st *store.Store, report *store.Report) books {
+	ctx := context.WithoutCancel(s.t.Context())
+	b := books{report: report, messages: map[string]int{}, mails: map[string]int{}}
+	for cursor := ""; ; {
+		page, err := st.Batches(ctx, s.s.Seeds.Account, cursor, 500)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, x := range page.Items {
+			if x.Channel != gateway.ChannelEmail {
+				continue
+			}
+			v, err := st.Batch(ctx, s.s.Seeds.Account, x.ID)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for name, n := range v.States {
+				b.mails[name] += n
+			}
+			if x.From == "mailer-daemon@"+s.s.Config.Mail.Domain {
+				b.notices += x.Count
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	for name, n := range report.States {
+		if n -= b.mails[name]; n > 0 {
+			b.messages[name] = n
+		}
+	}
+	return b
+}
+
+// audit holds what customers were told and operators and smarthost got against the books.
 func (s *storm) audit(raged time.Duration) {
-	r := &result{Faults: s.Faults, Kinds: s.kinds, Seconds: int(raged.Seconds()), Seed: s.Seed, Messages: s.w.counts(), OptOuts: len(s.w.refused),
-		Leaked: len(s.w.leaks), InFlight: s.w.late, Repeats: s.w.counts().Repeats, Bound: 2 * window * binds * len(s.ops) * s.links,
-		HTTP: s.traffic.answers, Restarts: s.deaths}
+	r := &result{Faults: s.Faults, Kinds: s.kinds, Seconds: int(raged.Seconds()), Seed: s.Seed, Messages: s.w.tally(), Mails: s.mails.tally(),
+		Damaged: len(s.mails.damaged), Notices: s.traffic.mail.notices, HTTP: s.traffic.answers, Restarts: s.deaths, Pushes: s.pushed.tally(),
+		Panel: s.traffic.clerk.done}
+	r.Messages.Bound = 2 * window * binds * len(s.ops) * s.links
+	r.Mails.Bound = 2*mailConns*s.posts + s.hop.cuts
 	s.open(func(st *store.Store) {
 		report := stage.VerifyStore(s.t, st)
 		if report == nil {
 			return
 		}
-		r.States = report.States
-		s.auditMessages(st, r)
-		s.auditMoney(st, report, r)
-		s.auditNumbers(report, r)
-		s.auditOptOuts(st)
+		b := s.readBooks(st, report)
+		r.Messages.States, r.Mails.States = b.messages, b.mails
+		s.auditMessages(st, s.w, gateway.StateDelivered, &r.Messages)
+		s.auditMessages(st, s.mails, gateway.StateSent, &r.Mails)
+		s.auditMoney(st, &b, r)
+		s.auditNumbers(&b, r)
+		s.auditPanel(st, &r.Panel)
+		for w, t := range map[*witness]*tally{s.w: &r.Messages, s.mails: &r.Mails} {
+			t.Untold = s.auditOptOuts(st, w)
+			t.Lifted = s.auditForce(st, w)
+		}
 	})
 	s.print(r)
-	for _, l := range s.w.leaks {
-		s.t.Errorf("leaked: %s", l)
-	}
-	if s.w.foreign > 0 {
-		s.t.Errorf("the operators got %d messages that nobody sent", s.w.foreign)
-	}
-	if r.Lost > 0 {
-		s.t.Errorf("%d acknowledged messages are lost", r.Lost)
+	s.judge("messages", s.w, &r.Messages)
+	s.judge("mails", s.mails, &r.Mails)
+	for _, d := range s.mails.damaged {
+		s.t.Errorf("damaged: %s", d)
 	}
 	if r.Mischarge != 0 {
 		s.t.Errorf("%d credits were charged wrongly", r.Mischarge)
 	}
-	if r.Repeats > r.Bound {
-		s.t.Errorf("%d repeats, want at most %d", r.Repeats, r.Bound)
+	if r.Panel.Lost != 0 {
+		s.t.Errorf("%d things the panel confirmed are not there", r.Panel.Lost)
 	}
 }
 
-// auditMessages looks every message up that was acknowledged.
-func (s *storm) auditMessages(st *store.Store, r *result) {
-	ctx := context.WithoutCancel(s.t.Context())
-	complaints := 0
-	complain := func(format string, args ...any) {
-		if complaints++; complaints <= 20 {
+// tally is what the witness knows.
+func (w *witness) tally() tally {
+	c := w.counts()
+	return tally{Traffic: c, OptOuts: len(w.refused), Leaked: len(w.leaks), InFlight: w.late, Repeats: c.Repeats}
+}
+
+func (p *pushes) tally() pushTally { return pushTally{p.calls, p.failed, len(p.last), len(p.taken)} }
+
+// judge fails the test for what must not be.
+func (s *storm) judge(what string, w *witness, r *tally) {
+	for _, l := range w.leaks {
+		s.t.Errorf("leaked: %s", l)
+	}
+	if w.foreign > 0 {
+		s.t.Errorf("%d %s came that nobody sent", w.foreign, what)
+	}
+	if r.Lost > 0 {
+		s.t.Errorf("%d acknowledged %s are lost", r.Lost, what)
+	}
+	if r.Repeats > r.Bound {
+		s.t.Errorf("%d %s were repeated, want at most %d", r.Repeats, what, r.Bound)
+	}
+}
+
+// complaints bounds how often one kind of finding is told.
+func (s *storm) complaints() func(format string, args ...any) {
+	n := 0
+	return func(format string, args ...any) {
+		if n++; n <= 20 {
 			s.t.Errorf(format, args...)
 		}
 	}
-	for i := range s.w.refs {
-		f := &s.w.refs[i]
+}
+
+// auditMessages looks every message up that was acknowledged; done is the state of those that left.
+func (s *storm) auditMessages(st *store.Store, w *witness, done gateway.State, r *tally) {
+	ctx := context.WithoutCancel(s.t.Context())
+	complain := s.complaints()
+	for i := range w.refs {
+		f := &w.refs[i]
 		if f.said == saidNo && f.seen > 0 {
-			complain("message %d was refused at the door and left", i+1)
+			complain("%s %d was refused at the door and left", w.kind, i+1)
 		}
 		if f.said != saidYes {
 			continue
@@ -65,54 +197,104 @@ func (s *storm) auditMessages(st *store.Store, r *result) {
 		m, err := st.Message(ctx, f.id.Account, f.id)
 		if err != nil {
 			r.Lost++
-			complain("message %d (%s) was acknowledged and is gone: %v", i+1, f.id, err)
+			complain("%s %d (%s) was acknowledged and is gone: %v", w.kind, i+1, f.id, err)
 			continue
 		}
-		switch st := m.State; {
-		case !st.Final():
+		if want := w.people.address(f.person); m.To != want {
+			complain("%s %d (%s) is for %s, want %s", w.kind, i+1, f.id, m.To, want)
+		}
+		lost, wrong := w.judge(f, &m, done)
+		if lost {
 			r.Lost++
-			complain("message %d (%s) is %s (%s) at the end", i+1, f.id, st, m.Code)
-		case st == gateway.StateUnknown:
+		}
+		if wrong != "" {
+			complain("%s %d (%s) to person %d, class %c, is %s (%s), seen %d times: %s", w.kind, i+1, f.id, f.person, f.class, m.State, m.Code, f.seen, wrong)
+		}
+		if m.State == gateway.StateUnknown {
 			r.Unknown++
-		case st == gateway.StateDelivered && f.seen == 0:
-			r.Lost++
-			complain("message %d (%s) counts as delivered and no operator got it", i+1, f.id)
-		case st != gateway.StateDelivered && f.seen > 0:
-			complain("message %d (%s) left and counts as %s (%s)", i+1, f.id, st, m.Code)
-		case st != gateway.StateDelivered && f.class != commercial:
-			complain("message %d (%s), class %c, is %s (%s), although nothing stands against it", i+1, f.id, f.class, st, m.Code)
-		case st != gateway.StateDelivered && s.w.people.agreed(f.person) && !s.w.asked[f.person]:
-			complain("message %d (%s) to person %d, who agreed, is %s (%s)", i+1, f.id, f.person, st, m.Code)
 		}
 	}
 }
 
-// auditMoney compares the balance with what left: every text here is one segment, and what did not leave is given back.
-func (s *storm) auditMoney(st *store.Store, report *store.Report, r *result) {
-	b, err := st.Balance(context.WithoutCancel(s.t.Context()), s.s.Seeds.Account)
+// judge says what is wrong with the end of a message.
+func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lost bool, wrong string) {
+	free := f.class != commercial || w.people.agreed(f.person) && !w.asked[f.person] // nothing stands against it
+	switch st := m.State; {
+	case st == gateway.StateUnknown:
+		return false, ""
+	case st != done && !st.Final():
+		return true, "it still waits"
+	case st == done && f.seen == 0:
+		return true, "nobody got it"
+	case st != done && f.seen > 0:
+		return false, "it left"
+	case st == done, st == gateway.StateCancelled && f.run != nil && f.run.doomed, st == gateway.StateDropped && !free:
+		return false, ""
+	}
+	return free, "nothing stands against it"
+}
+
+// auditMoney compares the balance with what left: every text here is one segment, mails cost nothing, and what did not leave is
+// given back.
+func (s *storm) auditMoney(st *store.Store, b *books, r *result) {
+	balance, err := st.Balance(context.WithoutCancel(s.t.Context()), s.s.Seeds.Account)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	// Confirmations of opt-outs are ours and cost nobody anything.
-	owed := int64(report.States[gateway.StateDelivered.String()] + report.States[gateway.StateUnknown.String()] - len(s.w.confirmed))
-	r.Mischarge = s.credits - b.Credits - owed
+	owed := int64(b.messages[gateway.StateDelivered.String()] + b.messages[gateway.StateUnknown.String()] - len(s.w.confirmed))
+	r.Mischarge = s.credits - balance.Credits - owed
 }
 
 // auditNumbers compares how many messages there are with how many customers know of. The door's drops are stored too.
-func (s *storm) auditNumbers(report *store.Report, r *result) {
-	ours := len(s.w.confirmed)
-	least, most := r.Messages.Yes+ours, r.Messages.Yes+r.Messages.No+r.Messages.Lost+ours
-	if report.Messages < least || report.Messages > most {
-		s.t.Errorf("the store holds %d messages; customers know of %d to %d", report.Messages, least, most)
+func (s *storm) auditNumbers(b *books, r *result) {
+	mails := 0
+	for _, n := range b.mails {
+		mails += n
+	}
+	check := func(what string, have, ours int, c counts) {
+		if least, most := c.Yes+ours, c.Yes+c.No+c.Lost+ours; have < least || have > most {
+			s.t.Errorf("the store holds %d %s; customers know of %d to %d", have, what, least, most)
+		}
+	}
+	check("messages", b.report.Messages-mails, len(s.w.confirmed), r.Messages.Traffic)
+	check("mails", mails, b.notices, r.Mails.Traffic)
+}
+
+// auditPanel looks for what the panel confirmed.
+func (s *storm) auditPanel(st *store.Store, done *clerkWork) {
+	ctx := context.WithoutCancel(s.t.Context())
+	complain := s.complaints()
+	dir := st.Directory()
+	for name, approved := range done.senders {
+		x := dir.Senders[gateway.SenderKey{Account: s.s.Seeds.Account, Channel: gateway.ChannelSMS, Name: name}]
+		if x == nil || approved && !x.Approved {
+			done.Lost++
+			complain("sender ID %s (approved: %t) was confirmed; the store has %+v", name, approved, x)
+		}
+	}
+	for _, ref := range done.cancelled {
+		if b, err := st.Batch(ctx, ref.Account, ref); err != nil || !b.Cancelled {
+			done.Lost++
+			complain("campaign %s was cancelled; the store has %+v, %v", ref, b, err)
+		}
+	}
+	b, err := st.Balance(ctx, s.traffic.clerk.second)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if n := int(b.Credits); n < done.booked || n > done.booked+done.unsure {
+		done.Lost++
+		complain("%d credits were booked for sure and %d perhaps; the balance is %d", done.booked, done.unsure, n)
 	}
 }
 
-// untold are the refusals, by API or by SMS, that have not become one at İYS.
-func (s *storm) untold() (missing []uint32) {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	for p := range s.w.asked {
-		m, ok := s.s.IYS.Stored(s.s.Seeds.Brand, "MESAJ", "BIREYSEL", number(int(p)))
+// untold are the refusals that have not become one at İYS.
+func (s *storm) untold(w *witness) (missing []uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range w.asked {
+		m, ok := s.s.IYS.Stored(s.s.Seeds.Brand, w.people.channel, "BIREYSEL", w.people.address(p))
 		if !ok || m.Status != "RET" {
 			missing = append(missing, p)
 		}
@@ -120,21 +302,49 @@ func (s *storm) untold() (missing []uint32) {
 	return missing
 }
 
-// auditOptOuts tells what our books say of refusals İYS does not know.
-func (s *storm) auditOptOuts(st *store.Store) {
-	missing := s.untold()
-	for i, p := range missing {
-		if i == 10 {
-			break
+// lifted are the refusals that are not in force here.
+func (s *storm) lifted(st *store.Store, w *witness) (missing []uint32) {
+	ctx := context.WithoutCancel(s.t.Context())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range w.asked {
+		if b, err := st.BlockOf(ctx, s.s.Seeds.Brand, iys.Channel(w.people.channel), w.people.address(p)); err != nil || b == nil {
+			missing = append(missing, p)
 		}
-		ctx := context.WithoutCancel(s.t.Context())
-		told, err := st.History(ctx, s.s.Seeds.Brand, "MESAJ", number(int(p)))
-		open, err2 := st.OpenEntries(ctx, []iys.Key{{Brand: s.s.Seeds.Brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson,
-			Recipient: number(int(p))}})
-		s.w.mu.Lock()
-		at, acked := s.w.refused[p]
-		s.w.mu.Unlock()
-		s.t.Errorf("person %d refused (acknowledged over the API: %t, %s) and İYS does not know; open entries %+v, history %+v (%v)", p, acked, at, open, told,
-			errors.Join(err, err2))
 	}
+	return missing
+}
+
+// auditOptOuts tells what our books say of refusals İYS does not know.
+func (s *storm) auditOptOuts(st *store.Store, w *witness) int {
+	missing := s.untold(w)
+	for _, p := range missing[:min(10, len(missing))] {
+		s.t.Errorf("person %d refused and İYS does not know: %s", p, s.storyOf(st, w, p))
+	}
+	return len(missing)
+}
+
+// auditForce tells of refusals that are not in force.
+func (s *storm) auditForce(st *store.Store, w *witness) int {
+	missing := s.lifted(st, w)
+	for _, p := range missing[:min(10, len(missing))] {
+		s.t.Errorf("person %d refused and is not blocked: %s", p, s.storyOf(st, w, p))
+	}
+	return len(missing)
+}
+
+// storyOf is what is known of a refusal.
+func (s *storm) storyOf(st *store.Store, w *witness, p uint32) string {
+	ctx := context.WithoutCancel(s.t.Context())
+	channel, address := iys.Channel(w.people.channel), w.people.address(p)
+	told, err := st.History(ctx, s.s.Seeds.Brand, channel, address)
+	open, err2 := st.OpenEntries(ctx, []iys.Key{{Brand: s.s.Seeds.Brand, Channel: channel, RecipientType: iys.RecipientPerson, Recipient: address}})
+	s.pushed.mu.Lock()
+	k := pushKey{w.people.channel, p}
+	_, citizen := s.pushed.last[k]
+	pushed := s.pushed.taken[k]
+	s.pushed.mu.Unlock()
+	at, acked := w.refused[p]
+	return fmt.Sprintf("acknowledged %t (%s), at İYS %t, pushed %t; open entries %+v, history %+v (%v)", acked, at, citizen, pushed, open, told,
+		errors.Join(err, err2))
 }

@@ -90,7 +90,7 @@ func (r *exchangeRun) setUp() {
 	at := time.Now().Add(-48 * time.Hour)
 	for i := range r.Changes {
 		if kindOf(i) != "approval" {
-			r.s.IYS.Put(iystest.Movement{BrandCode: r.s.Seeds.Brand, Recipient: number(i), RecipientType: "BIREYSEL", Type: "MESAJ", Status: "ONAY",
+			r.s.IYS.Put(iystest.Movement{BrandCode: r.s.Seeds.Brand, Recipient: number(uint32(i)), RecipientType: "BIREYSEL", Type: "MESAJ", Status: "ONAY",
 				Source: "HS_ETKINLIK", ConsentDate: at, CreationDate: at.Add(time.Duration(i) * time.Second)})
 		}
 	}
@@ -140,7 +140,7 @@ func (r *exchangeRun) bring() {
 		if status == "" {
 			continue
 		}
-		list = append(list, map[string]any{"brand": r.s.Seeds.Brand, "channel": "sms", "recipient": number(i), "recipientType": "BIREYSEL", "status": status,
+		list = append(list, map[string]any{"brand": r.s.Seeds.Brand, "channel": "sms", "recipient": number(uint32(i)), "recipientType": "BIREYSEL", "status": status,
 			"source": "HS_WEB", "consentDate": r.dateOf(i).Format(time.RFC3339)})
 		if len(list) == changesACall {
 			flush()
@@ -164,7 +164,7 @@ func (r *exchangeRun) citizens() {
 		for r.t.Context().Err() == nil && int(r.acked.Load()) < i*7/10 {
 			<-time.After(20 * time.Millisecond)
 		}
-		r.s.IYS.Citizen(r.s.Seeds.Brand, "MESAJ", "BIREYSEL", number(i), "RET", "IYS_MOBIL")
+		r.s.IYS.Citizen(r.s.Seeds.Brand, "MESAJ", "BIREYSEL", number(uint32(i)), "RET", "IYS_MOBIL")
 		r.acts.Add(1)
 	}
 }
@@ -294,10 +294,10 @@ func (r *exchangeRun) audit() {
 	for i := range r.Changes {
 		status := map[string]string{"approval": "ONAY", "refusal": "RET"}[kindOf(i)]
 		if status == "" {
-			keys = append(keys, iys.Key{Brand: r.s.Seeds.Brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: number(i)})
+			keys = append(keys, iys.Key{Brand: r.s.Seeds.Brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: number(uint32(i))})
 			continue
 		}
-		switch n := seen[change{number(i), status, iys.FormatTime(r.dateOf(i))}]; {
+		switch n := seen[change{number(uint32(i)), status, iys.FormatTime(r.dateOf(i))}]; {
 		case n == 0:
 			lost++
 		case n > 1:

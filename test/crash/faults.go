@@ -5,52 +5,62 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"izinli/gateway/smpp"
+	"izinli/gateway/smtptest"
 	"izinli/iys/iystest"
 )
 
-// fault is one kind of misfortune. link is how many times it can leave a whole bind's open intents in doubt.
+// fault is one kind of misfortune. link and post are how many times it can leave all open intents towards operators and towards the
+// smarthost in doubt.
 type fault struct {
 	name   string
 	weight int
 	link   int
+	post   int
 	strike func(*storm, *rand.Rand) error
 }
 
 // faults are all kinds there are. A weight of 30 is about three in twenty.
 var faults = []fault{
-	{"kill -9", 60, 1, func(s *storm, _ *rand.Rand) error { s.gw.kill(); s.startGateway(); return nil }},
-	{"kill -9 while starting", 12, 2, (*storm).killTwice},
-	{"stop and start", 6, 1, func(s *storm, _ *rand.Rand) error { s.gw.stop(s.t); s.startGateway(); return nil }},
-	{"gateway frozen", 8, 1, (*storm).freeze},
-	{"Redis FLUSHALL", 16, 0, func(s *storm, _ *rand.Rand) error { return s.redis.command("FLUSHALL", "+OK") }},
-	{"Redis killed", 16, 0, (*storm).redisGone},
-	{"operator reset", 24, 1, func(s *storm, rng *rand.Rand) error { s.ops[rng.IntN(len(s.ops))].DropAll(); return nil }},
-	{"operators reset in the middle of a window", 12, 1, func(s *storm, rng *rand.Rand) error {
+	{"kill -9", 60, 1, 1, func(s *storm, _ *rand.Rand) error { s.gw.kill(); s.startGateway(); return nil }},
+	{"kill -9 while starting", 12, 2, 2, (*storm).killTwice},
+	{"stop and start", 6, 1, 1, func(s *storm, _ *rand.Rand) error { s.gw.stop(s.t); s.startGateway(); return nil }},
+	{"gateway frozen", 8, 1, 0, (*storm).freeze},
+	{"Redis FLUSHALL", 16, 0, 0, func(s *storm, _ *rand.Rand) error { return s.redis.command("FLUSHALL", "+OK") }},
+	{"Redis killed", 16, 0, 0, (*storm).redisGone},
+	{"operator reset", 24, 1, 0, func(s *storm, rng *rand.Rand) error { s.ops[rng.IntN(len(s.ops))].DropAll(); return nil }},
+	{"operators reset in the middle of a window", 12, 1, 0, func(s *storm, rng *rand.Rand) error {
 		for _, op := range s.ops {
 			op.DropAfter(1 + rng.IntN(50))
 		}
 		return nil
 	}},
-	{"operator mute", 6, 1, (*storm).mute},
-	{"operators refuse binds", 6, 1, (*storm).refuseBinds},
-	{"operators throttle", 6, 0, (*storm).throttle},
-	{"İYS down", 8, 0, func(s *storm, rng *rand.Rand) error {
+	{"operator mute", 6, 1, 0, (*storm).mute},
+	{"operators refuse binds", 6, 1, 0, (*storm).refuseBinds},
+	{"operators throttle", 6, 0, 0, (*storm).throttle},
+	{"İYS down", 8, 0, 0, func(s *storm, rng *rand.Rand) error {
 		s.s.IYS.SetDown(true)
 		s.wait(time.Duration(1+rng.IntN(3)) * time.Second)
 		s.s.IYS.SetDown(false)
 		return nil
 	}},
-	{"İYS answers 500, 429, late, or not", 12, 0, (*storm).iysFails},
-	{"İYS forgets its tokens", 4, 0, func(s *storm, _ *rand.Rand) error { s.s.IYS.RevokeTokens(); return nil }},
-	{"disk below the reserve", 8, 0, func(s *storm, _ *rand.Rand) error { return s.fillDisk(reserve / 2) }},
-	{"disk full", 6, 1, func(s *storm, _ *rand.Rand) error { return s.fillDisk(0) }},
-	{"clock jumps", 10, 0, (*storm).jump},
+	{"İYS answers 500, 429, late, or not", 12, 0, 0, (*storm).iysFails},
+	{"İYS forgets its tokens", 4, 0, 0, func(s *storm, _ *rand.Rand) error { s.s.IYS.RevokeTokens(); return nil }},
+	{"disk below the reserve", 8, 0, 0, func(s *storm, _ *rand.Rand) error { return s.fillDisk(reserve / 2) }},
+	{"disk full", 6, 1, 1, func(s *storm, _ *rand.Rand) error { return s.fillDisk(0) }},
+	{"clock jumps", 10, 0, 0, (*storm).jump},
+	{"smarthost away", 12, 0, 1, (*storm).hopAway},
+	{"smarthost hangs", 8, 0, 0, (*storm).hopHangs},
+	{"smarthost does not greet", 4, 0, 1, (*storm).hopSilent},
+	{"smarthost resets in the middle of the data", 10, 0, 0, feeling(mood{reset: true})},
+	{"smarthost takes mails without saying so", 8, 0, 0, feeling(mood{mute: true})},
+	{"smarthost says later", 8, 0, 0, (*storm).hopLater},
 }
 
 // wait lets the world go on for d.
@@ -134,6 +144,55 @@ func (s *storm) iysFails(rng *rand.Rand) error {
 	s.wait(time.Duration(500+rng.IntN(1500)) * time.Millisecond)
 	s.s.IYS.ClearFaults()
 	return nil
+}
+
+// feeling has the smarthost in a mood for a moment.
+func feeling(m mood) func(*storm, *rand.Rand) error {
+	return func(s *storm, rng *rand.Rand) error {
+		s.hop.feel(m)
+		s.wait(time.Duration(300+rng.IntN(700)) * time.Millisecond)
+		s.hop.feel(mood{})
+		return nil
+	}
+}
+
+// hopAway closes the smarthost for a moment.
+func (s *storm) hopAway(rng *rand.Rand) error {
+	if err := s.hop.leave(); err != nil {
+		return err
+	}
+	s.wait(time.Duration(200+rng.IntN(2500)) * time.Millisecond)
+	err := s.hop.back()
+	s.s.Sink = s.hop.sink // which the stage closes
+	return err
+}
+
+// hopSilent has something else at the smarthost's address, which takes connections and says nothing.
+func (s *storm) hopSilent(rng *rand.Rand) error {
+	if err := s.hop.leave(); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", s.hop.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	s.wait(time.Duration(500+rng.IntN(2000)) * time.Millisecond)
+	err = errors.Join(ln.Close(), s.hop.back())
+	s.s.Sink = s.hop.sink
+	return err
+}
+
+// hopHangs lets every answer to a mail take its time.
+func (s *storm) hopHangs(rng *rand.Rand) error {
+	return feeling(mood{data: smtptest.Reply{Delay: time.Duration(1000+rng.IntN(3000)) * time.Millisecond}})(s, rng)
+}
+
+// hopLater asks to be tried again later, in the ways servers do.
+func (s *storm) hopLater(rng *rand.Rand) error {
+	later := smtptest.Reply{Code: 451, Enhanced: [3]int{4, 3, 0}, Text: "try again later"}
+	moods := []mood{{mail: smtptest.Reply{Code: 421, Enhanced: [3]int{4, 3, 2}, Text: "closing for maintenance"}}, {mail: later},
+		{rcpt: smtptest.Reply{Code: 450, Enhanced: [3]int{4, 2, 0}, Text: "greylisted"}}, {data: later}}
+	return feeling(moods[rng.IntN(len(moods))])(s, rng)
 }
 
 // jump moves the gateway's clock, forwards or back, between the wall's and three minutes ahead of it. The exchange with İYS stays on

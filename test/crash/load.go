@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync"
-	"testing"
 	"time"
 
 	"izinli/gateway"
@@ -20,24 +18,18 @@ import (
 const chunk = 100
 
 // number is the i-th person.
-func number(i int) string { return fmt.Sprintf("+90535%07d", i) }
+func number(i uint32) string { return fmt.Sprintf("+90535%07d", i) }
 
 // load is the customers: three over HTTP, whose requests are repeated under their Idempotency-Key until they are answered, and
 // one over SMPP, who does not repeat what was not answered, since that would be another message.
 type load struct {
-	tb       testing.TB
-	key      string
-	system   string
-	password string
-	sender   string
-	wg       sync.WaitGroup
+	line
+	key    string
+	sender string
 
 	mu      sync.Mutex
-	addrs   map[string]string // of the gateway at present
-	client  *smppclient.Client
-	hangUp  context.CancelFunc // of client
-	total   int                // messages of the run
-	allowed int                // that may be handed in by now
+	total   int // messages of the run
+	allowed int // that may be handed in by now
 	// Chunks handed out so far, by door.
 	issuedHTTP, issuedSMPP int
 	acked                  int // acknowledged: HTTP 202, submit_sm_resp ESME_ROK
@@ -48,29 +40,8 @@ type load struct {
 	receipts               map[string]bool
 }
 
-// to tells the customers where the gateway is from now on. The one over SMPP takes a new client, which does not know how often
-// the gateway went away and binds at once.
-func (l *load) to(ctx context.Context, addrs map[string]string) {
-	c, err := smppclient.New(smppclient.Config{Name: "customer", Addr: addrs["smpp"], SystemID: l.system, Password: l.password, Window: 50,
-		Logger: slog.New(slog.DiscardHandler)}, l)
-	if err != nil {
-		l.tb.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	l.mu.Lock()
-	if l.hangUp != nil {
-		l.hangUp()
-	}
-	l.addrs, l.client, l.hangUp = addrs, c, stop
-	l.mu.Unlock()
-	l.wg.Go(func() { c.Run(ctx) })
-}
-
-func (l *load) address(door string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.addrs[door]
-}
+// to tells the customers where the gateway is from now on.
+func (l *load) to(ctx context.Context, addrs map[string]string) { l.moved(ctx, addrs, l) }
 
 // allow lets the customers go on up to n messages.
 func (l *load) allow(n int) {
@@ -152,7 +123,7 @@ func (l *load) run(ctx context.Context) {
 func (l *load) overHTTP(ctx context.Context, first int) bool {
 	to := make([]string, chunk)
 	for i := range to {
-		to[i] = number(first + i)
+		to[i] = number(uint32(first + i))
 	}
 	body, err := json.Marshal(stage.Body{"from": l.sender, "text": "Kampanya", "to": to})
 	if err != nil {
@@ -207,9 +178,7 @@ func (l *load) overSMPP(ctx context.Context) {
 
 // submit hands one message to the client; false says that nothing was sent.
 func (l *load) submit(ctx context.Context, i int) bool {
-	l.mu.Lock()
-	c := l.client
-	l.mu.Unlock()
+	c := l.bound()
 	room, ok := c.TryReserve(1, smppclient.OTP)
 	if !ok {
 		pause := time.NewTimer(5 * time.Millisecond)
@@ -224,7 +193,7 @@ func (l *load) submit(ctx context.Context, i int) bool {
 	l.mu.Lock()
 	l.open++
 	l.mu.Unlock()
-	err := room.Commit([]smpp.SubmitSM{stage.Text(l.sender, number(i), "Kampanya")}, func(_ int, o smppclient.Outcome) { l.answered(i, o) })
+	err := room.Commit([]smpp.SubmitSM{stage.Text(l.sender, number(uint32(i)), "Kampanya")}, func(_ int, o smppclient.Outcome) { l.answered(i, o) })
 	if err != nil {
 		l.mu.Lock()
 		l.open--

@@ -24,10 +24,11 @@ import (
 
 // The environment of the process that is the gateway.
 const (
-	envData  = "IZINLI_CRASH_DATA"
-	envRedis = "IZINLI_CRASH_REDIS"
-	envPull  = "IZINLI_CRASH_PULL"  // time between two pulls from İYS
-	envClock = "IZINLI_CRASH_CLOCK" // how far its clock is from the wall's, as a duration; lines on standard input change it
+	envData   = "IZINLI_CRASH_DATA"
+	envRedis  = "IZINLI_CRASH_REDIS"
+	envPull   = "IZINLI_CRASH_PULL"   // time between two pulls from İYS
+	envPublic = "IZINLI_CRASH_PUBLIC" // address of its public pages, as the world knows it
+	envClock  = "IZINLI_CRASH_CLOCK"  // how far its clock is from the wall's, as a duration; lines on standard input change it
 )
 
 // Main is the TestMain of packages that tell the story: with the data directory in the environment the binary is the gateway.
@@ -48,7 +49,7 @@ func serve(data, redis string) error {
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	cfg := assembly.PlaygroundConfig(data)
-	cfg.Queue.Redis = redis
+	cfg.Queue.Redis, cfg.PublicURL, cfg.Listen.Panel = redis, os.Getenv(envPublic), "127.0.0.1:0"
 	if d, err := time.ParseDuration(os.Getenv(envPull)); err == nil {
 		cfg.IYS.PullEvery = configs.Duration(d)
 	}

@@ -2,28 +2,32 @@ package crash
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"izinli/cmd/assembly"
 	"izinli/configs"
 	"izinli/gateway"
 	"izinli/gateway/desk"
+	"izinli/gateway/public"
 	"izinli/gateway/smpptest"
 	"izinli/gateway/store"
+	"izinli/iys"
 	"izinli/iys/iystest"
 	"izinli/test/stage"
 )
 
 // Bounds of a storm.
 const (
-	reserve  = 64 << 20 // as openStore sets it
-	diskSize = 2 << 30
+	reserve   = 64 << 20 // as openStore sets it
+	diskSize  = 2 << 30
+	mailShare = 5 // of so many people one has a mail address, too
+	pullEvery = 20 * time.Second
 	// recoverWithin is how soon after a fault customers must be answered and messages flow again.
 	recoverWithin = 30 * time.Second
 	// restWithin is how long what is left after the last fault may take.
@@ -45,7 +49,10 @@ type storm struct {
 	t       *testing.T
 	s       *stage.Stage
 	ops     []*smpptest.Server
-	w       *witness
+	hop     *nextHop
+	w       *witness // of short messages
+	mails   *witness
+	pushed  *pushes
 	traffic *traffic
 	redis   *redisServer
 	gw      *process
@@ -56,7 +63,8 @@ type storm struct {
 	credits int64
 
 	kinds  map[string]int
-	links  int // how often open intents may have been left in doubt
+	links  int // how often open intents towards operators may have been left in doubt
+	posts  int // and towards the smarthost
 	deaths int // of the full disk
 }
 
@@ -85,6 +93,7 @@ func RunStorm(t *testing.T, plan Storm) {
 	})
 	began := time.Now()
 	s.traffic.run(s.ctx)
+	s.traffic.wg.Go(func() { s.s.IYS.RunPush(s.ctx, pushEvery) })
 	s.blow()
 	raged := time.Since(began)
 	s.calmDown()
@@ -93,14 +102,20 @@ func RunStorm(t *testing.T, plan Storm) {
 	s.audit(raged)
 }
 
-// setUp makes two operators, one for when the other is away, people, and a disk that can be filled.
+// setUp makes two operators, one for when the other is away, a smarthost, people, an administrator, and a disk that can be filled.
 func (s *storm) setUp() {
 	t := s.t
-	s.w = newWitness(&people{n: s.People})
+	s.w, s.mails = newWitness(handsets(s.People), "message"), newWitness(mailboxes(s.People/mailShare), "mail")
 	operator := smpptest.Config{Latency: 20 * time.Millisecond, Tap: s.w.tap, Receipts: smpptest.Receipts{Delay: 50 * time.Millisecond}}
 	s.data = t.TempDir()
 	s.mountDisk()
-	s.s = stage.New(t, stage.WithOperator(operator), stage.WithConfig(func(c *configs.Config) { c.Data = s.data }))
+	s.traffic = &traffic{w: s.w, seed: s.Seed, ending: make(chan struct{}), answers: map[int]int{}}
+	mail := &post{t: s.traffic, w: s.mails, clicks: make(chan click, 16)}
+	s.traffic.mail = mail
+	s.hop = newNextHop(mail.received)
+	s.s = stage.New(t, stage.WithOperator(operator), stage.WithSink(s.hop.cfg), s.outside)
+	s.hop.sink = s.s.Sink
+	s.pushed.iys, s.pushed.brand = s.s.IYS, s.s.Seeds.Brand
 	second, err := smpptest.Start(operator)
 	if err != nil {
 		t.Fatal(err)
@@ -108,20 +123,66 @@ func (s *storm) setUp() {
 	t.Cleanup(second.Close)
 	s.ops = []*smpptest.Server{s.s.Operator, second}
 	s.administer(second.Addr())
-	at := time.Now().Add(-48 * time.Hour)
-	for i := range s.People {
-		if s.w.people.agreed(uint32(i)) {
-			s.s.IYS.Put(iystest.Movement{IYSCode: s.s.Seeds.Brand, BrandCode: s.s.Seeds.Brand, Recipient: number(i), RecipientType: "BIREYSEL",
-				Type: "MESAJ", Status: "ONAY", Source: "HS_WEB", ConsentDate: at, CreationDate: at.Add(time.Duration(i) * time.Second)})
-		}
-	}
+	s.consents()
+	s.customers()
 	s.s.Run()
+	s.connect()
 	s.credits = s.s.Credits()
 	s.s.Leave()
 	s.redis = startRedis(t)
-	s.traffic = &traffic{tb: t, w: s.w, api: stage.NewAPI(t, "", s.s.Seeds.APIKey), brand: s.s.Seeds.Brand, sender: s.s.Seeds.Sender,
-		reply: s.s.Seeds.ReplyNumber, system: s.s.Seeds.SystemID, secret: s.s.Seeds.Password, handset: s.s.Operator.SendMO, seed: s.Seed,
-		ending: make(chan struct{}), answers: map[int]int{}}
+}
+
+// outside is where the world reaches the gateway, wherever its process listens.
+func (s *storm) outside(c *configs.Config, o *assembly.PlaygroundOptions) {
+	s.pushed = newPushes()
+	s.t.Cleanup(s.pushed.proxy.Close)
+	s.pushed.witness["MESAJ"], s.pushed.witness["EPOSTA"] = s.w, s.mails
+	c.Data, c.PublicURL, c.Listen.Panel = s.data, s.pushed.proxy.URL, "127.0.0.1:0"
+	o.IYS.Push = iystest.PushConfig{Transport: s.pushed.proxy.Client().Transport, Wait: 200 * time.Millisecond, Twice: true, Reverse: true}
+}
+
+// consents tells İYS who agreed.
+func (s *storm) consents() {
+	at := time.Now().Add(-48 * time.Hour)
+	for _, p := range []*people{s.w.people, s.mails.people} {
+		for i := range uint32(p.n) {
+			if p.agreed(i) {
+				s.s.IYS.Put(iystest.Movement{IYSCode: s.s.Seeds.Brand, BrandCode: s.s.Seeds.Brand, Recipient: p.address(i), RecipientType: "BIREYSEL",
+					Type: p.channel, Status: "ONAY", Source: "HS_WEB", ConsentDate: at, CreationDate: at.Add(time.Duration(i) * time.Second)})
+			}
+		}
+	}
+}
+
+// customers gives the customers what they need to know.
+func (s *storm) customers() {
+	t, seeds := s.traffic, &s.s.Seeds
+	t.line = line{tb: s.t, system: seeds.SystemID, password: seeds.Password}
+	t.api, t.brand, t.sender, t.reply = stage.NewAPI(s.t, "", seeds.APIKey), seeds.Brand, seeds.Sender, seeds.ReplyNumber
+	t.handset, t.pushed, t.mail.domain = s.s.Operator.SendMO, s.pushed, seeds.Mail.Domain
+	var err error
+	if t.clerk, err = newClerk(t, seeds.Account); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// connect has İYS push to us and the administrator sign up, while the gateway runs in this process.
+func (s *storm) connect() {
+	ctx := s.t.Context()
+	s.pushed.to(s.s.Server.Addrs["public"])
+	for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail} {
+		if _, err := s.s.Server.Pushes.Register(ctx, s.s.Seeds.Brand, ch, s.pushed.proxy.URL+public.PushPath); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.traffic.addrs = s.s.Server.Addrs
+	link, err := s.s.Server.Panel.SetupLink(ctx)
+	if err == nil {
+		err = s.traffic.clerk.enrol(ctx, link)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // administer adds the second operator behind the first, and credits for all that may come.
@@ -134,6 +195,18 @@ func (s *storm) administer(addr string) {
 	}
 	if err == nil {
 		_, err = a.AddCredits(ctx, desk.CreditEntry{Account: s.s.Seeds.Account, Credits: 10_000_000, Note: "storm"})
+	}
+	for _, peer := range []gateway.RelayPeer{
+		{Name: "shop", Credential: s.s.Seeds.Mail.MixedUser, TrustHeaders: true, CIDRs: []netip.Prefix{netip.MustParsePrefix(shopHost + "/32")}},
+		{Name: "newsletter", Credential: s.s.Seeds.Mail.User, CIDRs: []netip.Prefix{netip.MustParsePrefix(newsletterHost + "/32")}},
+	} {
+		if err == nil {
+			_, err = a.PutRelayPeer(ctx, peer)
+		}
+	}
+	if err == nil {
+		_, err = a.PutSmarthost(ctx, desk.SmarthostInput{Smarthost: gateway.Smarthost{Name: s.s.Seeds.Mail.Smarthost, Addr: s.s.Sink.Addr(), TLS: "off",
+			MaxConns: mailConns}})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -155,11 +228,14 @@ func (s *storm) mountDisk() {
 	})
 }
 
-func (s *storm) env() []string { return []string{envClock + "=" + s.ahead.String()} }
+func (s *storm) env() []string {
+	return []string{envClock + "=" + s.ahead.String(), envPublic + "=" + s.pushed.proxy.URL, envPull + "=" + pullEvery.String()}
+}
 
 func (s *storm) startGateway() {
 	s.t.Helper()
 	s.gw = start(s.t, s.data, s.redis.url(), s.env()...)
+	s.pushed.to(s.gw.addrs["public"])
 	s.traffic.to(s.ctx, s.gw.addrs)
 }
 
@@ -179,16 +255,18 @@ func (s *storm) blow() {
 	rng := rand.New(rand.NewPCG(s.Seed, 99))
 	for i := range s.Faults {
 		f := s.draw(rng)
-		before := s.w.counts()
+		before := s.count()
 		if err := f.strike(s, rng); err != nil {
 			s.t.Fatalf("fault %d, %s: %v\n%s", i+1, f.name, err, s.gw.log)
 		}
 		s.kinds[f.name]++
 		s.links += f.link
+		s.posts += f.post
 		s.recovered(i+1, f.name, before)
 		s.wait(time.Duration(rng.Int64N(int64(s.Calm))))
+		s.hop.sink.Reset() // the witness remembers
 		if i%20 == 19 {
-			s.t.Logf("%d faults: %+v", i+1, s.w.counts())
+			s.t.Logf("%d faults: %+v", i+1, s.count())
 		}
 		if s.t.Failed() {
 			return
@@ -216,20 +294,31 @@ func (s *storm) draw(rng *rand.Rand) *fault {
 	}
 }
 
-// recovered waits until customers are answered again and messages flow again.
-func (s *storm) recovered(i int, name string, before counts) {
+// standing is where both kinds of traffic are.
+type standing struct{ Messages, Mails counts }
+
+func (s *storm) count() standing { return standing{s.w.counts(), s.mails.counts()} }
+
+// flowed reports whether both are handed in and out again.
+func (now standing) flowed(before standing) bool {
+	return now.Messages.Yes >= before.Messages.Yes+20 && now.Messages.Seen >= before.Messages.Seen+20 &&
+		now.Mails.Yes >= before.Mails.Yes+5 && now.Mails.Seen >= before.Mails.Seen+5
+}
+
+// recovered waits until customers are answered again and messages and mails flow again.
+func (s *storm) recovered(i int, name string, before standing) {
 	began := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		now := s.w.counts()
+		now := s.count()
 		switch {
 		case s.died():
 			s.t.Fatalf("fault %d, %s: the gateway ended by itself\n%s", i, name, s.gw.log)
 		case time.Since(began) > recoverWithin:
 			s.t.Fatalf("fault %d, %s: not recovered after %s: before %+v, now %+v\n%s", i, name, recoverWithin, before, now, s.gw.dump())
 		}
-		if now.Yes >= before.Yes+20 && now.Seen >= before.Seen+20 {
+		if now.flowed(before) {
 			break
 		}
 		<-tick.C
@@ -240,40 +329,44 @@ func (s *storm) recovered(i int, name string, before counts) {
 }
 
 // calmDown ends the customers and waits until what they handed in has come to rest. Between looks the gateway works: the store
-// can be read only while it is down.
+// can be read only while it is down. Mails that a server asked to try later wait by a schedule of minutes, so the clock runs ahead.
 func (s *storm) calmDown() {
 	for _, op := range s.ops {
 		op.DropAfter(0)
 	}
 	close(s.traffic.ending)
 	stage.UntilWithin(s.t, restWithin, "all customers to be answered", func() error {
-		if c := s.w.counts(); c.Open > 0 {
-			return fmt.Errorf("%+v\n%s", c, s.gw.log)
+		if c := s.count(); c.Messages.Open+c.Mails.Open > 0 || s.traffic.busy.Load() > 0 {
+			return fmt.Errorf("%+v, %d customers busy\n%s", c, s.traffic.busy.Load(), s.gw.log)
 		}
 		return nil
 	})
 	deadline := time.Now().Add(restWithin)
 	for {
 		s.quiet()
-		untold := len(s.untold())
+		untold := len(s.untold(s.w)) + len(s.untold(s.mails))
 		s.gw.stop(s.t)
-		waiting := s.waiting()
-		if waiting+untold == 0 || time.Now().After(deadline) || s.t.Failed() {
+		left := s.left()
+		left.untold = untold
+		if left == (remains{}) || time.Now().After(deadline) || s.t.Failed() {
 			return
 		}
 		log := s.gw.log.String()
-		s.t.Logf("%d messages are not final yet, %d refusals have not reached İYS; the gateway's last words:\n%s", waiting, untold,
-			log[max(0, len(log)-2000):])
+		s.t.Logf("not at rest yet: %+v; the gateway's last words:\n%s", left, log[max(0, len(log)-2000):])
+		if s.ahead < time.Hour { // below what makes consents stale
+			s.ahead += 12 * time.Minute
+		}
 		s.startGateway()
 		s.wait(10 * time.Second)
 	}
 }
 
-// quiet waits until the operators have got nothing for a while.
+// quiet waits until operators and smarthost have got nothing for a while.
 func (s *storm) quiet() {
-	last, since := s.w.counts().Seen, time.Now()
-	stage.UntilWithin(s.t, restWithin, "the operators to fall silent", func() error {
-		if now := s.w.counts().Seen; now != last {
+	seen := func() int { c := s.count(); return c.Messages.Seen + c.Mails.Seen }
+	last, since := seen(), time.Now()
+	stage.UntilWithin(s.t, restWithin, "operators and smarthost to fall silent", func() error {
+		if now := seen(); now != last {
 			last, since = now, time.Now()
 		}
 		if time.Since(since) < 4*time.Second {
@@ -295,46 +388,28 @@ func (s *storm) open(do func(*store.Store)) {
 	}
 }
 
-func (s *storm) waiting() (n int) {
+// remains is what has not come to rest.
+type remains struct{ messages, mails, untold, unheard int }
+
+func (s *storm) left() (left remains) {
 	s.open(func(st *store.Store) {
 		r, err := st.Verify(context.WithoutCancel(s.t.Context()))
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		n = r.Waiting + r.States[gateway.StateSent.String()]
+		b := s.readBooks(st, r)
+		left.messages, left.mails = unfinished(b.messages, gateway.StateDelivered), unfinished(b.mails, gateway.StateSent)
+		left.unheard = len(s.lifted(st, s.w)) + len(s.lifted(st, s.mails))
 	})
-	return n
+	return left
 }
 
-// result is what a storm prints, as one line of JSON.
-type result struct {
-	Faults    int            `json:"faults"`
-	Kinds     map[string]int `json:"kinds"`
-	Seconds   int            `json:"seconds"`
-	Seed      uint64         `json:"seed"`
-	Messages  counts         `json:"messages"`
-	States    map[string]int `json:"states"`
-	OptOuts   int            `json:"optOuts"`
-	Lost      int            `json:"lost"`
-	Leaked    int            `json:"leaked"`
-	InFlight  int            `json:"inFlightAtAcknowledgement"`
-	Mischarge int64          `json:"chargedWrongly"`
-	Repeats   int            `json:"repeats"`
-	Bound     int            `json:"repeatBound"`
-	Unknown   int            `json:"unknown"`
-	HTTP      map[int]int    `json:"httpAnswersOtherThan2xx"`
-	Restarts  int            `json:"restartsAfterFullDisk"`
-}
-
-func (s *storm) print(r *result) {
-	line, err := json.Marshal(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Logf("%s", line)
-	if path := os.Getenv("TORTURE_RESULT"); path != "" {
-		if err := os.WriteFile(path, append(line, '\n'), 0o644); err != nil {
-			s.t.Error(err)
+// unfinished counts what is neither final nor as far as done.
+func unfinished(states map[string]int, done gateway.State) (n int) {
+	for name, k := range states {
+		if st := gateway.ParseState(name); !st.Final() && st != done {
+			n += k
 		}
 	}
+	return n
 }

@@ -93,7 +93,7 @@ func (r *run) setUp() {
 		Receipts: smpptest.Receipts{Delay: 100 * time.Millisecond}}))
 	at := time.Now().Add(-48 * time.Hour)
 	for i := range r.Messages {
-		r.s.IYS.Put(iystest.Movement{IYSCode: r.s.Seeds.Brand, BrandCode: r.s.Seeds.Brand, Recipient: number(i), RecipientType: "BIREYSEL",
+		r.s.IYS.Put(iystest.Movement{IYSCode: r.s.Seeds.Brand, BrandCode: r.s.Seeds.Brand, Recipient: number(uint32(i)), RecipientType: "BIREYSEL",
 			Type: "MESAJ", Status: "ONAY", Source: "HS_WEB", ConsentDate: at, CreationDate: at.Add(time.Duration(i) * time.Second)})
 	}
 	r.s.Run()
@@ -101,7 +101,7 @@ func (r *run) setUp() {
 	if r.Redis {
 		r.redis = startRedis(r.t)
 	}
-	r.load = &load{tb: r.t, key: r.s.Seeds.APIKey, system: r.s.Seeds.SystemID, password: r.s.Seeds.Password, sender: r.s.Seeds.Sender,
+	r.load = &load{line: line{tb: r.t, system: r.s.Seeds.SystemID, password: r.s.Seeds.Password}, key: r.s.Seeds.APIKey, sender: r.s.Seeds.Sender,
 		total: r.Messages, receipts: map[string]bool{}}
 }
 

@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
 
 	"izinli/gateway"
@@ -19,44 +18,31 @@ import (
 )
 
 // traffic is customers who never stop: campaigns, transactional batches and one-time passwords over HTTP, single messages over
-// SMPP, and people who opt out. What is not answered over HTTP is repeated under its Idempotency-Key; over SMPP it is not.
+// SMPP, mails over SMTP, and people who opt out. What is not answered over HTTP is repeated under its Idempotency-Key; over SMPP and
+// SMTP it is not.
 type traffic struct {
-	tb      testing.TB
-	w       *witness
+	line
+	w       *witness // of short messages
+	mail    *post
+	clerk   *clerk
 	api     *stage.API // without an address
 	brand   string
 	sender  string
 	reply   string // number people answer to
-	system  string
-	secret  string
 	handset func(from, to, text string)
+	pushed  *pushes
 	seed    uint64
 
-	wg     sync.WaitGroup
 	ending chan struct{} // closed: nothing new
+	busy   atomic.Int32  // customers who are not done
 
 	mu      sync.Mutex
-	addrs   map[string]string
-	client  *smppclient.Client
-	hangUp  context.CancelFunc
-	answers map[int]int // HTTP statuses that were not 202
+	answers map[int]int // HTTP statuses that were not 202; guarded by mu
 }
 
 // to tells the customers where the gateway is from now on.
 func (t *traffic) to(ctx context.Context, addrs map[string]string) {
-	c, err := smppclient.New(smppclient.Config{Name: "customer", Addr: addrs["smpp"], SystemID: t.system, Password: t.secret, Window: 50,
-		Logger: slog.New(slog.DiscardHandler)}, quietHandler{})
-	if err != nil {
-		t.tb.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	t.mu.Lock()
-	if t.hangUp != nil {
-		t.hangUp()
-	}
-	t.addrs, t.client, t.hangUp = addrs, c, stop
-	t.mu.Unlock()
-	t.wg.Go(func() { c.Run(ctx) })
+	t.moved(ctx, addrs, quietHandler{})
 }
 
 // quietHandler takes receipts and forgets them.
@@ -66,21 +52,37 @@ func (quietHandler) Deliver(_ context.Context, _ smppclient.Delivery, ack func(s
 	ack(smpp.StatusOK)
 }
 
-// run starts the customers; they end with ctx, or when ending is closed and what they handed in is answered.
-func (t *traffic) run(ctx context.Context) {
-	type customer struct {
-		every time.Duration
-		act   func(context.Context, *rand.Rand)
-	}
-	for i, c := range []customer{
+// customer does one thing again and again.
+type customer struct {
+	every time.Duration
+	act   func(context.Context, *rand.Rand)
+}
+
+// customers are all there are.
+func (t *traffic) customers() []customer {
+	return []customer{
 		{60 * time.Millisecond, t.campaign},
 		{80 * time.Millisecond, t.orders},
 		{30 * time.Millisecond, t.password},
 		{10 * time.Millisecond, t.single},
-		{250 * time.Millisecond, t.optOut},
+		{250 * time.Millisecond, func(ctx context.Context, rng *rand.Rand) { t.optOut(ctx, rng, t.w) }},
 		{900 * time.Millisecond, t.answer},
-	} {
+		{500 * time.Millisecond, func(_ context.Context, rng *rand.Rand) { t.atIYS(rng, t.w) }},
+		{60 * time.Millisecond, t.mail.shop},
+		{90 * time.Millisecond, t.mail.newsletter},
+		{500 * time.Millisecond, func(ctx context.Context, rng *rand.Rand) { t.optOut(ctx, rng, t.mail.w) }},
+		{800 * time.Millisecond, func(_ context.Context, rng *rand.Rand) { t.atIYS(rng, t.mail.w) }},
+		{100 * time.Millisecond, t.click},
+		{300 * time.Millisecond, t.clerk.work},
+	}
+}
+
+// run starts the customers; they end with ctx, or when ending is closed and what they handed in is answered.
+func (t *traffic) run(ctx context.Context) {
+	for i, c := range t.customers() {
+		t.busy.Add(1)
 		t.wg.Go(func() {
+			defer t.busy.Add(-1)
 			rng := rand.New(rand.NewPCG(t.seed, uint64(i)))
 			tick := time.NewTicker(c.every)
 			defer tick.Stop()
@@ -98,7 +100,7 @@ func (t *traffic) run(ctx context.Context) {
 	}
 }
 
-func (t *traffic) someone(rng *rand.Rand) uint32 { return uint32(rng.IntN(t.w.people.n)) }
+func (w *witness) someone(rng *rand.Rand) uint32 { return uint32(rng.IntN(w.people.n)) }
 
 func (t *traffic) campaign(ctx context.Context, rng *rand.Rand) {
 	var sendAt any
@@ -117,31 +119,32 @@ func (t *traffic) password(ctx context.Context, rng *rand.Rand) {
 	t.batch(ctx, rng, oneTime, 1, stage.Body{"class": gateway.ClassOTP, "validFor": "24h"})
 }
 
-// batch submits n messages in one request and repeats it until it is answered.
-func (t *traffic) batch(ctx context.Context, rng *rand.Rand, class byte, n int, more stage.Body) {
+// batch submits n messages in one request and repeats it until it is answered. It returns the first of them, and nil when there was
+// no answer to the end.
+func (t *traffic) batch(ctx context.Context, rng *rand.Rand, class byte, n int, more stage.Body) (first int, res *gateway.Result) {
 	to := make([]uint32, n)
 	for i := range to {
-		to[i] = t.someone(rng)
+		to[i] = t.w.someone(rng)
 	}
-	first := t.w.issue(class, to...)
+	first = t.w.issue(class, to...)
 	list := make([]stage.Body, n)
 	for i, p := range to {
 		ref := strconv.Itoa(first + i)
-		list[i] = stage.Body{"address": number(int(p)), "ref": ref, "vars": stage.Body{"r": ref}}
+		list[i] = stage.Body{"address": number(p), "ref": ref, "vars": stage.Body{"r": ref}}
 	}
 	body, err := json.Marshal(stage.Body{"from": t.sender, "text": string(class) + " {{r}}", "to": list}.With(more))
 	if err != nil {
 		t.tb.Error(err)
-		return
+		return first, nil
 	}
 	ans := t.insist(ctx, "POST", "/v1/messages", body, http.Header{"Idempotency-Key": {fmt.Sprintf("%c%d", class, first)}})
 	if ans == nil {
-		return
+		return first, nil
 	}
-	var res gateway.Result
-	if ans.Status != http.StatusAccepted || json.Unmarshal(ans.Body, &res) != nil || len(res.Messages) != n {
+	res = &gateway.Result{}
+	if ans.Status != http.StatusAccepted || json.Unmarshal(ans.Body, res) != nil || len(res.Messages) != n {
 		t.tb.Errorf("batch of message %d: answer %d %s", first, ans.Status, ans.Body)
-		return
+		return first, nil
 	}
 	for _, v := range res.Messages {
 		ref, err := strconv.Atoi(v.Ref)
@@ -155,17 +158,21 @@ func (t *traffic) batch(ctx context.Context, rng *rand.Rand, class byte, n int, 
 			t.w.tell(ref, saidYes, v.ID)
 		}
 	}
+	return first, res
 }
 
-// insist repeats a request until it is answered with something that lasts; nil when the run was given up.
+// insist is insistAt of the API.
 func (t *traffic) insist(ctx context.Context, method, path string, body []byte, header http.Header) *stage.Answer {
+	return t.insistAt(ctx, "api", method, path, body, header)
+}
+
+// insistAt repeats a request to a door until it is answered with something that lasts; nil when the run was given up.
+func (t *traffic) insistAt(ctx context.Context, door, method, path string, body []byte, header http.Header) *stage.Answer {
 	api := *t.api
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		t.mu.Lock()
-		api.URL = "http://" + t.addrs["api"]
-		t.mu.Unlock()
+		api.URL = "http://" + t.address(door)
 		ans, err := api.Try(method, path, body, header)
 		if err == nil && ans.Status/100 != 2 {
 			t.mu.Lock()
@@ -188,16 +195,13 @@ func (t *traffic) insist(ctx context.Context, method, path string, body []byte, 
 
 // single submits one commercial message over SMPP if there is a bind with room.
 func (t *traffic) single(_ context.Context, rng *rand.Rand) {
-	t.mu.Lock()
-	c := t.client
-	t.mu.Unlock()
-	room, ok := c.TryReserve(1, smppclient.OTP)
+	room, ok := t.bound().TryReserve(1, smppclient.OTP)
 	if !ok {
 		return
 	}
-	p := t.someone(rng)
+	p := t.w.someone(rng)
 	ref := t.w.issue(commercial, p)
-	err := room.Commit([]smpp.SubmitSM{stage.Text(t.sender, number(int(p)), text(commercial, ref))}, func(_ int, o smppclient.Outcome) {
+	err := room.Commit([]smpp.SubmitSM{stage.Text(t.sender, number(p), text(commercial, ref))}, func(_ int, o smppclient.Outcome) {
 		t.answered(ref, o)
 	})
 	if err != nil {
@@ -218,46 +222,4 @@ func (t *traffic) answered(ref int, o smppclient.Outcome) {
 		}
 		t.w.tell(ref, saidYes, id)
 	}
-}
-
-// optOut is somebody who refuses, through the API.
-func (t *traffic) optOut(ctx context.Context, rng *rand.Rand) {
-	p, ok := t.refuser(rng)
-	if !ok {
-		return
-	}
-	body, err := json.Marshal(stage.Body{"brand": t.brand, "channel": "sms", "address": number(int(p))})
-	if err != nil {
-		t.tb.Error(err)
-		return
-	}
-	ans := t.insist(ctx, "POST", "/v1/optouts", body, nil)
-	if ans == nil {
-		return
-	}
-	if ans.Status != http.StatusOK {
-		t.tb.Errorf("opt-out of person %d: answer %d %s", p, ans.Status, ans.Body)
-		return
-	}
-	t.w.optedOut(p)
-}
-
-// answer is somebody who refuses by SMS. When it was acknowledged is between the operator and the gateway; that it counts in the
-// end is looked at then.
-func (t *traffic) answer(_ context.Context, rng *rand.Rand) {
-	if p, ok := t.refuser(rng); ok {
-		t.handset(number(int(p)), t.reply, "RET")
-	}
-}
-
-// refuser is somebody who agreed and has not refused; at most a third of the people ever do.
-func (t *traffic) refuser(rng *rand.Rand) (uint32, bool) {
-	p := t.someone(rng)
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	if !t.w.people.agreed(p) || t.w.asked[p] || len(t.w.asked) > t.w.people.n/3 {
-		return 0, false
-	}
-	t.w.asked[p] = true
-	return p, true
 }

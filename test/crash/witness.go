@@ -11,9 +11,11 @@ import (
 	"izinli/gateway/smpp"
 )
 
-// witness sees the gateway from outside: what customers were told, what operators got. It believes nothing the gateway writes.
+// witness sees the gateway from outside: what customers were told, what operators or smarthosts got. It believes nothing the gateway
+// writes. Short messages and mails have one each.
 type witness struct {
 	people *people
+	kind   string // of what it sees, for complaints: "message", "mail"
 
 	mu      sync.Mutex
 	refs    []fate               // by ref - 1
@@ -24,6 +26,7 @@ type witness struct {
 	leaks     []string
 	late      int // left just before an acknowledgement and were read just after it
 	foreign   int // the operator got what nobody sent
+	damaged   []string
 }
 
 // fate is one message. Its ref stands in its text, so that the operator's copy names it.
@@ -33,6 +36,13 @@ type fate struct {
 	said   said
 	seen   uint16 // at the operators, together
 	id     gateway.MessageID
+	run    *campaign // nil: nobody steers it
+}
+
+// campaign is what an administrator steers.
+type campaign struct {
+	stopped time.Time // when its pause or cancellation was acknowledged; zero: it goes on
+	doomed  bool      // its cancellation was asked for
 }
 
 type said uint8
@@ -55,8 +65,8 @@ const (
 // acknowledged opt-out are leaks.
 const inFlight = time.Second
 
-func newWitness(p *people) *witness {
-	return &witness{people: p, refused: map[uint32]time.Time{}, asked: map[uint32]bool{}, confirmed: map[uint32]bool{}}
+func newWitness(p *people, kind string) *witness {
+	return &witness{people: p, kind: kind, refused: map[uint32]time.Time{}, asked: map[uint32]bool{}, confirmed: map[uint32]bool{}}
 }
 
 // issue makes n messages of a class to these people and returns the first ref; the others follow it.
@@ -90,35 +100,60 @@ func (w *witness) tap(m *smpp.SubmitSM) {
 		w.confirmed[p] = true // our own confirmation of an opt-out by SMS
 		return
 	}
-	if err != nil || ref < 1 || ref > len(w.refs) || len(class) != 1 || w.refs[ref-1].class != class[0] {
+	if err != nil || len(class) != 1 {
+		w.foreign++
+		return
+	}
+	w.seeLocked(class[0], ref, to, time.Now())
+}
+
+// seeLocked is a message that left the gateway at the given instant, and was read now.
+func (w *witness) seeLocked(class byte, ref int, to string, at time.Time) {
+	if ref < 1 || ref > len(w.refs) || w.refs[ref-1].class != class {
 		w.foreign++
 		return
 	}
 	f := &w.refs[ref-1]
 	f.seen++
-	if to != number(int(f.person)) {
-		w.leak("message %d for person %d went to %s", ref, f.person, to)
+	if to != w.people.address(f.person) {
+		w.leak("%s %d for person %d went to %s", w.kind, ref, f.person, to)
 	}
 	if f.class != commercial {
 		return
 	}
 	if !w.people.agreed(f.person) {
-		w.leak("message %d is commercial and person %d never agreed", ref, f.person)
+		w.leak("%s %d is commercial and person %d never agreed", w.kind, ref, f.person)
 		return
 	}
-	if at, ok := w.refused[f.person]; ok {
-		if after := time.Since(at); after > inFlight {
-			w.leak("message %d is commercial and came %s after the acknowledged opt-out of person %d", ref, after.Round(time.Millisecond), f.person)
-		} else {
-			w.late++
-		}
+	if refused, ok := w.refused[f.person]; ok {
+		w.tooLate(at.Sub(refused), "%s %d is commercial and came after the acknowledged opt-out of person %d", w.kind, ref, f.person)
+	}
+	if f.run != nil && !f.run.stopped.IsZero() {
+		w.tooLate(at.Sub(f.run.stopped), "%s %d came after its campaign was stopped", w.kind, ref)
+	}
+}
+
+// tooLate is something that left so long after it was forbidden.
+func (w *witness) tooLate(after time.Duration, format string, args ...any) {
+	if after > inFlight {
+		w.leak(format+", %s after", append(args, after.Round(time.Millisecond))...)
+	} else {
+		w.late++
 	}
 }
 
 // personOf is the person with a number.
 func personOf(addr string) (uint32, bool) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(addr, "+90535"), 10, 32)
-	return uint32(n), err == nil && number(int(n)) == addr
+	return uint32(n), err == nil && number(uint32(n)) == addr
+}
+
+func mailbox(i uint32) string { return fmt.Sprintf("p%d@example.com", i) }
+
+// mailboxOf is the person with a mail address.
+func mailboxOf(addr string) (uint32, bool) {
+	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(addr, "p"), "@example.com"), 10, 32)
+	return uint32(n), err == nil && mailbox(uint32(n)) == addr
 }
 
 func (w *witness) leak(format string, args ...any) {
@@ -168,7 +203,38 @@ func (w *witness) counts() (c counts) {
 	return c
 }
 
+// steer puts n messages from ref on into a campaign.
+func (w *witness) steer(c *campaign, ref, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range n {
+		w.refs[ref-1+i].run = c
+	}
+}
+
+// set changes what the witness holds against what is seen.
+func (w *witness) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
 // people are those messages go to: of four, three have agreed.
-type people struct{ n int }
+type people struct {
+	n       int
+	door    string // the channel in the API's word
+	channel string // and in İYS's
+	address func(i uint32) string
+	person  func(address string) (uint32, bool)
+}
+
+// handsets are people with a telephone, mailboxes people with an address.
+func handsets(n int) *people {
+	return &people{n: n, door: gateway.ChannelSMS, channel: "MESAJ", address: number, person: personOf}
+}
+
+func mailboxes(n int) *people {
+	return &people{n: n, door: gateway.ChannelEmail, channel: "EPOSTA", person: mailboxOf, address: mailbox}
+}
 
 func (p *people) agreed(i uint32) bool { return i%4 != 3 }
