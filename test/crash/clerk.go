@@ -305,16 +305,17 @@ func (c *clerk) book(ctx context.Context) {
 	})
 }
 
-// begin hands a campaign in that leaves within seconds.
+// begin hands a campaign in that leaves within seconds, and returns when it is about to, or just does.
 func (c *clerk) begin(ctx context.Context, rng *rand.Rand) (run *campaign, path string, ref gateway.BatchRef) {
-	at := time.Now().Add(time.Duration(rng.IntN(4)) * time.Second).UTC().Format(time.RFC3339)
-	first, res := c.t.batch(ctx, rng, commercial, 40, stage.Body{"class": gateway.ClassCommercial, "sendAt": at})
+	at := time.Now().Add(c.t.clock() + time.Duration(1+rng.IntN(3))*time.Second).Truncate(time.Second)
+	first, res := c.t.batch(ctx, rng, commercial, 100, stage.Body{"class": gateway.ClassCommercial, "sendAt": at.UTC().Format(time.RFC3339)})
 	if res == nil {
 		return nil, "", ref
 	}
 	run = &campaign{}
-	c.t.w.steer(run, first, 40)
-	timer := time.NewTimer(time.Duration(rng.IntN(2500)) * time.Millisecond)
+	c.t.w.steer(run, first, 100)
+	left := max(time.Until(at.Add(-c.t.clock())), 0)
+	timer := time.NewTimer(time.Duration(rng.Int64N(int64(left + 50*time.Millisecond))))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

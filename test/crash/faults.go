@@ -199,8 +199,8 @@ func (s *storm) hopLater(rng *rand.Rand) error {
 // the wall's, so that İYS's answers would come from the future of a clock behind it.
 func (s *storm) jump(rng *rand.Rand) error {
 	to := time.Duration(rng.IntN(181)) * time.Second
-	_, err := fmt.Fprintf(s.gw.clock, "%s\n", to-s.ahead)
-	s.ahead = to
+	_, err := fmt.Fprintf(s.gw.clock, "%s\n", to-s.ahead())
+	s.setAhead(to)
 	return err
 }
 

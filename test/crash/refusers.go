@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -131,6 +131,7 @@ type pushKey struct {
 
 // newPushes starts the proxy; the simulator calls it over transport.
 func newPushes() *pushes {
+	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	p := &pushes{witness: map[string]*witness{}, last: map[pushKey]string{}, taken: map[pushKey]bool{}}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -139,7 +140,7 @@ func newPushes() *pushes {
 			r.SetURL(p.inside)
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-		ErrorLog:     log.New(io.Discard, "", 0),
+		ErrorLog:     quiet,
 	}
 	p.proxy = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -153,7 +154,7 @@ func newPushes() *pushes {
 			p.answered(rec.status, body)
 		}
 	}))
-	p.proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.proxy.Config.ErrorLog = quiet
 	p.proxy.StartTLS()
 	return p
 }

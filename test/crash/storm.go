@@ -59,7 +59,6 @@ type storm struct {
 	ctx     context.Context
 	data    string
 	mount   string // the size-limited file system; empty: could not be mounted
-	ahead   time.Duration
 	credits int64
 
 	kinds  map[string]int
@@ -228,8 +227,13 @@ func (s *storm) mountDisk() {
 	})
 }
 
+// ahead is how far the gateway's clock is ahead of the wall's.
+func (s *storm) ahead() time.Duration { return s.traffic.clock() }
+
+func (s *storm) setAhead(d time.Duration) { s.traffic.ahead.Store(int64(d)) }
+
 func (s *storm) env() []string {
-	return []string{envClock + "=" + s.ahead.String(), envPublic + "=" + s.pushed.proxy.URL, envPull + "=" + pullEvery.String()}
+	return []string{envClock + "=" + s.ahead().String(), envPublic + "=" + s.pushed.proxy.URL, envPull + "=" + pullEvery.String()}
 }
 
 func (s *storm) startGateway() {
@@ -353,8 +357,8 @@ func (s *storm) calmDown() {
 		}
 		log := s.gw.log.String()
 		s.t.Logf("not at rest yet: %+v; the gateway's last words:\n%s", left, log[max(0, len(log)-2000):])
-		if s.ahead < time.Hour { // below what makes consents stale
-			s.ahead += 12 * time.Minute
+		if s.ahead() < time.Hour { // below what makes consents stale
+			s.setAhead(s.ahead() + 12*time.Minute)
 		}
 		s.startGateway()
 		s.wait(10 * time.Second)

@@ -34,11 +34,15 @@ type traffic struct {
 	seed    uint64
 
 	ending chan struct{} // closed: nothing new
+	ahead  atomic.Int64  // of the gateway's clock
 	busy   atomic.Int32  // customers who are not done
 
 	mu      sync.Mutex
 	answers map[int]int // HTTP statuses that were not 202; guarded by mu
 }
+
+// clock is how far the gateway's clock is ahead of the wall's.
+func (t *traffic) clock() time.Duration { return time.Duration(t.ahead.Load()) }
 
 // to tells the customers where the gateway is from now on.
 func (t *traffic) to(ctx context.Context, addrs map[string]string) {
