@@ -21,10 +21,31 @@ import (
 
 // People refuse over the API, by SMS, by the one-click link of a mail, and at İYS, which pushes what they did there.
 
-// refuser is somebody who agreed and has not refused; at most a third of the people ever do.
+// refuser is somebody who agreed and has not refused; at most a third of the people ever do. Half of them have just been written to,
+// and the message has not come: those are the ones it is hard to stop for.
 func (w *witness) refuser(rng *rand.Rand) (uint32, bool) {
 	p := w.someone(rng)
+	if rng.IntN(2) == 0 {
+		p = w.awaiting(rng, p)
+	}
 	return p, w.refuses(p)
+}
+
+// awaiting is somebody a commercial message is on its way to, or else the one given.
+func (w *witness) awaiting(rng *rand.Rand, otherwise uint32) uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const latest = 300
+	for range 50 {
+		i := len(w.refs) - 1 - rng.IntN(latest)
+		if i < 0 {
+			continue
+		}
+		if f := &w.refs[i]; f.class == commercial && f.seen == 0 && f.said != saidNo && w.people.agreed(f.person) && !w.asked[f.person] {
+			return f.person
+		}
+	}
+	return otherwise
 }
 
 // refuses notes that p is about to refuse, once.

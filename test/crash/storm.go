@@ -27,7 +27,9 @@ const (
 	reserve   = 64 << 20 // as openStore sets it
 	diskSize  = 2 << 30
 	mailShare = 5 // of so many people one has a mail address, too
-	pullEvery = 20 * time.Second
+	// As in life İYS's listing does not show what has just happened: until then only a push tells.
+	pullEvery  = 10 * time.Second
+	changesLag = 30 * time.Second
 	// recoverWithin is how soon after a fault customers must be answered and messages flow again.
 	recoverWithin = 30 * time.Second
 	// restWithin is how long what is left after the last fault may take.
@@ -137,6 +139,7 @@ func (s *storm) outside(c *configs.Config, o *assembly.PlaygroundOptions) {
 	s.t.Cleanup(s.pushed.proxy.Close)
 	s.pushed.witness["MESAJ"], s.pushed.witness["EPOSTA"] = s.w, s.mails
 	c.Data, c.PublicURL, c.Listen.Panel = s.data, s.pushed.proxy.URL, "127.0.0.1:0"
+	o.IYS.ChangesLag = changesLag
 	o.IYS.Push = iystest.PushConfig{Transport: s.pushed.proxy.Client().Transport, Wait: 200 * time.Millisecond, Twice: true, Reverse: true}
 }
 
