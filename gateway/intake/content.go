@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -65,7 +64,7 @@ func (d *draft) missing(ctx context.Context, want mailcontent.Details) (out []st
 		}
 		return out, nil
 	case ref.Inline != nil:
-		return want.Check(bytes.NewReader(ref.Inline))
+		return want.CheckWhole(ref.Inline)
 	case d.in.cfg.Bodies == nil:
 		return nil, nil
 	}

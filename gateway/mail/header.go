@@ -73,8 +73,26 @@ func ReadHeader(r *bufio.Reader) (Header, error) {
 		if len(h) >= MaxFields {
 			return nil, ErrHeaderTooLarge
 		}
-		h = append(h, Field{Name: string(name), Raw: line})
+		h = append(h, Field{Name: nameText(name), Raw: line})
 	}
+}
+
+// usual are the names most fields have, so that reading them makes no new ones.
+var usual = func() map[string]string {
+	m := map[string]string{}
+	for _, n := range [...]string{"From", "To", "Cc", "Subject", "Date", "Message-ID", "Message-Id", "MIME-Version", "Mime-Version", "Content-Type",
+		"Content-Transfer-Encoding", "Content-Disposition", "Reply-To", "Sender", "Received", "Return-Path", "In-Reply-To", "References", "User-Agent",
+		"X-Mailer", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID", "Precedence", "DKIM-Signature"} {
+		m[n] = n
+	}
+	return m
+}()
+
+func nameText(b []byte) string {
+	if s, ok := usual[string(b)]; ok {
+		return s
+	}
+	return string(b)
 }
 
 // readLine returns the next line with its CRLF, a copy. Lines of a strict reader fit the smallest buffer; others are refused.
@@ -168,11 +186,24 @@ func (h Header) Bytes() []byte {
 	for i := range h {
 		n += len(h[i].Raw)
 	}
-	out := make([]byte, 0, n)
+	return h.Append(make([]byte, 0, n))
+}
+
+// Append is Bytes behind dst.
+func (h Header) Append(dst []byte) []byte {
 	for i := range h {
-		out = append(out, h[i].Raw...)
+		dst = append(dst, h[i].Raw...)
 	}
-	return append(out, '\r', '\n')
+	return append(dst, '\r', '\n')
+}
+
+// Clone copies the fields out of the buffer they were read in.
+func (h Header) Clone() Header {
+	out := make(Header, len(h))
+	for i := range h {
+		out[i] = Field{Name: h[i].Name, Raw: bytes.Clone(h[i].Raw)}
+	}
+	return out
 }
 
 // NonASCII reports whether a field holds octets above 127, which only SMTPUTF8 may carry (RFC 6532).

@@ -37,7 +37,7 @@ func Split(raw []byte) (Header, []byte, error) {
 			if len(h) >= MaxFields {
 				return nil, nil, ErrHeaderTooLarge
 			}
-			h = append(h, Field{Name: string(name), Raw: line})
+			h = append(h, Field{Name: nameText(name), Raw: line})
 		}
 		at = end
 	}

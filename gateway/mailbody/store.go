@@ -98,7 +98,13 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (gateway.BodyRef, error) {
 // Options.Inline octets, and ref names it, but it is stored nowhere yet: the caller writes it in the commit that refers to it,
 // where Small finds it. A larger body is stored and synced as by Put and inline is nil.
 func (s *Store) Stage(ctx context.Context, r io.Reader) (ref gateway.BodyRef, inline []byte, err error) {
-	head, err := io.ReadAll(io.LimitReader(r, s.opt.Inline+1))
+	var head []byte
+	if l, ok := r.(interface{ Len() int }); ok && int64(l.Len()) <= s.opt.Inline { // it says how much there is
+		head = make([]byte, l.Len())
+		_, err = io.ReadFull(r, head)
+	} else {
+		head, err = io.ReadAll(io.LimitReader(r, s.opt.Inline+1))
+	}
 	if err != nil {
 		return ref, nil, fmt.Errorf("mailbody: read: %w", err)
 	}

@@ -98,8 +98,8 @@ func fold(s string) string {
 			continue
 		}
 		blank = false
-		if i := strings.IndexRune(dotted, r); i >= 0 {
-			b = append(b, plain[utf8.RuneCountInString(dotted[:i])])
+		if c := dotless(r); c != 0 {
+			b = append(b, c)
 			continue
 		}
 		b = utf8.AppendRune(b, unicode.ToLower(r))
@@ -110,11 +110,24 @@ func fold(s string) string {
 	return string(b)
 }
 
-// Turkish letters and what they fold to, in the same order.
-const (
-	dotted = "İıŞşĞğÜüÖöÇç"
-	plain  = "iissgguuoocc"
-)
+// dotless is what a Turkish letter folds to, 0 for others.
+func dotless(r rune) byte {
+	switch r {
+	case 'İ', 'ı':
+		return 'i'
+	case 'Ş', 'ş':
+		return 's'
+	case 'Ğ', 'ğ':
+		return 'g'
+	case 'Ü', 'ü':
+		return 'u'
+	case 'Ö', 'ö':
+		return 'o'
+	case 'Ç', 'ç':
+		return 'c'
+	}
+	return 0
+}
 
 // Missing names what a text lacks; markup tells that it is HTML.
 func (d Details) Missing(text string, markup bool) (out []string) {

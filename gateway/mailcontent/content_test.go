@@ -174,6 +174,11 @@ func FuzzRewrite(f *testing.F) {
 		if !bytes.Equal(b.Bytes(), raw) {
 			t.Errorf("an unchanged mail became %q, was %q", b.Bytes(), raw)
 		}
+		lacks, err := sender.Check(bytes.NewReader(raw))
+		whole, werr := sender.CheckWhole(bytes.Clone(raw))
+		if !slices.Equal(lacks, whole) || !errors.Is(werr, err) {
+			t.Errorf("held whole it lacks %v (%v), as a stream %v (%v)", whole, werr, lacks, err)
+		}
 		if err := sender.Rewrite(bytes.NewReader(raw), io.Discard, leave); err != nil {
 			t.Errorf("rewriting fails where copying does not: %v", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,19 +33,27 @@ var (
 
 // Check reads a mail to its end and names what its texts lack, each once. The error is one of those above, or that of r.
 func (d Details) Check(r io.Reader) (missing []string, err error) {
-	seen := map[string]bool{}
+	return d.check(&rewriter{br: bufio.NewReaderSize(r, 16<<10)})
+}
+
+// CheckWhole is Check of a mail held whole.
+func (d Details) CheckWhole(raw []byte) (missing []string, err error) {
+	return d.check(&rewriter{raw: raw})
+}
+
+func (d Details) check(rw *rewriter) (missing []string, err error) {
 	texts := 0
-	err = rewrite(r, io.Discard, func(text string, markup bool) string {
+	rw.edit = func(text string, markup bool) string {
 		texts++
 		for _, m := range d.Missing(text, markup) {
-			if !seen[m] {
-				seen[m] = true
+			if !slices.Contains(missing, m) {
 				missing = append(missing, m)
 			}
 		}
 		return text
-	})
-	if err == nil && texts == 0 {
+	}
+	rw.bw = bufio.NewWriterSize(io.Discard, 16)
+	if err = rw.run(); err == nil && texts == 0 {
 		err = ErrNoText
 	}
 	return missing, err
@@ -57,7 +66,8 @@ func (d Details) Rewrite(r io.Reader, w io.Writer, leave string) error {
 
 // rewriter copies a mail line by line and lets edit change the texts a person reads.
 type rewriter struct {
-	br    *bufio.Reader
+	br    *bufio.Reader // nil for a mail held whole
+	raw   []byte        // what is left of one
 	bw    *bufio.Writer
 	edit  func(text string, markup bool) string
 	parts int
@@ -65,15 +75,34 @@ type rewriter struct {
 
 func rewrite(r io.Reader, w io.Writer, edit func(string, bool) string) error {
 	rw := &rewriter{br: bufio.NewReaderSize(r, 16<<10), bw: bufio.NewWriterSize(w, 16<<10), edit: edit}
+	return rw.run()
+}
+
+func (rw *rewriter) run() error {
 	if _, err := rw.entity(nil, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return rw.bw.Flush()
 }
 
-// line reads a line with its end; io.EOF comes alone.
+// line reads a line with its end, good until the next one is read; io.EOF comes alone.
 func (rw *rewriter) line() ([]byte, error) {
-	b, err := rw.br.ReadBytes('\n')
+	if rw.br == nil {
+		n := lineLen(rw.raw)
+		if n == 0 {
+			return nil, io.EOF
+		}
+		l := rw.raw[:n:n]
+		rw.raw = rw.raw[n:]
+		return l, nil
+	}
+	b, err := rw.br.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		var rest []byte
+		b = bytes.Clone(b)
+		rest, err = rw.br.ReadBytes('\n')
+		b = append(b, rest...)
+	}
 	if len(b) > 0 && errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -82,15 +111,18 @@ func (rw *rewriter) line() ([]byte, error) {
 
 // delimits reports which of the boundaries a line is one of; closing tells its last.
 func delimits(line []byte, ends []string) (at int, closing bool) {
-	s := strings.TrimRight(string(line), " \t\r\n")
-	if !strings.HasPrefix(s, "--") {
+	if len(ends) == 0 || !bytes.HasPrefix(line, []byte("--")) {
+		return -1, false
+	}
+	s := bytes.TrimRight(line, " \t\r\n")
+	if len(s) < 2 {
 		return -1, false
 	}
 	for i := len(ends) - 1; i >= 0; i-- {
-		if s[2:] == ends[i] {
+		if string(s[2:]) == ends[i] {
 			return i, false
 		}
-		if s[2:] == ends[i]+"--" {
+		if last, ok := bytes.CutSuffix(s[2:], []byte("--")); ok && string(last) == ends[i] {
 			return i, true
 		}
 	}
@@ -167,6 +199,9 @@ func (rw *rewriter) multipart(ends []string, depth int) ([]byte, error) {
 
 // head reads a header with its empty line; a boundary instead of one ends the part.
 func (rw *rewriter) head(ends []string) (head, end []byte, err error) {
+	if len(rw.raw) > 0 {
+		head = make([]byte, 0, min(len(rw.raw), 1<<10))
+	}
 	for {
 		l, err := rw.line()
 		if errors.Is(err, io.EOF) {
@@ -194,8 +229,8 @@ func field(head []byte, name string) (from, to int, value string) {
 		for next < len(head) && (head[next] == ' ' || head[next] == '\t') {
 			next += lineLen(head[next:])
 		}
-		if n, v, ok := strings.Cut(string(head[at:next]), ":"); ok && strings.EqualFold(strings.TrimSpace(n), name) {
-			return at, next, strings.Join(strings.Fields(v), " ")
+		if n, v, ok := bytes.Cut(head[at:next], []byte{':'}); ok && bytes.EqualFold(bytes.TrimSpace(n), []byte(name)) {
+			return at, next, strings.Join(strings.Fields(string(v)), " ")
 		}
 		at = next
 	}
@@ -227,61 +262,72 @@ func attached(head []byte) bool {
 	return strings.TrimSpace(kind) == "attachment"
 }
 
-// text holds one text, lets edit see it and writes it, as it was when nothing changed.
-func (rw *rewriter) text(head []byte, media, set string, ends []string) ([]byte, error) {
-	var raw bytes.Buffer
-	var end []byte
+// textOf takes a text up to one of the boundaries, which it returns, or to the end.
+func (rw *rewriter) textOf(ends []string) (text, end []byte, err error) {
+	from := rw.raw
 	for {
 		l, err := rw.line()
 		if errors.Is(err, io.EOF) {
-			break
+			return text, nil, nil
 		} else if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if at, _ := delimits(l, ends); at >= 0 {
-			end = l
-			break
+			return text, l, nil
 		}
-		if raw.Write(l); raw.Len() > maxText {
-			return nil, ErrUnreadable
+		if rw.br == nil {
+			n := len(text) + len(l)
+			text = from[:n:n]
+		} else {
+			text = append(text, l...)
+		}
+		if len(text) > maxText {
+			return nil, nil, ErrUnreadable
 		}
 	}
-	text, err := decode(head, raw.Bytes(), set)
+}
+
+// text holds one text, lets edit see it and writes it, as it was when nothing changed.
+func (rw *rewriter) text(head []byte, media, set string, ends []string) ([]byte, error) {
+	raw, end, err := rw.textOf(ends)
+	if err != nil {
+		return nil, err
+	}
+	text, err := decode(head, raw, set)
 	if err != nil {
 		return nil, err
 	}
 	out := rw.edit(text, media == "text/html")
 	if out != text {
 		head = reHead(head, media)
-		raw.Reset()
-		q := quotedprintable.NewWriter(&raw)
+		var b bytes.Buffer
+		q := quotedprintable.NewWriter(&b)
 		_, _ = q.Write([]byte(out)) // a buffer takes everything
 		_ = q.Close()
-		if !bytes.HasSuffix(raw.Bytes(), []byte("\r\n")) {
-			raw.WriteString("\r\n")
+		if raw = b.Bytes(); !bytes.HasSuffix(raw, []byte("\r\n")) {
+			raw = append(raw, "\r\n"...)
 		}
 	}
 	if _, err := rw.bw.Write(head); err != nil {
 		return nil, err
 	}
-	_, err = rw.bw.Write(raw.Bytes())
+	_, err = rw.bw.Write(raw)
 	return end, err
 }
 
 // decode undoes transfer encoding and character set.
 func decode(head, raw []byte, set string) (string, error) {
 	_, _, cte := field(head, "Content-Transfer-Encoding")
-	var r io.Reader = bytes.NewReader(raw)
+	b, err := raw, error(nil)
 	switch strings.ToLower(cte) {
 	case "", "7bit", "8bit", "binary":
 	case "quoted-printable":
-		r = quotedprintable.NewReader(r)
+		b, err = io.ReadAll(quotedprintable.NewReader(bytes.NewReader(raw)))
 	case "base64":
-		r = base64.NewDecoder(base64.StdEncoding, &lineless{r})
+		b, err = io.ReadAll(base64.NewDecoder(base64.StdEncoding, &lineless{bytes.NewReader(raw)}))
 	default:
 		return "", ErrUnreadable
 	}
-	b, err := io.ReadAll(r)
 	if err != nil {
 		return "", ErrUnreadable
 	}

@@ -1,8 +1,6 @@
 package smtpserver
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,12 +27,12 @@ func (s *session) Data(r io.Reader) error {
 	body := &whole{r: &paced{r: r, conn: s.conn.Conn(), cfg: &s.srv.cfg, start: time.Now()}, there: func() bool {
 		return !chunked || stillThere(s.conn, s.guard)
 	}}
-	strict := mail.NewReader(body, s.peer != nil && s.peer.Normalise)
+	normalise := s.peer != nil && s.peer.Normalise
 	var err error
 	if tx.kind == kindInbox {
-		err = s.deliver(tx, strict)
+		err = s.deliver(tx, mail.NewReader(body, normalise))
 	} else {
-		err = s.accept(tx, strict)
+		err = s.accept(tx, body, normalise)
 	}
 	var ok *smtp.SMTPError
 	if err != nil && (!errors.As(err, &ok) || ok.Code != 250) {
@@ -90,12 +88,13 @@ func (c *capped) Read(p []byte) (int, error) {
 }
 
 // accept takes a message of a principal: header, orders, body, Submit. The answer is 250 with the batch, or a refusal.
-func (s *session) accept(tx *transaction, strict io.Reader) error {
-	br := bufio.NewReaderSize(strict, 16<<10)
-	head, err := mail.ReadHeader(br)
+func (s *session) accept(tx *transaction, body io.Reader, normalise bool) error {
+	msg, err := arrive(body, normalise)
 	if err != nil {
 		return replyOfData(err)
 	}
+	defer msg.free()
+	head := msg.head
 	if head.Count("Received") > s.srv.cfg.MaxHops {
 		return errLoop
 	}
@@ -106,14 +105,14 @@ func (s *session) accept(tx *transaction, strict io.Reader) error {
 	s.addressees(tx, sub)
 	clean := head.Without(mail.Private)
 	if tx.kind == kindSMS {
-		return s.acceptSMS(tx, sub, head, br)
+		return s.acceptSMS(tx, sub, head, msg.body())
 	}
 	if sub.From, err = s.author(head); err != nil {
 		return replyOf(err)
 	}
 	clean = s.traced(clean, tx)
 	sub.Headers[mail.MarkHead] = clean.Quoted()
-	ref, err := s.srv.deps.Bodies.Put(s.ctx, io.MultiReader(bytes.NewReader(clean.Bytes()), br))
+	ref, err := s.srv.deps.Bodies.Put(s.ctx, msg.under(clean))
 	if err != nil {
 		return replyOfData(err)
 	}
@@ -311,7 +310,7 @@ func (s *session) answer(tx *transaction, sub *gateway.Submission, res gateway.R
 	}
 	s.srv.tally.accepted(s.mode)
 	if len(lost) > 0 && tx.from != "" && s.srv.deps.Notify != nil {
-		n := Notice{Principal: s.principal, Batch: res.Batch, To: tx.from, EnvID: tx.opts.EnvelopeID, Return: string(tx.opts.Return), Header: head, Failed: lost}
+		n := Notice{Principal: s.principal, Batch: res.Batch, To: tx.from, EnvID: tx.opts.EnvelopeID, Return: string(tx.opts.Return), Header: head.Clone(), Failed: lost}
 		if err := s.srv.deps.Notify(context.WithoutCancel(s.ctx), n); err != nil {
 			s.log.Error("notice not stored", "batch", res.Batch.String(), "err", err) // the decisions are; the message must not come twice
 		}

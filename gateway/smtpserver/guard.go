@@ -30,7 +30,47 @@ type guard struct {
 	timer *time.Timer
 
 	eof atomic.Bool // the peer has closed
+
+	wmu sync.Mutex
+	out []byte // answers not sent yet; guarded by wmu
 }
+
+// Answers are gathered while commands of the client are waiting to be read, and leave in one write before more is waited for
+// (RFC 2920 §3.2 asks for no less): go-smtp writes each by itself.
+const (
+	maxAnswers = 4 << 10         // octets gathered
+	lastWords  = 5 * time.Second // for what is left to say to a client that is being closed
+)
+
+// Write implements net.Conn.
+func (g *guard) Write(p []byte) (int, error) {
+	g.wmu.Lock()
+	defer g.wmu.Unlock()
+	g.out = append(g.out, p...)
+	if len(g.out) < maxAnswers {
+		return len(p), nil
+	}
+	return len(p), g.flushLocked(g.srv.cfg.WriteTimeout)
+}
+
+func (g *guard) flush() error {
+	g.wmu.Lock()
+	defer g.wmu.Unlock()
+	return g.flushLocked(g.srv.cfg.WriteTimeout)
+}
+
+func (g *guard) flushLocked(wait time.Duration) error {
+	if len(g.out) == 0 {
+		return nil
+	}
+	_ = g.Conn.SetWriteDeadline(time.Now().Add(wait))
+	_, err := g.Conn.Write(g.out)
+	g.out = g.out[:0]
+	return err
+}
+
+// SetWriteDeadline implements net.Conn. Each flush sets its own: an answer may be written long before it leaves.
+func (g *guard) SetWriteDeadline(time.Time) error { return nil }
 
 var past = time.Unix(1, 0)
 
@@ -72,6 +112,9 @@ func (g *guard) identified() {
 
 // Read implements net.Conn.
 func (g *guard) Read(p []byte) (int, error) {
+	if err := g.flush(); err != nil {
+		return 0, err
+	}
 	n, err := g.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
 		g.eof.Store(true)
@@ -82,6 +125,10 @@ func (g *guard) Read(p []byte) (int, error) {
 // Close implements net.Conn.
 func (g *guard) Close() error {
 	g.once.Do(func() {
+		if g.wmu.TryLock() { // otherwise a write is under way, which closing ends
+			_ = g.flushLocked(lastWords)
+			g.wmu.Unlock()
+		}
 		g.identified()
 		g.srv.leave(g)
 	})

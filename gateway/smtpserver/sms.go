@@ -1,7 +1,6 @@
 package smtpserver
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -22,7 +21,7 @@ const (
 )
 
 // acceptSMS submits the plain text of a mail as a short message. The sender is X-SMS-Sender or the credential's own.
-func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.Header, body *bufio.Reader) error {
+func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.Header, body io.Reader) error {
 	text, err := plainText(head, &capped{r: body, left: maxSMSMail})
 	if err != nil {
 		return replyOfData(err)
