@@ -170,7 +170,7 @@ func fields(b []byte) (groups []map[string]string) {
 			group, last = map[string]string{}, ""
 		}
 	}
-	for line := range strings.SplitSeq(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n") {
+	for line := range strings.SplitSeq(lineEnds.Replace(string(b)), "\n") {
 		switch {
 		case strings.TrimSpace(line) == "":
 			flush()
@@ -241,6 +241,9 @@ func firstWord(s string) string {
 	w, _, _ := strings.Cut(strings.TrimSpace(s), " ")
 	return w
 }
+
+// lineEnds makes lines of CRLF; a bare CR, which a decoded part may hold, ends none and must not reach a log.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", " ")
 
 var (
 	statusRE = regexp.MustCompile(`\b[245]\.\d{1,3}\.\d{1,3}\b`)
