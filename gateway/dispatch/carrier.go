@@ -202,10 +202,12 @@ func (c *chunk) routeAll() {
 			continue
 		}
 		if w, ok := j.carrier.c.(Chooser); ok {
-			if wait := w.WaitFor(j.rcpt.Address); wait > 0 {
+			p, wait := w.Book(j.rcpt.Address)
+			if wait > 0 {
 				resting = append(resting, waiting{j, wait})
 				continue
 			}
+			j.place = p
 		}
 		keep = append(keep, j)
 	}

@@ -83,8 +83,15 @@ type LateSlot interface {
 
 // Chooser is a carrier that can tell beforehand that a recipient has to wait: its site rests, or has all it may have.
 type Chooser interface {
-	// WaitFor is how long messages to the address should wait; 0: go ahead.
-	WaitFor(address string) time.Duration
+	// Book keeps a place at the recipient's site; wait > 0: there is none, come back then. A carrier that keeps no places returns
+	// nil and 0.
+	Book(address string) (p Place, wait time.Duration)
+}
+
+// Place is room at a recipient's site. The carrier that gets it with a message ends it with the delivery.
+type Place interface {
+	// GiveBack ends it unused.
+	GiveBack()
 }
 
 // AnswerVerdict sorts answers by what happens next.
@@ -214,6 +221,7 @@ type job struct {
 	out      *Outgoing
 	sending  []int // segments that have to leave; the others were taken at an earlier attempt
 	leaving  bool  // its claim ends with its outcome, not with the chunk
+	place    Place // at the recipient's site, until the carrier has it; nil: none
 }
 
 // mayHaveLeft reports whether an earlier attempt was never answered.
@@ -252,9 +260,12 @@ type chunk struct {
 	mailRoutes map[mailRoute]*gateway.Route
 }
 
-// release gives up the claims on messages that did not leave.
+// release gives up the claims on messages that did not leave, and their places.
 func (c *chunk) release() {
 	for _, j := range c.claimed {
+		if j.place != nil {
+			j.place.GiveBack()
+		}
 		if !j.leaving {
 			c.d.unclaim(j.id)
 		}

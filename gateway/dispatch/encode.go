@@ -22,7 +22,8 @@ type Outgoing struct {
 	Segments  []sms.Segment
 	Sending   []int // which segments leave now
 	Validity  time.Duration
-	Attempt   int // from 1
+	Attempt   int   // from 1
+	Place     Place // at the recipient's site; nil: the carrier keeps none
 }
 
 // encodeAll renders and cuts the texts. Recipients of one batch without variables share one encoding.

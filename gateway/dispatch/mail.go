@@ -51,6 +51,7 @@ func (d *Dispatcher) sendLate(slot LateSlot, f *flight) {
 	d.flights.Add(1)
 	j.leaving = true
 	j.out.Validity = j.batch.ValidUntil.Sub(d.cfg.Now())
+	j.out.Place, j.place = j.place, nil
 	slot.SendLate(j.out, func() error {
 		mu := d.judge.Lock(j.rcpt.Address)
 		ch, stop := d.lastLook(j)
@@ -87,6 +88,9 @@ func (f *flight) mail(ch *gateway.Change, a Answer, now time.Time) {
 	case a.Verdict == TryLater && a.Down:
 		down := f.d.carrierDown(j, now)
 		ch.State, ch.Code, ch.NextAt = down.State, down.Code, down.NextAt
+		if a.Wait > 0 {
+			ch.NextAt = earlier(now.Add(a.Wait), laterOf(j.batch.ValidUntil, now))
+		}
 	case a.Verdict == TryLater:
 		ch.Code = gateway.CodeDeferred
 		if a.Wait > 0 {

@@ -110,9 +110,16 @@ func (c *carrier) OnReady(f func()) { c.ready.Store(&f) }
 // NextTry implements dispatch.Carrier: slots come free by answers.
 func (c *carrier) NextTry() time.Time { return time.Time{} }
 
-// WaitFor implements dispatch.Chooser.
-func (c *carrier) WaitFor(address string) time.Duration {
-	return c.m.sites.waitFor(domainOf(address), time.Now(), c.direct != nil)
+// Book implements dispatch.Chooser.
+func (c *carrier) Book(address string) (dispatch.Place, time.Duration) {
+	if c.direct == nil {
+		return nil, c.m.sites.unwanted(domainOf(address), time.Now())
+	}
+	p, wait := c.m.sites.book(domainOf(address), time.Now())
+	if p == nil {
+		return nil, wait
+	}
+	return p, 0
 }
 
 // TryReserve implements dispatch.Carrier.
@@ -187,6 +194,9 @@ func (c *carrier) deliver(ctx context.Context, out *dispatch.Outgoing, last func
 	lane, domain := out.Batch.Lane(), domainOf(out.Recipient.Address)
 	msg, err := c.m.message(ctx, out)
 	if err != nil {
+		if out.Place != nil {
+			out.Place.GiveBack()
+		}
 		c.m.cfg.Log.Error("mail not composed", "msg_id", out.ID.String(), "err", err)
 		if errors.As(err, new(unfit)) {
 			return dispatch.Answer{Verdict: dispatch.Refused, Err: err.Error()}
@@ -194,29 +204,44 @@ func (c *carrier) deliver(ctx context.Context, out *dispatch.Outgoing, last func
 		return dispatch.Answer{Verdict: dispatch.TryLater, Err: "the message could not be read here", Wait: wait(lane, out.Attempt)}
 	}
 	msg.HandOff = func(context.Context) error { return last() }
-	o, held := c.attempt(ctx, domain, msg)
-	if held {
+	p, _ := out.Place.(*place)
+	switch t := c.attempt(ctx, domain, msg, p); {
+	case t.held:
 		return dispatch.Answer{Verdict: dispatch.Stopped}
+	case t.wait > 0:
+		return dispatch.Answer{Verdict: dispatch.TryLater, Down: true, Wait: t.wait, Err: t.outcome.Reply()}
+	default:
+		return c.answer(ctx, out, domain, t.outcome)
 	}
-	return c.answer(ctx, out, domain, o)
+}
+
+// try is one attempt: what came of it, or that the last look stopped it, or that its site had no room or was not there and when to
+// come back. That is the site's schedule, not the message's own: the recipient was not asked.
+type try struct {
+	outcome smarthost.Outcome
+	held    bool
+	wait    time.Duration
 }
 
 // attempt hands the message to the smarthost, or to the site of its domain.
-func (c *carrier) attempt(ctx context.Context, domain string, msg *smarthost.Message) (o smarthost.Outcome, held bool) {
+func (c *carrier) attempt(ctx context.Context, domain string, msg *smarthost.Message, p *place) (t try) {
 	if c.direct != nil {
-		return c.direct.deliver(ctx, domain, msg)
+		return c.direct.deliver(ctx, domain, msg, p)
+	}
+	if p != nil { // it was routed when the smarthost was direct
+		p.GiveBack()
 	}
 	res := c.client.Deliver(ctx, *msg)
 	if res.Held != nil {
-		return o, true
+		return try{held: true}
 	}
-	o = res.Outcomes[0]
-	if o.Unasked() {
+	t.outcome = res.Outcomes[0]
+	if t.outcome.Unasked() {
 		if rests := c.client.Status()[0].Rests; !rests.IsZero() {
 			c.rests.Store(rests.UnixNano())
 		}
 	}
-	return o, false
+	return t
 }
 
 // answer sorts an outcome by what happens next.
@@ -258,15 +283,18 @@ func (c *carrier) answer(ctx context.Context, out *dispatch.Outgoing, domain str
 
 func domainOf(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
 
-// notify is what the next hop is asked to tell: failures always, since the return path is ours; a delivery where the submitter
-// wants to know.
+// notify is what the next hop is asked to tell: failures always, since the return path is ours; a delivery or a delay where the
+// submitter wants to know.
 func notify(r *gateway.Recipient) (notify, orcpt string) {
 	notify = "FAILURE"
 	for _, v := range r.Vars {
 		switch v.Name {
 		case mail.MarkNotify:
 			if mail.Notifies(v.Value, "SUCCESS") {
-				notify = "SUCCESS,FAILURE"
+				notify = "SUCCESS," + notify
+			}
+			if mail.Notifies(v.Value, "DELAY") {
+				notify += ",DELAY"
 			}
 		case mail.MarkORcpt:
 			orcpt = v.Value

@@ -27,6 +27,7 @@ type direct struct {
 // mxAnswer is what the DNS said about a domain.
 type mxAnswer struct {
 	hosts []string // by preference
+	key   string   // the same for all domains with these hosts
 	until time.Time
 }
 
@@ -40,6 +41,7 @@ type mxSite struct {
 const (
 	mxLife   = 5 * time.Minute
 	siteLife = 10 * time.Minute
+	mxMost   = 5 // exchangers tried of one domain
 )
 
 func newDirect(m *Manager, h *gateway.Smarthost) *direct {
@@ -55,54 +57,70 @@ func (d *direct) close() {
 	d.clients = map[string]*mxSite{}
 }
 
-// deliver makes one attempt at the site of the domain.
-func (d *direct) deliver(ctx context.Context, domain string, msg *smarthost.Message) (o smarthost.Outcome, held bool) {
-	to := msg.To[0].Addr
-	if !d.m.sites.enter(domain, time.Now()) {
-		return smarthost.Outcome{To: to, Kind: smarthost.TryLater, Text: "the site has all connections it may have"}, false
+// deliver makes one attempt at the site of the domain, in the place the message has there.
+func (d *direct) deliver(ctx context.Context, domain string, msg *smarthost.Message, p *place) (t try) {
+	to, began := msg.To[0].Addr, time.Now()
+	later := func(text string) smarthost.Outcome {
+		return smarthost.Outcome{To: to, Kind: smarthost.TryLater, Text: text}
 	}
-	reached, most := true, 0
-	defer func() { d.m.sites.leave(domain, time.Now(), reached, most) }()
-	hosts, refusal := d.exchangers(ctx, domain)
+	if p == nil { // it was routed before the smarthost became direct
+		if p, t.wait = d.m.sites.book(domain, began); t.wait > 0 {
+			t.outcome = later("the site has no room")
+			return t
+		}
+	}
+	a, refusal := d.exchangers(ctx, domain)
 	if refusal != nil {
 		refusal.To = to
-		reached = refusal.Kind == smarthost.Permanent
-		return *refusal, false
+		t.outcome = *refusal
+		t.wait = d.m.sites.leave(p, began, time.Now(), refusal.Kind == smarthost.Permanent)
+		return t
 	}
-	s, err := d.site(hosts)
+	s, err := d.site(a)
 	if err != nil {
-		return smarthost.Outcome{To: to, Kind: smarthost.TryLater, Text: err.Error()}, false
+		p.GiveBack()
+		t.outcome = later(err.Error())
+		return t
 	}
-	most = s.limits.conns
+	if t.wait = d.m.sites.settle(p, domain, a.key, s.limits.conns, time.Now()); t.wait > 0 {
+		p.GiveBack()
+		t.outcome = later("the site has no room")
+		return t
+	}
 	res := s.client.Deliver(ctx, *msg)
 	if res.Held != nil {
-		return o, true
+		p.GiveBack()
+		t.held = true
+		return t
 	}
-	o = res.Outcomes[0]
-	reached = !o.Unasked()
-	return o, false
+	t.outcome = res.Outcomes[0]
+	t.wait = d.m.sites.leave(p, began, time.Now(), !t.outcome.Unasked())
+	return t
 }
 
 // exchangers finds the hosts of a domain; the refusal says why there is none.
-func (d *direct) exchangers(ctx context.Context, domain string) ([]string, *smarthost.Outcome) {
+func (d *direct) exchangers(ctx context.Context, domain string) (a mxAnswer, refusal *smarthost.Outcome) {
 	now := time.Now()
 	d.mu.Lock()
 	a, ok := d.answers[domain]
 	d.mu.Unlock()
 	if ok && a.until.After(now) {
-		return a.hosts, nil
+		return a, nil
 	}
 	hosts, refusal := lookup(ctx, d.m.cfg.Resolver, domain)
 	if refusal != nil {
-		return nil, refusal
+		return a, refusal
 	}
+	hosts = hosts[:min(len(hosts), mxMost)]
+	a = mxAnswer{hosts: hosts, key: strings.Join(slices.Sorted(slices.Values(hosts)), " "), until: now.Add(mxLife)}
+	d.m.sites.relearn(a.key, limitsOf(hosts[0]).conns)
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if len(d.answers) > 100_000 {
 		clear(d.answers)
 	}
-	d.answers[domain] = mxAnswer{hosts, now.Add(mxLife)}
-	d.mu.Unlock()
-	return hosts, nil
+	d.answers[domain] = a
+	return a, nil
 }
 
 func lookup(ctx context.Context, r Resolver, domain string) ([]string, *smarthost.Outcome) {
@@ -136,14 +154,11 @@ func lookup(ctx context.Context, r Resolver, domain string) ([]string, *smarthos
 }
 
 // site returns the connections to a set of exchangers.
-func (d *direct) site(hosts []string) (*mxSite, error) {
-	hosts = hosts[:min(len(hosts), 5)]
-	sorted := slices.Sorted(slices.Values(hosts))
-	k := strings.Join(sorted, " ")
-	now := time.Now()
+func (d *direct) site(a mxAnswer) (*mxSite, error) {
+	hosts, now := a.hosts, time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s := d.clients[k]; s != nil {
+	if s := d.clients[a.key]; s != nil {
 		s.used = now
 		return s, nil
 	}
@@ -168,6 +183,6 @@ func (d *direct) site(hosts []string) (*mxSite, error) {
 	if s.client, err = smarthost.New(cfg, list); err != nil {
 		return nil, err
 	}
-	d.clients[k] = s
+	d.clients[a.key] = s
 	return s, nil
 }

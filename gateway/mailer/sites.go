@@ -1,10 +1,8 @@
 package mailer
 
 import (
-	_ "embed"
-	"fmt"
-	"strconv"
-	"strings"
+	"cmp"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -16,150 +14,254 @@ const (
 	slowEvery = time.Minute
 	restFirst = 30 * time.Second
 	restMost  = 30 * time.Minute
-	busyPause = 2 * time.Second
 )
 
-// limits are what a site gets at most.
-type limits struct{ conns, perConn int }
+// How messages that find no place at their site are spread over the time to come, so that each comes back about when a place is
+// free: who comes too early costs a record in the store, who comes too late leaves a connection idle.
+const (
+	spreadMost    = 3 * time.Minute       // nobody is sent further away for his turn alone
+	spreadUnknown = 5 * time.Millisecond  // between two, at a site that has not answered yet: live ones do within a moment
+	spreadFailed  = 25 * time.Millisecond // at one that could not be reached, after its rest
+	spreadLeast   = time.Millisecond
+	// As many and a half come as a site was seen to take: it may have become faster.
+	spreadOver, spreadUnder = 2, 3
+)
 
-//go:embed sites.tsv
-var sitesTSV string
+// strangers is how many connections a site gets before it has answered once; with every answer twice as many, up to what the table
+// gives it. One that accepts connections and says nothing holds no more than these.
+const strangers = 2
 
-type siteRule struct {
-	suffix string
-	limits limits
+// line is where messages wait their turn: not in memory, they are told when to come back.
+type line struct{ end time.Time }
+
+// turn gives the next place in the line, which begins at from (not before now) and moves on by every.
+func (l *line) turn(from, now time.Time, every time.Duration) time.Duration {
+	from = latest(from, now)
+	at := latest(l.end, from).Add(every)
+	if at.Sub(from) > spreadMost {
+		return from.Sub(now) + spreadMost/2 + rand.N(spreadMost/2)
+	}
+	l.end = at
+	return at.Sub(now)
 }
 
-// siteRules is the table, read once.
-var siteRules = sync.OnceValue(func() []siteRule {
-	r, err := parseSites(sitesTSV)
-	if err != nil {
-		panic(err) // the table is part of the program; a test reads it
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return r
-})
-
-func parseSites(tsv string) (out []siteRule, err error) {
-	for i, line := range strings.Split(tsv, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		cols := strings.Split(line, "\t")
-		if len(cols) != 3 {
-			return nil, fmt.Errorf("mailer: sites.tsv:%d: %d columns", i+1, len(cols))
-		}
-		r := siteRule{suffix: cols[0]}
-		for j, at := range []*int{&r.limits.conns, &r.limits.perConn} {
-			if *at, err = strconv.Atoi(cols[j+1]); err != nil || *at < 1 {
-				return nil, fmt.Errorf("mailer: sites.tsv:%d: %q is no number above 0", i+1, cols[j+1])
-			}
-		}
-		out = append(out, r)
-	}
-	return out, nil
+	return b
 }
 
-// limitsOf finds what a mail exchanger gets.
-func limitsOf(mx string) limits {
-	for _, r := range siteRules() {
-		if r.suffix == "*" || mx == r.suffix || strings.HasSuffix(mx, "."+r.suffix) {
-			return r.limits
-		}
-	}
-	return limits{10, 100}
+// domain is how mail to one domain fares at whatever site it goes to.
+type domain struct {
+	site string    // the set of its exchangers; empty: not known, it counts as a site of its own
+	slow time.Time // one message a minute until then
+	next time.Time // the next of them
+	line line      // those after it
+	used time.Time
 }
 
-// site is how mail to one domain fares.
+// site is a set of mail exchangers. All domains that share it share its connections.
 type site struct {
-	busy  int       // deliveries under way, of direct ones
-	most  int       // of them at once; 0: not known yet
-	fails int       // in a row
-	rests time.Time // not tried before
-	slow  time.Time // one message a minute until then
-	next  time.Time // the next of them
-	used  time.Time
+	busy   int           // places given out
+	may    int           // at most at once, now
+	most   int           // at most ever, by the table; 0: not known yet
+	took   time.Duration // a delivery, lately; 0: there was none since it failed
+	good   time.Time     // the last answer
+	fails  int           // in a row
+	failed time.Time     // the last that counted
+	rests  time.Time     // not tried before
+	line   line
+	used   time.Time
+}
+
+// place is room for one message at a site, from the moment it is routed to the end of its delivery.
+type place struct {
+	sites *sites
+	site  *site // guarded by sites.mu
+	once  sync.Once
+}
+
+// GiveBack implements dispatch.Place: the message did not leave.
+func (p *place) GiveBack() {
+	p.once.Do(func() {
+		p.sites.mu.Lock()
+		defer p.sites.mu.Unlock()
+		p.site.busy--
+	})
 }
 
 // sites knows the domains mail went to lately.
 type sites struct {
-	mu   sync.Mutex
-	by   map[string]*site // by domain; guarded by mu
-	seen time.Time        // last prune; guarded by mu
+	mu      sync.Mutex
+	domains map[string]*domain // guarded by mu
+	by      map[string]*site   // by the set of exchangers, or the domain; guarded by mu
+	seen    time.Time          // last prune; guarded by mu
 }
 
-func newSites() *sites { return &sites{by: map[string]*site{}} }
+func newSites() *sites { return &sites{domains: map[string]*domain{}, by: map[string]*site{}} }
 
-func (s *sites) atLocked(domain string, now time.Time) *site {
-	x := s.by[domain]
+func (s *sites) domainLocked(name string, now time.Time) *domain {
+	d := s.domains[name]
+	if d == nil {
+		d = &domain{}
+		s.domains[name] = d
+	}
+	d.used = now
+	return d
+}
+
+func (s *sites) siteLocked(key string, now time.Time) *site {
+	x := s.by[key]
 	if x == nil {
-		x = &site{}
-		s.by[domain] = x
+		x = &site{may: strangers}
+		s.by[key] = x
 	}
 	x.used = now
 	return x
 }
 
-// waitFor is how long mail to the domain should wait.
-func (s *sites) waitFor(domain string, now time.Time, direct bool) time.Duration {
+// unwanted is how long a message has to wait because the domain does not want our mail; 0: this one may go.
+func (s *sites) unwanted(name string, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.by[domain]
-	if x == nil {
+	return s.unwantedLocked(name, now)
+}
+
+func (s *sites) unwantedLocked(name string, now time.Time) time.Duration {
+	d := s.domains[name]
+	if d == nil || !d.slow.After(now) {
 		return 0
 	}
-	x.used = now
-	switch {
-	case x.rests.After(now):
-		return jitter(x.rests.Sub(now)) + time.Second
-	case x.slow.After(now) && x.next.After(now):
-		return jitter(x.next.Sub(now)) + time.Second
-	case x.slow.After(now):
-		x.next = now.Add(slowEvery)
-	case direct && x.most > 0 && x.busy >= x.most:
-		return jitter(busyPause)
+	d.used = now
+	if d.next.After(now) {
+		return d.line.turn(d.next, now, slowEvery)
 	}
+	d.next = now.Add(slowEvery)
 	return 0
 }
 
-// slow lets mail to a domain pass one by one for a while.
-func (s *sites) slow(domain string, now time.Time) {
+// book gives a message a place at the site of its domain, or tells when to come back.
+func (s *sites) book(name string, now time.Time) (*place, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.atLocked(domain, now)
-	x.slow = now.Add(slowFor)
-	x.next = now.Add(slowEvery)
-}
-
-// enter counts a delivery; false when the domain has all it may have.
-func (s *sites) enter(domain string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.atLocked(domain, now)
-	if x.most > 0 && x.busy >= x.most || x.rests.After(now) {
-		return false
+	if wait := s.unwantedLocked(name, now); wait > 0 {
+		return nil, wait
+	}
+	x := s.siteLocked(cmp.Or(s.domainLocked(name, now).site, name), now)
+	if wait := x.wait(now); wait > 0 {
+		return nil, wait
 	}
 	x.busy++
-	return true
+	return &place{sites: s, site: x}, 0
 }
 
-// leave ends it; reached tells whether the site was there at all, most what it may have.
-func (s *sites) leave(domain string, now time.Time, reached bool, most int) {
+// wait is when a message that finds no place should come back; 0: there is one.
+func (x *site) wait(now time.Time) time.Duration {
+	if !x.rests.After(now) && x.busy < x.may {
+		return 0
+	}
+	every := spreadUnknown
+	switch {
+	case x.fails > 0:
+		every = spreadFailed
+	case x.took > 0:
+		every = max(spreadLeast, x.took*spreadOver/spreadUnder/time.Duration(max(x.most, x.may)))
+	}
+	return x.line.turn(x.rests, now, every)
+}
+
+// settle notes where a domain's mail goes and what that site may have, and moves the place there; wait > 0: it has no room, and the
+// place stays where it was.
+func (s *sites) settle(p *place, name, key string, most int, now time.Time) (wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.atLocked(domain, now)
-	x.busy--
-	if most > 0 {
-		x.most = most
+	s.domainLocked(name, now).site = key
+	x := s.siteLocked(key, now)
+	if x.most == 0 {
+		x.most, x.may = most, min(x.may, most)
 	}
-	if reached {
-		x.fails, x.rests = 0, time.Time{}
+	if x == p.site {
+		return 0
+	}
+	if wait := x.wait(now); wait > 0 {
+		return wait
+	}
+	p.site.busy--
+	p.site = x
+	x.busy++
+	return 0
+}
+
+// leave ends a delivery that began at began; reached tells whether the site was there at all. A message that did not reach a site which
+// rests now has to wait for it, as all others.
+func (s *sites) leave(p *place, began, now time.Time, reached bool) (wait time.Duration) {
+	p.once.Do(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		x := p.site
+		x.busy--
+		x.used = now
+		if reached {
+			x.answered(now, now.Sub(began))
+		} else {
+			x.missed(began, now)
+			wait = x.wait(now)
+		}
+	})
+	return wait
+}
+
+func (x *site) answered(now time.Time, took time.Duration) {
+	if x.took == 0 {
+		x.took = took
+	}
+	x.took += (took - x.took) / 8
+	x.good, x.fails, x.rests = now, 0, time.Time{}
+	if x.most > 0 {
+		x.may = min(2*max(x.may, 1), x.most)
+	}
+}
+
+// missed: a site others of whose connections were answered meanwhile wants fewer of them; one that answered nobody rests. Several that
+// fail together fail once.
+func (x *site) missed(began, now time.Time) {
+	if x.good.After(began) {
+		x.may = max(1, min(x.may, x.busy))
+		x.most = x.may
 		return
 	}
+	x.may, x.took = 1, 0
+	if began.Before(x.failed) {
+		return
+	}
+	x.failed = now
 	x.rests = now.Add(min(restFirst<<min(x.fails, 10), restMost))
 	x.fails++
 }
 
-// prune forgets domains nothing is known of any more.
+// slow lets mail to a domain pass one by one for a while.
+func (s *sites) slow(name string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.domainLocked(name, now)
+	d.slow = now.Add(slowFor)
+	d.next = now.Add(slowEvery)
+}
+
+// relearn lets the table speak again about what a site may have, which an earlier refusal had lowered.
+func (s *sites) relearn(key string, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.by[key]; x != nil && x.most > 0 {
+		x.most = most
+	}
+}
+
+// forgetAfter is how long a domain or site is remembered to which nothing goes.
+const forgetAfter = 10 * time.Minute
+
+// prune forgets domains and sites nothing is known of any more.
 func (s *sites) prune(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,9 +269,14 @@ func (s *sites) prune(now time.Time) {
 		return
 	}
 	s.seen = now
-	for d, x := range s.by {
-		if x.busy == 0 && !x.rests.After(now) && !x.slow.After(now) && now.Sub(x.used) > 10*time.Minute {
-			delete(s.by, d)
+	for name, d := range s.domains {
+		if !d.slow.After(now) && now.Sub(d.used) > forgetAfter {
+			delete(s.domains, name)
+		}
+	}
+	for key, x := range s.by {
+		if x.busy == 0 && !x.rests.After(now) && now.Sub(x.used) > forgetAfter {
+			delete(s.by, key)
 		}
 	}
 }
