@@ -77,6 +77,9 @@ type Mail struct {
 	BounceDomain string `yaml:"bounceDomain"`
 	// SMSDomain turns mail to <number>@smsDomain into an SMS. Default "": sms.<domain>.
 	SMSDomain string `yaml:"smsDomain"`
+	// DelayNotice is how long a mail waits before its submitter is told, once, if he asked for it (NOTIFY=DELAY). Default 4h. 0 (never)
+	// or 1m to 72h.
+	DelayNotice Duration `yaml:"delayNotice"`
 }
 
 // Store configures the store.
@@ -185,6 +188,7 @@ func Default() Config {
 			Body: 16 << 20, Import: 512 << 20, Mail: 25 << 20, HTTPConnections: 4096, SMPPSessions: 1024, SMTPSessions: 1024,
 			BindTimeout: Duration(10 * time.Second), IdleTimeout: Duration(2 * time.Minute),
 		},
+		Mail: Mail{DelayNotice: Duration(4 * time.Hour)},
 		IYS: IYS{
 			BaseURL: "https://api.iys.org.tr", RequestsPerSecond: 10, PullEvery: Duration(15 * time.Minute),
 			PushEvery: Duration(10 * time.Second), Freshness: Duration(3 * time.Hour), Timeout: Duration(10 * time.Second),

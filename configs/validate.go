@@ -41,6 +41,9 @@ func (c *Config) Validate() error {
 	within(&v, "iys.freshness", c.IYS.Freshness, 10*minute, 24*hour)
 	v.check(c.IYS.Freshness >= c.IYS.PullEvery, "iys.freshness", "is below iys.pullEvery: the local copy would never be believed")
 	within(&v, "iys.timeout", c.IYS.Timeout, second, minute)
+	if c.Mail.DelayNotice != 0 {
+		within(&v, "mail.delayNotice", c.Mail.DelayNotice, minute, 72*hour)
+	}
 	v.word("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.word("log.format", c.Log.Format, "text", "json")
 	return errors.Join(v...)

@@ -149,5 +149,6 @@ type NoticeDue struct {
 	Err       string
 	Operator  string
 	Relayed   bool // handed to a server that tells nothing further (RFC 3461 §6.2.7.2)
+	Delayed   bool // not final: the message still waits here or at the next hop
 	At        time.Time
 }

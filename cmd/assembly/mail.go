@@ -37,6 +37,7 @@ type MailOptions struct {
 	Resolver    mailer.Resolver
 	MXPort      string
 	Timeouts    smarthost.Config
+	DelayNotice time.Duration // see mailback.NewNotifier
 }
 
 // Mail is what mail needs beside the road all messages share.
@@ -73,7 +74,7 @@ func (g *Gateway) buildMail(o *Options) error {
 	x.Mailer = mailer.New(mailer.Config{Domain: m.Domain, VERP: x.VERP, Bodies: x.Bodies, Unsubscribe: m.Unsubscribe, Log: o.Log, Now: o.Now,
 		Resolver: m.Resolver, MXPort: m.MXPort, Timeouts: m.Timeouts}, g.Store, g.Dispatch)
 	x.Inbox = mailback.New(mailback.Config{Log: o.Log, Now: o.Now, Slow: x.Mailer.Slow}, g.Store, g.Desk, x.VERP)
-	x.Notifier = mailback.NewNotifier(m.Domain, g.Store, staged{x.Bodies}, g.Intake, o.Log, o.Now)
+	x.Notifier = mailback.NewNotifier(m.Domain, m.DelayNotice, g.Store, staged{x.Bodies}, g.Intake, o.Log, o.Now)
 	g.Store.WatchNotices(x.Notifier.Wake)
 	g.Store.WatchBodies(x.bodyGone)
 	g.Mail = x

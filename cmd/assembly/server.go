@@ -104,7 +104,7 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 		IYSLimits: limits, Now: o.Now,
 		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter,
 		Mail: MailOptions{Dir: filepath.Join(cfg.Data, "bodies"), Domain: s.mailDomain(), BounceDomain: cfg.Mail.BounceDomain,
-			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, MXPort: o.MXPort, Resolver: o.Resolver}})
+			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, DelayNotice: time.Duration(cfg.Mail.DelayNotice), MXPort: o.MXPort, Resolver: o.Resolver}})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package mailback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,8 @@ type Store interface {
 	Mail(ctx context.Context, id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, error)
 	// Return returns after the sync; false when the message is not one that news could change.
 	Return(ctx context.Context, r gateway.MailReturn) (bool, error)
+	// Delayed passes word of a delay on to the submitter, once and if he wants it.
+	Delayed(ctx context.Context, id gateway.MessageID, diagnostic string) (bool, error)
 }
 
 // Config of an inbox. Zero fields take the default.
@@ -152,9 +155,15 @@ func (in *Inbox) returned(ctx context.Context, id gateway.MessageID, rep *bounce
 			in.delivered.Add(1)
 			_, err := in.store.Return(ctx, gateway.MailReturn{Message: id, State: gateway.StateDelivered})
 			return in.unknown(err)
+		case bounce.ActionDelayed:
+			told, err := in.store.Delayed(ctx, id, oneLine(cmp.Or(strings.TrimSpace(x.Diagnostic), x.Status)))
+			if !told {
+				in.ignored.Add(1)
+			}
+			return in.unknown(err)
 		}
 	}
-	in.ignored.Add(1) // delayed, relayed, expanded: nothing is decided
+	in.ignored.Add(1) // relayed, expanded: nothing is decided
 	return nil
 }
 

@@ -21,6 +21,8 @@ import (
 type Owed interface {
 	// Notices returns them, those of one batch together.
 	Notices(ctx context.Context, limit int) ([]gateway.NoticeDue, error)
+	// OweDelays notes that word is owed of what should have left before the given time and has not; more: there may be more.
+	OweDelays(ctx context.Context, before time.Time, limit int) (more bool, err error)
 	// NoticesSent removes them.
 	NoticesSent(ctx context.Context, list []gateway.NoticeDue) error
 }
@@ -28,6 +30,7 @@ type Owed interface {
 // Notifier sends what is owed to submitters of mail.
 type Notifier struct {
 	domain string
+	delay  time.Duration
 	owed   Owed
 	bodies gateway.BodyStore
 	submit gateway.Submitter
@@ -44,15 +47,16 @@ const (
 	perNotice = 100
 )
 
-// NewNotifier returns a notifier that speaks for the mail server called domain.
-func NewNotifier(domain string, owed Owed, bodies gateway.BodyStore, submit gateway.Submitter, log *slog.Logger, now func() time.Time) *Notifier {
+// NewNotifier returns a notifier that speaks for the mail server called domain. Submitters who asked for it (NOTIFY=DELAY) are told of
+// a mail that has waited for delay; 0: they are not.
+func NewNotifier(domain string, delay time.Duration, owed Owed, bodies gateway.BodyStore, submit gateway.Submitter, log *slog.Logger, now func() time.Time) *Notifier {
 	if now == nil {
 		now = time.Now
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Notifier{domain: domain, owed: owed, bodies: bodies, submit: submit, log: log, now: now, wake: make(chan struct{}, 1)}
+	return &Notifier{domain: domain, delay: delay, owed: owed, bodies: bodies, submit: submit, log: log, now: now, wake: make(chan struct{}, 1)}
 }
 
 // Wake tells of something owed. It does not block.
@@ -90,6 +94,11 @@ func (n *Notifier) Run(ctx context.Context) {
 
 // round sends what there is; more tells that there may be more.
 func (n *Notifier) round(ctx context.Context) (more bool, err error) {
+	if n.delay > 0 {
+		if more, err = n.owed.OweDelays(ctx, n.now().Add(-n.delay), perRound); err != nil {
+			return false, err
+		}
+	}
 	list, err := n.owed.Notices(ctx, perRound)
 	if err != nil {
 		return false, err
@@ -104,7 +113,7 @@ func (n *Notifier) round(ctx context.Context) (more bool, err error) {
 		}
 		from = to
 	}
-	return len(list) == perRound, nil
+	return more || len(list) == perRound, nil
 }
 
 // send writes one notification about recipients of one message and submits it. The idempotency key makes one that was submitted
@@ -166,6 +175,9 @@ func status(x *gateway.NoticeDue) bounce.Status {
 		}
 	}
 	wire := x.Code.Wire()
+	if x.Delayed {
+		return delayed(s, x)
+	}
 	switch {
 	case x.State == gateway.StateDelivered:
 		s.Action, s.Status, s.Reason = bounce.ActionDelivered, "2.0.0", "The message was delivered."
@@ -192,6 +204,24 @@ func status(x *gateway.NoticeDue) bounce.Status {
 		s.Status = "5.0.0"
 	case s.Action == bounce.ActionFailed && s.Status[0] == '4' && x.State != gateway.StateExpired:
 		s.Status = "5" + s.Status[1:] // final is permanent (RFC 3463 §2)
+	}
+	return s
+}
+
+// delayed says why a message still waits (RFC 3464 §2.3.3: its status is 4.x.x) and until when it is tried.
+func delayed(s bounce.Status, x *gateway.NoticeDue) bounce.Status {
+	s.Action, s.RetryUntil = bounce.ActionDelayed, x.Batch.ValidUntil
+	s.Status, s.Reason = "4.4.7", "The message could not be delivered yet."
+	switch wire := x.Code.Wire(); {
+	case x.Err != "":
+		s.Reason = "The message could not be delivered yet. The remote server said: " + x.Err
+		if e := enhancedRE.FindString(x.Err); e != "" && e[0] == '4' {
+			s.Status = e
+		}
+	case x.Code == gateway.CodeOperatorDown:
+		s.Status, s.Reason = "4.4.1", "The message could not be delivered yet: no server answers." // RFC 3463 §3.5
+	case x.Code == gateway.CodeQuietHours, x.Code == gateway.CodeConsentUnavailable, x.Code == gateway.CodePromotional, x.Code == gateway.CodePaused:
+		s.Status, s.Reason = "4.7.1", "The message is held: "+wire.Title+" ("+string(x.Code)+")."
 	}
 	return s
 }

@@ -275,6 +275,9 @@ func (p *pendingBatch) finish(t *tx) error {
 // dropped beside accepted ones: when none is left, the door itself refuses.
 func (p *pendingBatch) oweDropped(t *tx) error {
 	if p.Batch.Door == gateway.DoorSMTP && p.Batch.Channel == gateway.ChannelEmail {
+		if err := p.wishDelays(t); err != nil {
+			return err
+		}
 		return p.oweDroppedMail(t)
 	}
 	if p.Batch.Door != gateway.DoorSMPP {

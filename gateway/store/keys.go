@@ -65,6 +65,7 @@ const version = 1
 //	K body                                   use of a body: batch, messages that still need it
 //	S account4 addr                          address mail does not go to (bounces)
 //	N account4 batch8 index4                 delivery status notification owed to a submitter of mail
+//	1 at8 account4 batch8 index4             wish for word of a delay: accepted at, or for good when the next hop has to tell
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
@@ -114,6 +115,7 @@ const (
 	kBodyUse     = 'K'
 	kSuppressed  = 'S'
 	kNotice      = 'N'
+	kDelay       = '1'
 	kPlan        = 'I'
 	kPlanItem    = 'Q'
 	kDay         = 'Y'
@@ -273,6 +275,10 @@ func bodyUseKey(id string) key { return newKey(kBodyUse, len(id)).text(id) }
 
 func suppressedKey(a gateway.AccountID, addr string) key {
 	return newKey(kSuppressed, 4+len(addr)).account(a).text(addr)
+}
+
+func delayKey(at uint64, m gateway.MessageID) key {
+	return newKey(kDelay, 24).u64(at).batch(m.Ref()).u32(m.Index)
 }
 
 func noticeKey(m gateway.MessageID) key {

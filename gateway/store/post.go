@@ -146,6 +146,7 @@ type storedNotice struct {
 	Err      string        `json:"err,omitempty"`
 	Operator string        `json:"operator,omitempty"`
 	Relayed  bool          `json:"relayed,omitempty"`
+	Delayed  bool          `json:"delayed,omitempty"`
 	At       time.Time     `json:"at"`
 }
 
@@ -172,8 +173,13 @@ func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipie
 			return nil
 		}
 	}
-	v, err := json.Marshal(storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator,
-		Relayed: p.State == gateway.StateSent, At: t.now})
+	return t.notice(m, storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator, Relayed: p.State == gateway.StateSent})
+}
+
+// notice writes a notification owed; it takes the place of an earlier one about the same message that has not been sent.
+func (t *tx) notice(m gateway.MessageID, n storedNotice) error {
+	n.At = t.now
+	v, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
@@ -200,13 +206,14 @@ func (p *pendingBatch) oweDroppedMail(t *tx) error {
 	return nil
 }
 
-type wishes struct{ success, failure bool }
+type wishes struct{ success, failure, delay bool }
 
 // notifyOf reads NOTIFY of a recipient; without one failures are told.
 func notifyOf(r *gateway.Recipient) wishes {
 	for _, v := range r.Vars {
 		if v.Name == mail.MarkNotify {
-			return wishes{success: mail.Notifies(v.Value, "SUCCESS"), failure: mail.Notifies(v.Value, "FAILURE")}
+			return wishes{success: mail.Notifies(v.Value, "SUCCESS"), failure: mail.Notifies(v.Value, "FAILURE"),
+				delay: mail.Notifies(v.Value, "DELAY")}
 		}
 	}
 	return wishes{failure: true}
@@ -236,26 +243,39 @@ func (s *Store) Notices(_ context.Context, limit int) (out []gateway.NoticeDue, 
 				continue
 			}
 			out = append(out, gateway.NoticeDue{Message: id, Batch: m.batch, Recipient: m.recipient, State: n.State, Code: n.Code,
-				Err: n.Err, Operator: n.Operator, Relayed: n.Relayed, At: n.At})
+				Err: n.Err, Operator: n.Operator, Relayed: n.Relayed, Delayed: n.Delayed, At: n.At})
 		}
 		return nil
 	})
 	return out, err
 }
 
-// NoticesSent removes notifications that went out or can never be written.
+// NoticesSent removes notifications that went out or can never be written. One that took the place of what was sent stays.
 func (s *Store) NoticesSent(_ context.Context, list []gateway.NoticeDue) error {
 	if len(list) == 0 {
 		return nil
 	}
 	return s.do(func(t *tx) error {
 		for i := range list {
-			if err := t.del(noticeKey(list[i].Message)); err != nil {
-				return err
+			if err := t.noticeSent(&list[i]); err != nil {
+				return errFatal{err}
 			}
 		}
 		return nil
 	})
+}
+
+func (t *tx) noticeSent(d *gateway.NoticeDue) error {
+	k := noticeKey(d.Message)
+	v, err := t.get(k)
+	if err != nil || v == nil {
+		return err
+	}
+	var n storedNotice
+	if json.Unmarshal(v, &n) == nil && (n.State != d.State || n.Delayed != d.Delayed || !n.At.Equal(d.At)) {
+		return nil
+	}
+	return t.del(k)
 }
 
 // Return tells of a mail that had left; false when the message is not one that news could change. A bounce that comes while the
