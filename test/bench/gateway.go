@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 
 	"izinli/cmd/assembly"
+	"izinli/gateway"
 	"izinli/gateway/store"
 )
 
@@ -53,7 +55,7 @@ type gatewayReady struct {
 
 // gatewayCommand is every further line.
 type gatewayCommand struct {
-	Do   string // stats, profile, profiled, heap, gc, verify, stop
+	Do   string // stats, profile, profiled, heap, gc, hold, release, verify, stop
 	Path string
 }
 
@@ -175,8 +177,11 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
-	g.server, err = assembly.NewServer(ctx, cfg, g.store, g.log, assembly.ServerOptions{PrivateWebhooks: true, IYSLimits: assembly.FastLimits(),
-		RequestAfter: g.order.Settle})
+	opt := assembly.ServerOptions{PrivateWebhooks: true, IYSLimits: assembly.FastLimits(), RequestAfter: g.order.Settle}
+	if m := g.order.Mail; m != nil && m.MXPort != "" {
+		opt.Resolver, opt.MXPort = siteResolver{}, m.MXPort
+	}
+	g.server, err = assembly.NewServer(ctx, cfg, g.store, g.log, opt)
 	if err != nil {
 		return ready, err
 	}
@@ -192,7 +197,11 @@ func (g *gatewayProcess) do(c *gatewayCommand) (a gatewayAnswer, err error) {
 	switch c.Do {
 	case "stats":
 	case "gc":
-		runtime.GC()
+		debug.FreeOSMemory() // and what is free goes back, so that what is resident is what is needed
+	case "hold", "release":
+		for l := range gateway.Lane(gateway.Lanes) {
+			g.server.Queue.Hold(l, c.Do == "hold")
+		}
 	case "profile":
 		if g.profile, err = os.Create(c.Path); err == nil {
 			err = pprof.StartCPUProfile(g.profile)

@@ -64,7 +64,7 @@ func mailRun(ctx context.Context, b *bench, r *result, n int, algorithm string) 
 		return err
 	}
 	began := time.Now()
-	load := &mailLoad{addr: s.gw.Relay, n: n}
+	load := &mailLoad{addr: s.gw.Relay, n: n, size: mailSize, to: reader}
 	if err := load.send(ctx); err != nil {
 		return err
 	}
@@ -91,6 +91,25 @@ type mailOrder struct {
 	Sink      string // address of the smarthost
 	Algorithm string // of the DKIM key
 	Readers   int    // the addresses 0…n-1 have agreed
+	// MXPort is where the mail exchangers of the sites listen to whom mail goes directly; empty: it goes to the smarthost.
+	MXPort string
+	Sites  int // with MXPort: the readers are spread over so many domains
+}
+
+// reader is the i-th address of the order.
+func (m *mailOrder) reader(i int) string {
+	if m.MXPort == "" {
+		return reader(i)
+	}
+	return siteReader(i, m.Sites)
+}
+
+// smarthost is the one way out.
+func (m *mailOrder) smarthost() gateway.Smarthost {
+	if m.MXPort != "" {
+		return gateway.Smarthost{Name: "mx", Direct: true}
+	}
+	return gateway.Smarthost{Name: "sink", Addr: m.Sink, TLS: "off", MaxConns: mailWindow, MaxPerConn: 100_000}
 }
 
 // reader is the i-th address.
@@ -124,7 +143,7 @@ func (g *gatewayProcess) seedMail(ctx context.Context, a *desk.Admin, account ga
 			return err
 		},
 		func() error {
-			_, err := a.PutSmarthost(ctx, desk.SmarthostInput{Smarthost: gateway.Smarthost{Name: "sink", Addr: m.Sink, TLS: "off", MaxConns: mailWindow, MaxPerConn: 100_000}})
+			_, err := a.PutSmarthost(ctx, desk.SmarthostInput{Smarthost: m.smarthost()})
 			return err
 		},
 	}
@@ -136,7 +155,7 @@ func (g *gatewayProcess) seedMail(ctx context.Context, a *desk.Admin, account ga
 	now := time.Now()
 	page := make([]iys.Consent, 0, 5000)
 	for i := 0; i < m.Readers && err == nil; i++ {
-		page = append(page, iys.Consent{Key: iys.Key{Brand: brandCode, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Recipient: reader(i)},
+		page = append(page, iys.Consent{Key: iys.Key{Brand: brandCode, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Recipient: m.reader(i)},
 			Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: now})
 		if len(page) == cap(page) || i == m.Readers-1 {
 			err = g.store.PutConsents(ctx, page, "live")
@@ -150,23 +169,25 @@ func (g *gatewayProcess) seedMail(ctx context.Context, a *desk.Admin, account ga
 type mailLoad struct {
 	addr string
 	n    int
+	size int              // octets of a mail
+	to   func(int) string // recipient of the i-th
 	next atomic.Int64
 }
 
-// mailBody is a newsletter of about mailSize octets that says what the law asks for.
-func mailBody() string {
+// mailBody is a newsletter of about size octets that says what the law asks for.
+func mailBody(size int) string {
 	head := "From: =?utf-8?q?=C3=96rnek?= <bulten@" + mailDomain + ">\r\nTo: okurlar <okurlar@" + mailDomain + ">\r\nSubject: kampanya\r\n" +
 		"Date: Mon, 02 Nov 2026 10:00:00 +0300\r\nMessage-ID: <%d@" + mailDomain + ">\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 		"Content-Transfer-Encoding: 8bit\r\n\r\n"
 	foot := "Örnek Giyim A.Ş. MERSİS 0123456789012345 Tel 0850 000 00 00\r\nListeden çıkmak için: https://ornek.example/cik\r\n"
 	line := "Kış indirimi başladı, tüm montlarda yüzde otuz indirim sizi bekliyor.\r\n"
-	return head + strings.Repeat(line, (mailSize-len(head)-len(foot))/len(line)) + foot
+	return head + strings.Repeat(line, (size-len(head)-len(foot))/len(line)) + foot
 }
 
 func (l *mailLoad) send(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, mailConns)
-	body := mailBody()
+	body := mailBody(l.size)
 	for range mailConns {
 		wg.Go(func() { errs <- l.connection(ctx, body) })
 	}
@@ -216,7 +237,7 @@ func (l *mailLoad) connection(ctx context.Context, body string) error {
 		if i >= l.n {
 			return say("221", "QUIT\r\n")
 		}
-		if err := say("250", "MAIL FROM:<bulten@%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", mailDomain, reader(i)); err != nil {
+		if err := say("250", "MAIL FROM:<bulten@%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", mailDomain, l.to(i)); err != nil {
 			return err
 		}
 		if err := errors.Join(expect("250"), expect("354")); err != nil {
@@ -232,16 +253,22 @@ func (l *mailLoad) connection(ctx context.Context, body string) error {
 type mailSink struct {
 	ln    net.Listener
 	total atomic.Int64
-	seen  []atomic.Int32 // by reader
+	seen  []atomic.Int32 // by reader; shared by the sites of one run
+	takes time.Duration  // until a message is answered
+	last  atomic.Int64   // when the latest message was, by clock
 	wg    sync.WaitGroup
 }
 
 func startMailSink(n int) (*mailSink, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return listenMailSink("127.0.0.1:0", make([]atomic.Int32, n), 0)
+}
+
+func listenMailSink(addr string, seen []atomic.Int32, takes time.Duration) (*mailSink, error) {
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	s := &mailSink{ln: ln, seen: make([]atomic.Int32, n)}
+	s := &mailSink{ln: ln, seen: seen, takes: takes}
 	s.wg.Go(func() {
 		for {
 			c, err := ln.Accept()
@@ -298,7 +325,11 @@ func (s *mailSink) serve(c net.Conn) {
 			if _, err := io.CopyN(io.Discard, br, size); err != nil {
 				return
 			}
+			if s.takes > 0 {
+				<-time.After(s.takes)
+			}
 			if len(fields) > 2 && to >= 0 && to < len(s.seen) {
+				s.last.Store(int64(clock()))
 				s.seen[to].Add(1)
 				s.total.Add(1)
 			}
