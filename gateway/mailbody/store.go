@@ -178,7 +178,7 @@ func (s *Store) Open(ctx context.Context, ref gateway.BodyRef) (io.ReadCloser, e
 		if err != nil {
 			return nil, fmt.Errorf("mailbody: open: %w", err)
 		}
-		return io.NopCloser(bytes.NewReader(b)), nil
+		return &held{*bytes.NewReader(b), b}, nil
 	}
 	f, err := os.Open(s.path(ref.ID))
 	if err != nil {
@@ -191,6 +191,21 @@ func (s *Store) Open(ctx context.Context, ref gateway.BodyRef) (io.ReadCloser, e
 	}
 	return o, nil
 }
+
+// held is a body in memory.
+type held struct {
+	bytes.Reader
+	raw []byte
+}
+
+// Close implements io.Closer.
+func (*held) Close() error { return nil }
+
+// Whole is the body, for who would read it into memory; it must not be changed.
+func (b *held) Whole() []byte { return b.raw }
+
+// IsSmall reports whether a body of that id lies in Small, or in the record of who staged it, and not in a file.
+func IsSmall(id string) bool { return id != "" && id[0] == inSmall }
 
 // Delete removes a body; one that is not there is no error.
 func (s *Store) Delete(ctx context.Context, ref gateway.BodyRef) error {

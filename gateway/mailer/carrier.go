@@ -38,13 +38,26 @@ type carrier struct {
 	busy   [gateway.Lanes]int // guarded by mu
 	closed bool               // guarded by mu
 	under  sync.WaitGroup     // deliveries under way
+
+	work    chan delivery // to workers that have nothing to do
+	workers sync.WaitGroup
+	staff   atomic.Int64 // workers; those beyond the window end with their message
+}
+
+// delivery is one message for a worker.
+type delivery struct {
+	slot     *slot
+	out      *dispatch.Outgoing
+	last     func() error
+	answered func(int, dispatch.Answer)
+	life     context.Context
 }
 
 var _ dispatch.LateSlot = (*slot)(nil)
 var _ dispatch.Chooser = (*carrier)(nil)
 
 func (m *Manager) newCarrier(h gateway.Smarthost) (*carrier, error) {
-	c := &carrier{m: m, host: h, window: h.MaxConns}
+	c := &carrier{m: m, host: h, window: h.MaxConns, work: make(chan delivery)}
 	if h.Direct {
 		if c.window <= 0 {
 			c.window = defaultDirect
@@ -73,7 +86,9 @@ func (c *carrier) close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.under.Wait()
+	c.under.Wait() // nobody hands over work any more
+	close(c.work)
+	c.workers.Wait()
 	if c.client != nil {
 		c.client.Close()
 	} else {
@@ -180,13 +195,34 @@ func (s *slot) SendLate(m *dispatch.Outgoing, last func() error, answered func(i
 	c.m.mu.Lock()
 	life := c.m.life
 	c.m.mu.Unlock()
-	go func() {
-		ctx, cancel := context.WithTimeout(life, c.m.cfg.Attempt)
-		defer cancel()
-		a := c.deliver(ctx, m, last)
-		c.free(s.lane)
-		answered(0, a)
-	}()
+	d := delivery{s, m, last, answered, life}
+	select {
+	case c.work <- d:
+	default:
+		c.staff.Add(1)
+		c.workers.Go(func() { c.worker(d) })
+	}
+}
+
+// worker delivers one message after the other until the carrier closes. A goroutine for each would grow its stack anew every time.
+func (c *carrier) worker(d delivery) {
+	defer c.staff.Add(-1)
+	for ok := true; ok; {
+		c.run(d)
+		d = delivery{} // nothing is held while it waits
+		if c.staff.Load() > int64(c.window) {
+			return
+		}
+		d, ok = <-c.work
+	}
+}
+
+func (c *carrier) run(d delivery) {
+	ctx, cancel := context.WithTimeout(d.life, c.m.cfg.Attempt)
+	defer cancel()
+	a := c.deliver(ctx, d.out, d.last)
+	c.free(d.slot.lane)
+	d.answered(0, a)
 }
 
 // deliver composes a message, makes one attempt and reads the answer.

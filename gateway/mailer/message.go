@@ -199,7 +199,9 @@ func (c *bodyCache) get(ctx context.Context, st gateway.BodyStore, b *gateway.Ba
 		return nil, err
 	}
 	defer rc.Close()
-	if raw, err = readSized(rc, b.Body.Size); err != nil {
+	if w, ok := rc.(interface{ Whole() []byte }); ok {
+		raw = w.Whole()
+	} else if raw, err = readSized(rc, b.Body.Size); err != nil {
 		return nil, err
 	}
 	if b.Count > 1 {

@@ -271,7 +271,11 @@ func (p *pool) release(c *conn, alive bool) {
 	p.mu.Lock()
 	if alive && !p.closed && c.used < p.host.MaxPerConn {
 		c.last = time.Now()
-		c.idle = time.AfterFunc(p.host.IdleTimeout, func() { p.expire(c) })
+		if c.idle == nil {
+			c.idle = time.AfterFunc(p.host.IdleTimeout, func() { p.expire(c) })
+		} else {
+			c.idle.Reset(p.host.IdleTimeout)
+		}
 		p.idle = append(p.idle, c)
 		p.mu.Unlock()
 		return

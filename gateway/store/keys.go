@@ -62,7 +62,7 @@ const version = 1
 //	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
 //	O code                                   opt-in: a request made at a consent form
 //	m body                                   octets of a small mail body
-//	K body                                   use of a body: batch, messages that still need it
+//	K body                                   use of a body: batch, messages that still need it; none of a small body of one recipient
 //	S account4 addr                          address mail does not go to (bounces)
 //	N account4 batch8 index4                 delivery status notification owed to a submitter of mail
 //	1 at8 account4 batch8 index4             wish for word of a delay: accepted at, or for good when the next hop has to tell

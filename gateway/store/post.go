@@ -11,6 +11,7 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/mail"
+	"izinli/gateway/mailbody"
 )
 
 // What mail needs beside what every message has: bodies and how long they are needed, and the notifications owed to who submitted
@@ -24,8 +25,11 @@ func (s *Store) PutBody(_ context.Context, id string, body []byte) error {
 	return s.do(func(t *tx) error { return t.set(bodyKey(id), body, bodyLife) })
 }
 
-// GetBody answers fs.ErrNotExist for an unknown id.
+// GetBody answers fs.ErrNotExist for an unknown id. The body must not be changed.
 func (s *Store) GetBody(_ context.Context, id string) (body []byte, err error) {
+	if body = s.recent.body(id); body != nil {
+		return body, nil
+	}
 	err = s.db.View(func(txn *badger.Txn) (err error) {
 		body, err = getValue(txn, bodyKey(id))
 		return err
@@ -38,6 +42,7 @@ func (s *Store) GetBody(_ context.Context, id string) (body []byte, err error) {
 
 // DeleteBody removes a small body.
 func (s *Store) DeleteBody(_ context.Context, id string) error {
+	s.recent.dropBody(id)
 	return s.do(func(t *tx) error { return t.del(bodyKey(id)) })
 }
 
@@ -71,9 +76,19 @@ func (p *pendingBatch) keepBody(t *tx) error {
 		if err := t.set(bodyKey(ref.ID), p.Body, life); err != nil {
 			return err
 		}
+		if len(p.Body) > 0 {
+			t.after(func() { t.s.recent.putBody(ref.ID, p.Body) })
+		}
+	}
+	if oneUse(&p.Batch) {
+		return nil
 	}
 	return t.set(bodyUseKey(ref.ID), bodyUse{batch: p.ref, size: ref.Size, need: need}.bytes(), life)
 }
+
+// oneUse reports whether a body is for one recipient and lies in the store: then its end is the end of the body, and nothing has to be
+// counted. Stores written before that was so have a use record for such a body too, which expires by itself.
+func oneUse(b *gateway.Batch) bool { return b.Count == 1 && mailbody.IsSmall(b.Body.ID) }
 
 // bodyUse is who needs a body, and how often still.
 type bodyUse struct {
@@ -95,6 +110,10 @@ func (t *tx) freeBody(b *gateway.Batch) error {
 	if b.Body.ID == "" {
 		return nil
 	}
+	if oneUse(b) {
+		t.bodyGone(b)
+		return t.del(bodyKey(b.Body.ID))
+	}
 	k := bodyUseKey(b.Body.ID)
 	v, err := t.get(k)
 	if err != nil || v == nil {
@@ -109,14 +128,22 @@ func (t *tx) freeBody(b *gateway.Batch) error {
 	if u.need--; u.need > 0 {
 		return t.set(k, u.bytes(), max(time.Hour, b.ValidUntil.Sub(t.now)+bodyLife))
 	}
-	if f := t.s.bodyFn.Load(); f != nil {
-		gone := gateway.BodyRef{ID: b.Body.ID, Size: b.Body.Size}
-		t.after(func() { (*f)(gone) })
-	}
+	t.bodyGone(b)
 	if err := t.del(bodyKey(b.Body.ID)); err != nil {
 		return err
 	}
 	return t.del(k)
+}
+
+// bodyGone tells after the commit that nobody needs a body any more.
+func (t *tx) bodyGone(b *gateway.Batch) {
+	gone := gateway.BodyRef{ID: b.Body.ID, Size: b.Body.Size}
+	t.after(func() {
+		t.s.recent.dropBody(gone.ID)
+		if f := t.s.bodyFn.Load(); f != nil {
+			(*f)(gone)
+		}
+	})
 }
 
 func relayed(list []gateway.SegmentAnswer) bool {

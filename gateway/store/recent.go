@@ -21,6 +21,7 @@ type generation struct {
 	batches map[gateway.BatchRef]*recentBatch
 	blocks  map[blockRef]*recentBatch // of larger batches; without progress
 	ids     map[operatorID]segmentOf
+	bodies  map[string][]byte // small mail bodies, read-only
 	size    int
 }
 
@@ -48,7 +49,8 @@ type segmentOf struct {
 }
 
 func newGeneration() generation {
-	return generation{batches: map[gateway.BatchRef]*recentBatch{}, blocks: map[blockRef]*recentBatch{}, ids: map[operatorID]segmentOf{}}
+	return generation{batches: map[gateway.BatchRef]*recentBatch{}, blocks: map[blockRef]*recentBatch{}, ids: map[operatorID]segmentOf{},
+		bodies: map[string][]byte{}}
 }
 
 func newRecent(limit int) *recent {
@@ -202,4 +204,35 @@ func (r *recent) id(k operatorID) (segmentOf, bool) {
 		s, ok = r.old.ids[k]
 	}
 	return s, ok
+}
+
+// putBody keeps a small mail body that was accepted.
+func (r *recent) putBody(id string, body []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turnLocked(bodySize(body))
+	r.young.bodies[id] = body
+}
+
+func bodySize(body []byte) int { return 100 + len(body) }
+
+// body finds a small mail body, nil when it is not kept.
+func (r *recent) body(id string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.young.bodies[id]; b != nil {
+		return b
+	}
+	return r.old.bodies[id]
+}
+
+// dropBody forgets a body nobody needs any more.
+func (r *recent) dropBody(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.young.bodies[id]; b != nil {
+		r.young.size -= bodySize(b)
+		delete(r.young.bodies, id)
+	}
+	delete(r.old.bodies, id)
 }
