@@ -23,11 +23,7 @@ const (
 
 // EventFailed keeps an event its endpoint did not take in time, so that it can be sent again by hand. After 30 days it is forgotten.
 func (s *Store) EventFailed(_ context.Context, ev gateway.Event) error {
-	seq, err := strconv.ParseUint(ev.ID, 36, 64)
-	if err != nil {
-		return err
-	}
-	v, err := json.Marshal(storedEvent{Type: ev.Type, At: ev.At, Tries: ev.Tries, LastErr: ev.LastErr, Data: ev.Body})
+	seq, v, err := eventRecord(&ev)
 	if err != nil {
 		return err
 	}

@@ -44,18 +44,28 @@ func (s *Store) Blocks(_ context.Context, a gateway.AccountID, cursor string, li
 }
 
 // Bookings lists what was booked for an account by hand, newest first: credits bought or taken back, with the note.
-func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, limit int) (page gateway.Page[gateway.Booking], err error) {
+func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Booking], error) {
+	return newest(s, func(seq uint64) key { return creditKey(a, seq) }, cursor, limit, func(v []byte, b *gateway.Booking) error {
+		d := dec{b: v}
+		*b = gateway.Booking{At: d.time(), Credits: d.int(), Note: d.text()}
+		return d.err("booking")
+	})
+}
+
+// newest reads a page of an account's numbered records backwards; keyOf makes the key of a number, which is its last eight octets. The
+// cursor is the number of the last record of the page before.
+func newest[T any](s *Store, keyOf func(seq uint64) key, cursor string, limit int, read func([]byte, *T) error) (page gateway.Page[T], err error) {
 	limit = pageSize(limit)
-	prefix := newKey(kCredit, 12).account(a)
-	start := creditKey(a, ^uint64(0))
+	start := keyOf(^uint64(0))
 	if cursor != "" {
 		seq, err := strconv.ParseUint(cursor, 36, 64)
 		if err != nil || seq == 0 {
 			return page, gateway.Refuse(gateway.CodeInvalid, "cursor", "the cursor is not one of ours")
 		}
-		start = creditKey(a, seq-1)
+		start = keyOf(seq - 1)
 	}
-	page.Items = []gateway.Booking{}
+	prefix := start[:len(start)-8]
+	page.Items = []T{}
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true, PrefetchValues: true, PrefetchSize: min(limit, 50)})
 		defer it.Close()
@@ -63,17 +73,12 @@ func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, 
 			if len(page.Items) == limit {
 				return nil
 			}
-			var b gateway.Booking
-			err := it.Item().Value(func(v []byte) error {
-				d := dec{b: v}
-				b = gateway.Booking{At: d.time(), Credits: d.int(), Note: d.text()}
-				return d.err("booking")
-			})
-			if err != nil {
+			var x T
+			if err := it.Item().Value(func(v []byte) error { return read(v, &x) }); err != nil {
 				return err
 			}
-			page.Items = append(page.Items, b)
-			page.Next = strconv.FormatUint(binary.BigEndian.Uint64(it.Item().Key()[5:]), 36)
+			page.Items = append(page.Items, x)
+			page.Next = strconv.FormatUint(binary.BigEndian.Uint64(it.Item().Key()[len(prefix):]), 36)
 		}
 		page.Next = ""
 		return nil
@@ -102,33 +107,8 @@ func (s *Store) ConsentTotals(ctx context.Context, brand string) (map[iys.Channe
 }
 
 // NewestInbound lists inbound messages newest first, for people; Inbound is for programs that poll.
-func (s *Store) NewestInbound(_ context.Context, a gateway.AccountID, cursor string, limit int) (page gateway.Page[gateway.Inbound], err error) {
-	limit = pageSize(limit)
-	prefix := newKey(kInbound, 12).account(a)
-	start := inboundKey(a, ^uint64(0))
-	if cursor != "" {
-		seq, err := strconv.ParseUint(cursor, 36, 64)
-		if err != nil || seq == 0 {
-			return page, gateway.Refuse(gateway.CodeInvalid, "cursor", "the cursor is not one of ours")
-		}
-		start = inboundKey(a, seq-1)
-	}
-	page.Items = []gateway.Inbound{}
-	err = s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true, PrefetchValues: true, PrefetchSize: min(limit, 50)})
-		defer it.Close()
-		for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
-			if len(page.Items) == limit {
-				return nil
-			}
-			var in gateway.Inbound
-			if err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &in) }); err != nil {
-				return err
-			}
-			page.Items, page.Next = append(page.Items, in), in.ID
-		}
-		page.Next = ""
-		return nil
+func (s *Store) NewestInbound(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Inbound], error) {
+	return newest(s, func(seq uint64) key { return inboundKey(a, seq) }, cursor, limit, func(v []byte, in *gateway.Inbound) error {
+		return json.Unmarshal(v, in)
 	})
-	return page, err
 }

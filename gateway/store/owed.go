@@ -99,6 +99,15 @@ type storedEvent struct {
 	Data    json.RawMessage `json:"data"`
 }
 
+// eventRecord is the record of an event that was owed before, and its number.
+func eventRecord(ev *gateway.Event) (seq uint64, v []byte, err error) {
+	if seq, err = strconv.ParseUint(ev.ID, 36, 64); err != nil {
+		return 0, nil, err
+	}
+	v, err = json.Marshal(storedEvent{Type: ev.Type, At: ev.At, Tries: ev.Tries, LastErr: ev.LastErr, Data: ev.Body})
+	return seq, v, err
+}
+
 func (t *tx) oweEvent(a gateway.AccountID, kind string, data any) error {
 	j, err := json.Marshal(data)
 	if err != nil {
@@ -216,11 +225,7 @@ const eventLife = 80 * time.Hour
 
 // EventRetry puts an event back with its NextAt, Tries and LastErr.
 func (s *Store) EventRetry(_ context.Context, ev gateway.Event) error {
-	seq, err := strconv.ParseUint(ev.ID, 36, 64)
-	if err != nil {
-		return err
-	}
-	v, err := json.Marshal(storedEvent{Type: ev.Type, At: ev.At, Tries: ev.Tries, LastErr: ev.LastErr, Data: ev.Body})
+	seq, v, err := eventRecord(&ev)
 	if err != nil {
 		return err
 	}
