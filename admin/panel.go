@@ -17,6 +17,7 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/desk"
+	"izinli/gateway/httpserve"
 )
 
 // Config tunes the panel. The zero value is fit for production behind no proxy.
@@ -158,29 +159,14 @@ func (p *Panel) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	var sampler sync.WaitGroup
 	defer sampler.Wait()
 	look, stopLook := context.WithCancel(ctx)
 	defer stopLook()
 	sampler.Go(func() { p.live.run(look) })
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.StopTimeout)
-		defer cancel()
-		err := srv.Shutdown(late)
-		if err != nil {
-			err = errors.Join(err, srv.Close())
-		}
-		stopped <- err
-	})
-	err := srv.Serve(ln)
-	if !stop() { // ctx ended: Serve has returned at once, the running requests have not
-		if err := <-stopped; err != nil {
-			return fmt.Errorf("admin: stop: %w", err)
-		}
-		return nil
+	if err := httpserve.Run(ctx, srv, ln, p.cfg.StopTimeout); err != nil {
+		return fmt.Errorf("admin: %w", err)
 	}
-	return fmt.Errorf("admin: serve: %w", err)
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"izinli/gateway"
+	"izinli/gateway/httpserve"
 )
 
 // Config tunes the door. The zero value is fit for production.
@@ -142,25 +143,9 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-		// A request that runs when the door closes is finished, so it must not inherit the end of ctx.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.StopTimeout)
-		defer cancel()
-		err := srv.Shutdown(late)
-		if err != nil {
-			err = errors.Join(err, srv.Close())
-		}
-		stopped <- err
-	})
-	err := srv.Serve(ln)
-	if !stop() { // ctx ended: Serve has returned at once, the running requests have not
-		if err := <-stopped; err != nil {
-			return fmt.Errorf("httpapi: stop: %w", err)
-		}
-		return nil
+	if err := httpserve.Run(ctx, srv, ln, a.cfg.StopTimeout); err != nil {
+		return fmt.Errorf("httpapi: %w", err)
 	}
-	return fmt.Errorf("httpapi: serve: %w", err)
+	return nil
 }

@@ -3,7 +3,6 @@ package public
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/httpserve"
 	"izinli/gateway/unsubscribe"
 )
 
@@ -217,25 +217,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		// An opt-out that runs when the door closes is finished, so it must not inherit the end of ctx.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StopTimeout)
-		defer cancel()
-		err := srv.Shutdown(grace)
-		if err != nil {
-			err = errors.Join(err, srv.Close())
-		}
-		stopped <- err
-	})
-	err := srv.Serve(ln)
-	if stop() { // Serve ended by itself
-		return fmt.Errorf("public: serve: %w", err)
-	}
-	if err := <-stopped; err != nil {
-		return fmt.Errorf("public: stop: %w", err)
+	if err := httpserve.Run(ctx, srv, ln, s.cfg.StopTimeout); err != nil {
+		return fmt.Errorf("public: %w", err)
 	}
 	return nil
 }
