@@ -2,6 +2,7 @@ package test
 
 import (
 	"testing"
+	"time"
 
 	"izinli/test/crash"
 )
@@ -28,3 +29,12 @@ func TestExchangeCrash(t *testing.T) {
 
 // TestMailCrash: two kills in six hundred relayed mails, and nothing acknowledged is lost.
 func TestMailCrash(t *testing.T) { crash.RunMail(t, crash.MailStory{Mails: 600, Kills: 2}) }
+
+// TestStorm is the long storm (make torture) in short: a few of its faults under messages, mails, pushes and the panel.
+func TestStorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a storm takes half a minute")
+	}
+	crash.RunStorm(t, crash.Storm{People: 4000, Calm: time.Second, Kinds: []string{"kill -9", "smarthost hangs", "Redis killed", "operator reset",
+		"İYS answers 500, 429, late, or not", "kill -9 while starting"}})
+}

@@ -5,7 +5,7 @@
 //	casetable_test.go       who may be sent what, by both doors, judged by what the operator received
 //	badinput_test.go        every wrong request, its stable code, and that nothing of it stays
 //	optout_test.go          an opt-out in the middle of a campaign
-//	crash_test.go           kill -9 in the middle of a run, again and again
+//	crash_test.go           kill -9 in the middle of a run, again and again; a short storm
 //	api_walkthrough_test.go a gateway set up by hand with the command line
 //	torture/                faults of all kinds under load (make torture)
 //	e2e/                    foreign SMPP implementations (build tag e2e)

@@ -43,6 +43,7 @@ type Storm struct {
 	Calm   time.Duration // at most so long between recovery and the next fault; default 2 s
 	People int           // default 20 000
 	Only   string        // faults whose name contains it; empty: all
+	Kinds  []string      // exactly these, in this order, in place of random ones; Faults and Only are not used then
 }
 
 // storm is one at work.
@@ -74,6 +75,9 @@ func RunStorm(t *testing.T, plan Storm) {
 	t.Helper()
 	if plan.Seed == 0 {
 		plan.Seed = rand.Uint64()
+	}
+	if len(plan.Kinds) > 0 {
+		plan.Faults = len(plan.Kinds)
 	}
 	if plan.Calm == 0 {
 		plan.Calm = 2 * time.Second
@@ -261,7 +265,7 @@ func (s *storm) died() bool {
 func (s *storm) blow() {
 	rng := rand.New(rand.NewPCG(s.Seed, 99))
 	for i := range s.Faults {
-		f := s.draw(rng)
+		f := s.next(i, rng)
 		before := s.count()
 		if err := f.strike(s, rng); err != nil {
 			s.t.Fatalf("fault %d, %s: %v\n%s", i+1, f.name, err, s.gw.log)
@@ -279,6 +283,20 @@ func (s *storm) blow() {
 			return
 		}
 	}
+}
+
+// next is the i-th fault.
+func (s *storm) next(i int, rng *rand.Rand) *fault {
+	if len(s.Kinds) == 0 {
+		return s.draw(rng)
+	}
+	for k := range faults {
+		if faults[k].name == s.Kinds[i] {
+			return &faults[k]
+		}
+	}
+	s.t.Fatalf("there is no fault %q", s.Kinds[i])
+	return nil
 }
 
 func (s *storm) draw(rng *rand.Rand) *fault {
@@ -364,7 +382,7 @@ func (s *storm) calmDown() {
 			s.setAhead(s.ahead() + 12*time.Minute)
 		}
 		s.startGateway()
-		s.wait(10 * time.Second)
+		s.wait(5 * time.Second)
 	}
 }
 

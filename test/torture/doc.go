@@ -1,12 +1,20 @@
 // Package torture is the long storm (make torture): faults of all kinds strike a gateway under load, in random order: kill -9, also
 // while it starts; frozen processes; a Redis that loses everything or is gone; operators that reset, fall silent, refuse and
-// throttle; an İYS that is down, slow or loses answers; a disk that is nearly or entirely full; a clock that jumps. Meanwhile
-// customers send campaigns, orders and one-time passwords over HTTP and SMPP, and people opt out at random instants.
+// throttle; a smarthost that is away, hangs, keeps silent, cuts connections in the middle of the data or instead of an answer, and
+// says later; an İYS that is down, slow or loses answers; a disk that is nearly or entirely full; a clock that jumps.
 //
-// At the end what customers were told is held against what the operators got: lost, repeated, leaked, charged wrongly; the store
-// is verified, and İYS asked for every refusal. The storm itself lives in package crash, with the shorter stories of kills.
+// Meanwhile customers send campaigns, orders and one-time passwords over HTTP and SMPP, and two of their mail servers relay mails to
+// one to five people. People opt out at random instants, many of them while a message to them is under way: over the API, by SMS, by
+// the one-click link of a mail, and at İYS, which pushes that with repeats and out of order. An administrator books credits, enters
+// and approves sender IDs, pauses and cancels campaigns at the panel, and signs in again after every restart.
 //
-//	make torture                            # 210 faults, about a quarter of an hour
+// At the end what customers were told is held against what operators and smarthost got: lost, repeated, leaked, damaged, charged
+// wrongly; what the panel confirmed against the store; every refusal, those of acknowledged pushes among them, must be in force here
+// and known to İYS; nothing may have left more than a second after its refusal or the end of its campaign was acknowledged. The
+// store is verified. What is in doubt and may not be tried again is "unknown" and counted apart. The storm itself lives in package
+// crash, with the shorter stories of kills.
+//
+//	make torture                            # 210 faults, ten to twenty minutes
 //	make torture TORTURE="-faults 50 -seed 7"
 //
 // The run prints one line of JSON; TORTURE_RESULT names a file for it.

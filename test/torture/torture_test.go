@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { crash.Main(m) }
 
 func TestTorture(t *testing.T) {
 	if *faults == 0 {
-		t.Skip("make torture runs this; TestStorm in package test is its short form")
+		t.Skip("make torture runs this; TestStorm of package test is its short form")
 	}
 	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm, Only: *only})
 }
