@@ -25,7 +25,6 @@ type post struct {
 	t      *traffic
 	w      *witness
 	domain string // of the sender
-	sink   *nextHop
 	clicks chan click // links people will click
 
 	mu      sync.Mutex

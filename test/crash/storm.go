@@ -366,10 +366,10 @@ func (s *storm) calmDown() {
 		}
 		return nil
 	})
-	deadline := time.Now().Add(restWithin)
+	deadline := time.Now().Add(2 * restWithin)
 	for {
 		s.quiet()
-		untold := len(s.untold(s.w)) + len(s.untold(s.mails))
+		untold := s.telling()
 		s.gw.stop(s.t)
 		left := s.left()
 		left.untold = untold
@@ -383,6 +383,19 @@ func (s *storm) calmDown() {
 		}
 		s.startGateway()
 		s.wait(5 * time.Second)
+	}
+}
+
+// telling waits until İYS knows of every refusal, and returns how many it does not. What a gateway entered while its clock was ahead
+// is due by a clock that is not.
+func (s *storm) telling() (untold int) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		untold = len(s.untold(s.w)) + len(s.untold(s.mails))
+		if untold == 0 || time.Since(began) > restWithin {
+			return untold
+		}
 	}
 }
 
