@@ -24,7 +24,7 @@ import (
 type post struct {
 	t      *traffic
 	w      *witness
-	domain string // of the sender
+	domain string     // of the sender
 	clicks chan click // links people will click
 
 	mu      sync.Mutex
