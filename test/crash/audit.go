@@ -39,6 +39,7 @@ type result struct {
 	Mails     tally          `json:"mails"`
 	Damaged   int            `json:"mailsDamaged"`
 	Notices   int            `json:"notifications"`
+	Unsaid    int            `json:"failuresNotNotified"`
 	Mischarge int64          `json:"chargedWrongly"`
 	Pushes    pushTally      `json:"pushes"`
 	Panel     clerkWork      `json:"panel"`
@@ -126,6 +127,7 @@ func (s *storm) audit(raged time.Duration) {
 		r.Messages.States, r.Mails.States = b.messages, b.mails
 		s.auditMessages(st, s.w, gateway.StateDelivered, &r.Messages)
 		s.auditMessages(st, s.mails, gateway.StateSent, &r.Mails)
+		s.auditNotices(st, r)
 		s.auditMoney(st, &b, r)
 		s.auditNumbers(&b, r)
 		s.auditPanel(st, &r.Panel)
@@ -220,7 +222,7 @@ func (s *storm) auditMessages(st *store.Store, w *witness, done gateway.State, r
 func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lost bool, wrong string) {
 	free := f.class != commercial || w.people.agreed(f.person) && !w.asked[f.person] // nothing stands against it
 	switch st := m.State; {
-	case st == gateway.StateUnknown:
+	case st == gateway.StateUnknown && !free: // in doubt, and it may not be tried again
 		return false, ""
 	case st != done && !st.Final():
 		return true, "it still waits"
@@ -232,6 +234,23 @@ func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lo
 		return false, ""
 	}
 	return free, "nothing stands against it"
+}
+
+// auditNotices wants the customer told of every mail he was told is accepted and that did not leave.
+func (s *storm) auditNotices(st *store.Store, r *result) {
+	ctx := context.WithoutCancel(s.t.Context())
+	complain := s.complaints()
+	for i := range s.mails.refs {
+		f := &s.mails.refs[i]
+		if f.said != saidYes {
+			continue
+		}
+		m, err := st.Message(ctx, f.id.Account, f.id)
+		if err == nil && m.State == gateway.StateDropped && !s.traffic.mail.failed[i+1] {
+			r.Unsaid++
+			complain("mail %d (%s) to person %d was dropped (%s) and nobody told the customer", i+1, f.id, f.person, m.Code)
+		}
+	}
 }
 
 // auditMoney compares the balance with what left: every text here is one segment, mails cost nothing, and what did not leave is

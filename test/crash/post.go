@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"izinli/gateway"
+	"izinli/gateway/bounce"
 	"izinli/gateway/smtptest"
 )
 
@@ -28,7 +29,8 @@ type post struct {
 	clicks chan click // links people will click
 
 	mu      sync.Mutex
-	notices int // about mails, to the customer; guarded by mu
+	notices int          // about mails, to the customer; guarded by mu
+	failed  map[int]bool // messages the customer was told of as failed; guarded by mu
 }
 
 // click is a person who clicks.
@@ -197,9 +199,7 @@ func (p *post) received(m *smtptest.Message) {
 	defer w.mu.Unlock()
 	for _, r := range m.To {
 		if strings.HasSuffix(r.Addr, "@"+p.domain) {
-			p.mu.Lock()
-			p.notices++ // a notification to the customer
-			p.mu.Unlock()
+			p.noticeLocked(m.Body)
 			continue
 		}
 		at, person := 0, uint32(0)
@@ -218,6 +218,27 @@ func (p *post) received(m *smtptest.Message) {
 			case p.clicks <- click{person, link}:
 			default:
 			}
+		}
+	}
+}
+
+// noticeLocked is a notification to the customer. The witness is locked.
+func (p *post) noticeLocked(raw []byte) {
+	report, err := bounce.Parse(bytes.NewReader(raw))
+	if err != nil {
+		p.t.tb.Errorf("a notification: %v", err)
+		return
+	}
+	_, num, _ := strings.Cut(report.Original.Get("Subject"), " ")
+	ref, _ := strconv.Atoi(num) // 0: the mail is not ours
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notices++
+	for _, r := range report.Recipients {
+		if at, _ := p.w.placeLocked(ref, r.Address); at > 0 && r.Action == bounce.ActionFailed {
+			p.failed[at] = true
+		} else {
+			p.t.tb.Errorf("a notification about mail %d says %s of %s", ref, r.Action, r.Address)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (s *storm) setUp() {
 	s.data = t.TempDir()
 	s.mountDisk()
 	s.traffic = &traffic{w: s.w, seed: s.Seed, ending: make(chan struct{}), answers: map[int]int{}}
-	mail := &post{t: s.traffic, w: s.mails, clicks: make(chan click, 16)}
+	mail := &post{t: s.traffic, w: s.mails, clicks: make(chan click, 16), failed: map[int]bool{}}
 	s.traffic.mail = mail
 	s.hop = newNextHop(mail.received)
 	s.s = stage.New(t, stage.WithOperator(operator), stage.WithSink(s.hop.cfg), s.outside)
@@ -427,7 +427,7 @@ func (s *storm) open(do func(*store.Store)) {
 }
 
 // remains is what has not come to rest.
-type remains struct{ messages, mails, untold, unheard int }
+type remains struct{ messages, mails, notices, untold, unheard int }
 
 func (s *storm) left() (left remains) {
 	s.open(func(st *store.Store) {
@@ -437,6 +437,11 @@ func (s *storm) left() (left remains) {
 		}
 		b := s.readBooks(st, r)
 		left.messages, left.mails = unfinished(b.messages, gateway.StateDelivered), unfinished(b.mails, gateway.StateSent)
+		owed, err := st.Notices(context.WithoutCancel(s.t.Context()), 500)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		left.notices = len(owed)
 		left.unheard = len(s.lifted(st, s.w)) + len(s.lifted(st, s.mails))
 	})
 	return left
