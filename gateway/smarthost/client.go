@@ -147,23 +147,43 @@ const probeAfter = time.Second
 func (p *pool) deliver(ctx context.Context, m *Message) (out []Outcome, held error) {
 	c, err := p.acquire(ctx)
 	if err != nil {
-		out = make([]Outcome, len(m.To))
-		for i, r := range m.To {
-			out[i] = Outcome{To: r.Addr, Text: err.Error(), Host: p.host.Name, hostless: true}
-			var re replyError
-			if errors.As(err, &re) {
-				out[i].Code, out[i].Enhanced, out[i].Text = re.r.code, re.r.enhanced, re.r.text
-			}
-		}
-		return out, nil
+		return p.unreached(m, err), nil
 	}
-	began := time.Now()
+	began, used := time.Now(), c.used > 0
 	out, alive, held := c.deliver(ctx, m)
+	if used && held == nil && ctx.Err() == nil && unasked(out) {
+		// A host may end a connection after some messages, with 421 or without a word (RFC 5321 §3.8). That says nothing about the next.
+		p.drop(c)
+		if c, err = p.dial(ctx); err != nil {
+			<-p.slots
+			return p.unreached(m, err), nil
+		}
+		began = time.Now()
+		out, alive, held = c.deliver(ctx, m)
+	}
 	p.release(c, alive)
 	if held == nil && ctx.Err() == nil {
 		p.note(began, out)
 	}
 	return out, held
+}
+
+// unreached is the outcome without a connection.
+func (p *pool) unreached(m *Message, err error) []Outcome {
+	out := make([]Outcome, len(m.To))
+	for i, r := range m.To {
+		out[i] = Outcome{To: r.Addr, Text: err.Error(), Host: p.host.Name, hostless: true}
+		var re replyError
+		if errors.As(err, &re) {
+			out[i].Code, out[i].Enhanced, out[i].Text = re.r.code, re.r.enhanced, re.r.text
+		}
+	}
+	return out
+}
+
+// unasked reports whether the host said nothing about anybody.
+func unasked(out []Outcome) bool {
+	return !slices.ContainsFunc(out, func(o Outcome) bool { return !o.hostless })
 }
 
 // note lets a host rest that answered nobody in an attempt begun then.
@@ -204,6 +224,11 @@ func (p *pool) connect(ctx context.Context) (*conn, error) {
 		}
 		p.drop(c)
 	}
+	return p.dial(ctx)
+}
+
+// dial makes a new connection.
+func (p *pool) dial(ctx context.Context) (*conn, error) {
 	began := time.Now()
 	c, err := dial(ctx, p.cfg, &p.host)
 	if err != nil {

@@ -196,6 +196,45 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// TestConnectionEnded: a host that ends every connection after two messages, with 421 or without a word, gets the next one over a new
+// connection: nothing is in doubt, since nothing was taken, and the host does not rest. A first message answered so is no such thing.
+func TestConnectionEnded(t *testing.T) {
+	for _, c := range []struct {
+		hide string
+		how  smtptest.Reply
+	}{
+		{"", smtptest.Reply{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "too many messages"}},
+		{"CHUNKING", smtptest.Reply{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "too many messages"}},
+		{"PIPELINING", smtptest.Reply{Code: 421, Enhanced: [3]int{4, 7, 0}, Text: "too many messages"}},
+		{"PIPELINING", smtptest.Reply{Drop: true}},
+	} {
+		var mails atomic.Int64
+		s := sink(t, smtptest.Config{Script: &smtptest.Script{Mail: func(string) smtptest.Reply {
+			if mails.Add(1)%3 == 0 {
+				return c.how
+			}
+			return smtptest.Reply{}
+		}}})
+		client := client(t, Config{}, Host{Addr: proxy(t, s.Addr(), c.hide), TLS: TLSOff, MaxConns: 1})
+		for i := range 6 {
+			if o := client.Deliver(t.Context(), message(small, "ali@c.example")).Outcomes[0]; o.Kind != Delivered {
+				t.Errorf("without %q, %+v: message %d: %+v", c.hide, c.how, i, o)
+			}
+		}
+		if st := client.Status()[0]; !st.Rests.IsZero() || st.Open > 1 {
+			t.Errorf("without %q, %+v: the host rests: %+v", c.hide, c.how, st)
+		}
+	}
+	s := sink(t, smtptest.Config{Script: &smtptest.Script{Mail: func(string) smtptest.Reply { return smtptest.Reply{Code: 421, Text: "closing"} }}})
+	client := client(t, Config{}, Host{Addr: s.Addr(), TLS: TLSOff})
+	if o := client.Deliver(t.Context(), message(small, "ali@c.example")).Outcomes[0]; o.Kind != TryLater || !o.Unasked() {
+		t.Errorf("421 to the first message: %+v, want another try", o)
+	}
+	if client.Status()[0].Rests.IsZero() {
+		t.Error("a host that is closing does not rest")
+	}
+}
+
 func TestHandOff(t *testing.T) {
 	no := errors.New("consent was withdrawn")
 	for _, hide := range []string{"", "CHUNKING", "PIPELINING"} {

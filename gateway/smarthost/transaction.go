@@ -61,6 +61,9 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 		t.finish(reply{554, "5.6.0", err.Error()})
 	case err != nil:
 		t.alive = false
+		if errors.As(err, new(replyError)) { // 421 before the last answer: the host goes, and has not taken the message
+			t.ended = false
+		}
 		t.failed(err.Error())
 		if errors.As(err, new(bodyError)) { // no host's fault
 			for i := range t.out {
