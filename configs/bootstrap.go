@@ -13,6 +13,15 @@ type Bootstrap struct {
 	Accounts []BootAccount `yaml:"accounts"`
 	// Routes lead messages to operators.
 	Routes []BootRoute `yaml:"routes"`
+	// Smarthosts carry mail onwards.
+	Smarthosts []BootSmarthost `yaml:"smarthosts"`
+	// RelayPeers are mail servers that may relay without logging in.
+	RelayPeers []BootPeer `yaml:"relayPeers"`
+}
+
+// Empty reports whether the section asks for nothing.
+func (b *Bootstrap) Empty() bool {
+	return len(b.IYSLinks)+len(b.Operators)+len(b.Accounts)+len(b.Routes)+len(b.Smarthosts)+len(b.RelayPeers) == 0
 }
 
 // BootLink is one way to İYS: an API user, a partner, an intermediary (AHS).
@@ -93,6 +102,8 @@ type BootAccount struct {
 	Credits     int64            `yaml:"credits"`
 	Brands      []BootBrand      `yaml:"brands"`
 	Senders     []BootSender     `yaml:"senders"`
+	DKIM        []BootDKIM       `yaml:"dkim"`
+	Forms       []BootForm       `yaml:"forms"`
 	Credentials []BootCredential `yaml:"credentials"`
 	Numbers     []BootNumber     `yaml:"numbers"`
 	Webhook     BootWebhook      `yaml:"webhook"`

@@ -35,8 +35,7 @@ func fill(ctx context.Context, cfg *configs.Config, st *store.Store, admin desk.
 	switch d := st.Directory(); {
 	case string(mark) == "begun":
 		return fmt.Errorf("bootstrap: the first start was interrupted; nothing has been accepted yet, so remove %s and start again", storeDir(cfg))
-	case len(mark) > 0, len(b.Accounts)+len(b.Operators)+len(b.IYSLinks)+len(b.Routes) == 0,
-		len(d.Accounts)+len(d.Operators)+len(d.IYSLinks)+len(d.Routes) > 0:
+	case len(mark) > 0, b.Empty(), len(d.Accounts)+len(d.Operators)+len(d.IYSLinks)+len(d.Routes)+len(d.Smarthosts)+len(d.RelayPeers) > 0:
 		return nil
 	}
 	if err := rehearse(ctx, cfg); err != nil {
@@ -57,7 +56,7 @@ func rehearse(ctx context.Context, cfg *configs.Config) error {
 	if err != nil {
 		return err
 	}
-	err = (&seeder{Service: desk.New(desk.Deps{Store: st}), iysURL: cfg.IYS.BaseURL, out: io.Discard, rehearsal: true}).seed(ctx, &cfg.Bootstrap)
+	err = (&seeder{Service: desk.New(desk.Deps{Store: st, PublicURL: func() string { return cfg.PublicURL }}), iysURL: cfg.IYS.BaseURL, out: io.Discard, rehearsal: true}).seed(ctx, &cfg.Bootstrap)
 	if closeErr := st.Close(); err == nil {
 		err = closeErr
 	}
@@ -106,7 +105,7 @@ func (s *seeder) seed(ctx context.Context, b *configs.Bootstrap) error {
 			return at(err, "routes[%d]", i)
 		}
 	}
-	return nil
+	return s.mail(ctx, b)
 }
 
 func (s *seeder) operator(ctx context.Context, o *configs.BootOperator) error {
@@ -119,15 +118,14 @@ func (s *seeder) operator(ctx context.Context, o *configs.BootOperator) error {
 
 func (s *seeder) route(ctx context.Context, r *configs.BootRoute) error {
 	out := gateway.Route{ID: r.ID, Class: r.Class, Prefix: r.Prefix}
-	if r.Account != "" {
-		if out.Account = s.accounts[r.Account]; out.Account == 0 {
-			return gateway.Refuse(gateway.CodeNotFound, "account", "There is no account %q in the section.", r.Account)
-		}
+	var err error
+	if out.Account, err = s.accountOf(r.Account); err != nil {
+		return err
 	}
 	for _, st := range r.Operators {
 		out.Operators = append(out.Operators, gateway.RouteStep{Operator: st.Operator, Weight: st.Weight, Rank: st.Rank})
 	}
-	_, err := s.PutRoute(ctx, out)
+	_, err = s.PutRoute(ctx, out)
 	return err
 }
 
@@ -147,6 +145,9 @@ func (s *seeder) account(ctx context.Context, b *configs.BootAccount) error {
 		if err != nil {
 			return at(err, "senders[%d]", i)
 		}
+	}
+	if err := s.signatures(ctx, a.ID, b); err != nil {
+		return err
 	}
 	for i := range b.Credentials {
 		if err := s.credential(ctx, a.ID, &b.Credentials[i]); err != nil {

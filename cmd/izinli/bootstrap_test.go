@@ -32,6 +32,7 @@ func exampleBootstrap(t *testing.T) *configs.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.PublicURL = "https://izinli.example.com" // forms need it
 	return &cfg
 }
 
@@ -66,8 +67,9 @@ func TestBootstrapFillsAnEmptyStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := st.Directory()
-	if len(d.Accounts) != 1 || len(d.Brands) != 1 || len(d.Senders) != 1 || len(d.Credentials) != 1 || len(d.Numbers) != 1 ||
-		len(d.Operators) != 1 || len(d.Routes) != 1 || len(d.IYSLinks) != 1 || len(d.Webhooks) != 1 {
+	if len(d.Accounts) != 1 || len(d.Brands) != 1 || len(d.Senders) != 2 || len(d.Credentials) != 2 || len(d.Numbers) != 1 ||
+		len(d.Operators) != 1 || len(d.Routes) != 1 || len(d.IYSLinks) != 1 || len(d.Webhooks) != 1 ||
+		len(d.Smarthosts) != 1 || len(d.DKIM) != 1 || len(d.RelayPeers) != 1 || len(d.Forms) != 1 {
 		t.Errorf("something is missing: %+v", d)
 	}
 	if c := d.Credentials[gateway.CredentialKey{Kind: "smpp", ID: "ornek"}]; !account.Verify(c.SecretHash, "change-m") || len(c.CIDRs) != 1 {
@@ -75,6 +77,14 @@ func TestBootstrapFillsAnEmptyStore(t *testing.T) {
 	}
 	if op := d.Operators["op1"]; op.EnquireLink.Seconds() != 30 || op.IDForm != "hex->dec" || op.Suffix != 5 {
 		t.Errorf("got %+v", op)
+	}
+	for _, want := range []string{"DNS: izinli1._domainkey.bulten.example.com. TXT \"v=DKIM1; k=ed25519; p=", "consent form of brand 675403: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("said %q, without %q", out.String(), want)
+		}
+	}
+	if p := d.RelayPeers["posta"]; p == nil || p.Credential != "bulten@ornek" || len(p.CIDRs) != 1 {
+		t.Errorf("got %+v", p)
 	}
 	if b, err := st.Balance(t.Context(), 1); err != nil || b.Credits != 10000 {
 		t.Errorf("got %+v, %v", b, err)
@@ -118,6 +128,11 @@ func TestBootstrapRefusesWhole(t *testing.T) {
 		{"bootstrap: accounts[0]: numbers[0]", func(b *configs.Bootstrap) { b.Accounts[0].Numbers[0].Keyword = "ret" }},
 		{"bootstrap: accounts[0]: webhook", func(b *configs.Bootstrap) { b.Accounts[0].Webhook.Events = []string{"x"} }},
 		{"bootstrap: accounts[0]: invalid", func(b *configs.Bootstrap) { b.Accounts[0].Policy.OnDoubt = "x" }},
+		{"bootstrap: accounts[0]: dkim[0]", func(b *configs.Bootstrap) { b.Accounts[0].DKIM[0].Private = "no PEM" }},
+		{"bootstrap: accounts[0]: forms[0]", func(b *configs.Bootstrap) { b.Accounts[0].Forms[0].TextTR = "kısa" }},
+		{"bootstrap: smarthosts[0]", func(b *configs.Bootstrap) { b.Smarthosts[0].TLS = "off" }},
+		{"bootstrap: smarthosts[0]: not_found", func(b *configs.Bootstrap) { b.Smarthosts[0].Account = "nobody" }},
+		{"bootstrap: relayPeers[0]", func(b *configs.Bootstrap) { b.RelayPeers[0].CIDRs = nil }},
 		{"bootstrap: routes[0]: not_found", func(b *configs.Bootstrap) { b.Routes[0].Account = "nobody" }},
 	} {
 		cfg := exampleBootstrap(t)
@@ -126,6 +141,11 @@ func TestBootstrapRefusesWhole(t *testing.T) {
 		if d := st.Directory(); err == nil || !strings.HasPrefix(err.Error(), c.want) || len(d.Accounts)+len(d.Operators)+len(d.IYSLinks) > 0 {
 			t.Errorf("got %v, want %s and an empty store", err, c.want)
 		}
+	}
+	cfg := exampleBootstrap(t)
+	cfg.PublicURL = ""
+	if err := fill(t.Context(), cfg, st, admin, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "forms[0]") || len(st.Directory().Accounts) > 0 {
+		t.Errorf("a form nobody could reach: %v", err)
 	}
 	if err := fill(t.Context(), exampleBootstrap(t), st, admin, &bytes.Buffer{}); err != nil {
 		t.Errorf("after mending: %v", err)
