@@ -128,7 +128,8 @@ type Limits struct {
 	SMTPSessions    int `yaml:"smtpSessions"`
 	// BindTimeout is how long an SMPP connection may take to bind. Default 10s. 1s to 5m.
 	BindTimeout Duration `yaml:"bindTimeout"`
-	// IdleTimeout ends silent HTTP and SMTP connections. Default 2m. 10s to 1h.
+	// IdleTimeout ends silent connections to the HTTP API and to the mail listeners. Default 5m, the least RFC 5321 §4.5.3.2.7 asks of
+	// mail servers. 10s to 1h.
 	IdleTimeout Duration `yaml:"idleTimeout"`
 }
 
@@ -186,7 +187,7 @@ func Default() Config {
 		Queue: Queue{OTPWorkers: 64, Workers: 160, DrainTimeout: Duration(20 * time.Second)},
 		Limits: Limits{
 			Body: 16 << 20, Import: 512 << 20, Mail: 25 << 20, HTTPConnections: 4096, SMPPSessions: 1024, SMTPSessions: 1024,
-			BindTimeout: Duration(10 * time.Second), IdleTimeout: Duration(2 * time.Minute),
+			BindTimeout: Duration(10 * time.Second), IdleTimeout: Duration(5 * time.Minute),
 		},
 		Mail: Mail{DelayNotice: Duration(4 * time.Hour)},
 		IYS: IYS{

@@ -172,7 +172,7 @@ func (s *Server) openMail(secure *tls.Config) error {
 	}
 	var err error
 	s.SMTP, err = smtpserver.New(smtpserver.Config{Domain: s.mailDomain(), SMSDomain: s.cfg.Mail.SMSDomain, TLS: secure,
-		MaxSize: int64(s.cfg.Limits.Mail), MaxConns: s.cfg.Limits.SMTPSessions},
+		MaxSize: int64(s.cfg.Limits.Mail), MaxConns: s.cfg.Limits.SMTPSessions, CommandTimeout: time.Duration(s.cfg.Limits.IdleTimeout)},
 		smtpserver.Deps{Auth: s.Auth, Submit: s.Intake, Bodies: staged{s.Mail.Bodies}, Directory: s.Store.Directory, Peers: s.relayPeers,
 			Inbox: inbox{s.Mail.Inbox}, Allow: s.Limits.Allow, Refused: s.refusedAtDoor, Log: s.log})
 	if err != nil {

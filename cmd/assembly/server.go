@@ -145,7 +145,7 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	if err := (lanes{s}).restore(); err != nil {
 		return err
 	}
-	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import)},
+	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import), IdleTimeout: time.Duration(s.cfg.Limits.IdleTimeout)},
 		httpapi.Deps{Submitter: s.submitter(), ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
 			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
 	if err := s.openPublic(o); err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Config struct {
 	MaxBody        int64         // octets of POST /v1/messages; default 16 MiB
 	MaxImport      int64         // octets of a consent file; default 64 MiB
 	ReadsPerSecond int           // requests per credential to everything but POST /v1/messages; default 50, bursts of twice as many
+	IdleTimeout    time.Duration // how long a connection may wait for its next request; default 5 min
 	StopTimeout    time.Duration // how long running requests may take after Serve's context ends; default 15 s
 }
 
@@ -140,7 +142,7 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute, // imports extend it
 		WriteTimeout:      2 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       cmp.Or(a.cfg.IdleTimeout, 5*time.Minute),
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
