@@ -138,3 +138,22 @@ func TestNoticeThatTookAnothersPlace(t *testing.T) {
 		t.Errorf("owed afterwards: %+v, want the failure", list)
 	}
 }
+
+// What was accepted lately is kept in memory without the body of a mail, and its header counts towards the bound.
+func TestRecentKeepsNoBodies(t *testing.T) {
+	r := newRecent(1 << 20)
+	b := &gateway.Batch{Account: 1, ID: 7, Headers: map[string]string{mail.MarkHead: string(make([]byte, 4096))},
+		Body: gateway.BodyRef{ID: "m1", Size: 20 << 10, Inline: make([]byte, 20<<10)}}
+	rs := []gateway.Recipient{{Address: "okur@example.com"}}
+	r.put(b, rs)
+	got, _ := r.message(b.Ref().Message(0))
+	if got == nil || got.Body.ID != "m1" || got.Body.Inline != nil {
+		t.Errorf("kept: %+v", got)
+	}
+	if b.Body.Inline == nil {
+		t.Error("the caller's batch was changed")
+	}
+	if r.young.size < 4096 {
+		t.Errorf("an entry with a header of 4096 octets counts for %d", r.young.size)
+	}
+}

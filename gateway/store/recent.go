@@ -70,6 +70,11 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 	if len(rs) > gateway.BlockSize {
 		return
 	}
+	if b.Body.Inline != nil { // the body has its own record, and is no part of the batch's
+		c := *b
+		c.Body.Inline = nil
+		b = &c
+	}
 	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: recentSize(b, rs)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,6 +84,9 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 
 func recentSize(b *gateway.Batch, rs []gateway.Recipient) int {
 	size := 400 + len(b.Text) + len(b.Subject) + len(b.HTML)
+	for k, v := range b.Headers {
+		size += 50 + len(k) + len(v)
+	}
 	for i := range rs {
 		size += 60 + recipientSize(&rs[i])
 	}
