@@ -134,7 +134,7 @@ func (p *Playground) Close() error {
 // seedIYS makes a partner with rights on one brand and an intermediary for the other.
 func (p *Playground) seedIYS() {
 	p.IYS.AddProvider(iystest.Provider{IYSCode: playBrand, Title: "Örnek Giyim A.Ş.", TIN: "1234567890",
-		Brands: []iystest.Brand{{Code: playBrand, Name: "Örnek", Master: true}}})
+		Brands: []iystest.Brand{{Code: playBrand, Name: "Örnek", Master: true}}, ViaCredit: 100, ViaForms: []string{iystest.SeedForm}})
 	p.IYS.AddProvider(iystest.Provider{IYSCode: playOtherBrand, Title: "Yıldız Market A.Ş.", TIN: "1234567891",
 		Brands: []iystest.Brand{{Code: playOtherBrand, Name: "Yıldız", Master: true}}})
 	p.IYS.AddUser(iystest.User{Username: playUser, Password: playSecret, IntegratorCode: playIntegrator})

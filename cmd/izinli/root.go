@@ -80,7 +80,7 @@ the store themselves when no server runs.`,
 		newAccountCmd(), newBrandCmd(), newSenderCmd(), newNumberCmd(), newCredentialCmd(), newOperatorCmd(), newRouteCmd(),
 		newSmarthostCmd(), newDKIMCmd(), newPeerCmd(), newSuppressionCmd(),
 		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(), newQueueCmd(),
-		newIYSCmd(), newReconcileCmd(), newRetailerCmd(),
+		newIYSCmd(), newReconcileCmd(), newRetailerCmd(), newViaCmd(),
 		newVerifyCmd(), newEvidenceCmd(), newRootsCmd(), newHoldCmd(), newPackagesCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	return root

@@ -18,6 +18,8 @@ import (
 // IYSService is the administration of the traffic with İYS: how brands stand, what is owed, the daily reconciliation, push,
 // dealers and rights. All of it needs a running server.
 type IYSService interface {
+	ViaService
+
 	// IYSStatus tells how the brands in mode partner stand.
 	IYSStatus(context.Context, Query) ([]IYSStatus, error)
 	// RequeryBrand begins asking İYS about every consent of a brand; IYSStatus shows its progress.
@@ -51,6 +53,8 @@ type IYSService interface {
 
 // IYSOffice is what the desk needs of the traffic with İYS; the assembly puts it together.
 type IYSOffice interface {
+	ViaOffice
+
 	States(context.Context) ([]exchange.BrandState, error)
 	StartRequery(ctx context.Context, brand, reason string) (exchange.Requery, error)
 	Aged(ctx context.Context, now time.Time, limit int) (exchange.Aged, error)

@@ -91,3 +91,38 @@ func (c *Client) DeleteRetailer(ctx context.Context, in RetailerInput) (Nothing,
 func (c *Client) ChangeAccess(ctx context.Context, in AccessInput) (Nothing, error) {
 	return send[Nothing](ctx, c, "ChangeAccess", in)
 }
+
+// StartVia is Service.StartVia at the server.
+func (c *Client) StartVia(ctx context.Context, in ViaInput) (gateway.ViaOperation, error) {
+	return send[gateway.ViaOperation](ctx, c, "StartVia", in)
+}
+
+// CompleteVia is Service.CompleteVia at the server.
+func (c *Client) CompleteVia(ctx context.Context, in ViaAnswer) (gateway.ViaOperation, error) {
+	return send[gateway.ViaOperation](ctx, c, "CompleteVia", in)
+}
+
+// ViaState is Service.ViaState at the server.
+func (c *Client) ViaState(ctx context.Context, in ViaQuery) (gateway.ViaOperation, error) {
+	return send[gateway.ViaOperation](ctx, c, "ViaState", in)
+}
+
+// ListVia is Service.ListVia at the server.
+func (c *Client) ListVia(ctx context.Context, in Query) ([]gateway.ViaOperation, error) {
+	return send[[]gateway.ViaOperation](ctx, c, "ListVia", in)
+}
+
+// ViaProof is Service.ViaProof at the server.
+func (c *Client) ViaProof(ctx context.Context, in ViaQuery) (ViaFile, error) {
+	return send[ViaFile](ctx, c, "ViaProof", in)
+}
+
+// PrivacyRequests is Service.PrivacyRequests at the server.
+func (c *Client) PrivacyRequests(ctx context.Context, in PrivacyQuery) ([]iysapi.PrivacyRequest, error) {
+	return send[[]iysapi.PrivacyRequest](ctx, c, "PrivacyRequests", in)
+}
+
+// RefusalLinks is Service.RefusalLinks at the server.
+func (c *Client) RefusalLinks(ctx context.Context, in LinksInput) ([]iysapi.RejectLink, error) {
+	return send[[]iysapi.RejectLink](ctx, c, "RefusalLinks", in)
+}

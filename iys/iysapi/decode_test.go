@@ -150,6 +150,7 @@ func FuzzOperations(f *testing.F) {
 		`{"pagination":{"totalCount":"9"},"list":[{"retailerCode":"5","city":{"code":"34"}}]}`, `{"retailerCode":"58954386"}`, `{"code":1,"name":"Adana"}`,
 		`{"changeStats":[{"type":"MESAJ","consents":[{"source":"HS","total":"3"}]}]}`, `{"processStatus":"COMPLETED","hashValue":"AB"}`, `{"aggrementCaptured":"true"}`,
 		`[{"url":"x","type":"MESAJ","status":"Bağlantı Oluşturuldu"}]`, `204`, `null`, `[[[`,
+		`{"message":["a",1],"code":"OK"}`, `{"message":{"requestId":"x","requestDetails":[{"consentType":"ACIK_RIZA_METNI","operationStatusMessage":"Onay verildi"}]}}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -176,7 +177,11 @@ func FuzzOperations(f *testing.F) {
 		if st, err := c.ViaState(ctx, "1", "x"); err == nil && st.Stage == "" {
 			t.Error("a state without a stage")
 		}
-		c.CompleteVia(ctx, "1", "x", ViaSMSCode, "123456")
+		c.CompleteVia(ctx, "1", "x", ViaSMSCode, ViaCodes{Messages: "123456"})
+		if p, err := c.PrivacyRequest(ctx, "1", "x"); err == nil && p.RequestID != "x" {
+			t.Error("another operation than asked for")
+		}
+		c.PrivacyRequests(ctx, "1", ViaNotice, "+905321234567")
 		c.RejectLinks(ctx, b, iys.RecipientPerson, []string{"a@bb.cc"})
 		if n, err := c.AddRetailer(ctx, b, Retailer{Title: "t", Name: "n", TCKN: "1", TIN: "1", City: Place{1, "x"}, Town: Place{1, "x"}}); err == nil && n == 0 {
 			t.Error("a dealer without a code")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -303,9 +304,9 @@ func TestVia(t *testing.T) {
 		if st, err := c.ViaState(ctx, brand.IYSCode, id); err != nil || st.Stage != "CONSENT_REQUESTED" {
 			t.Errorf("state: %+v %v", st, err)
 		}
-		_, err = c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, "1234567")
+		_, err = c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, iysapi.ViaCodes{Messages: "1234567"})
 		wantCode(t, err, "H1052", iysapi.RetryFinal)
-		got, err := c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, s.ViaCode(id))
+		got, err := c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, iysapi.ViaCodes{Messages: s.ViaCode(id)})
 		if err != nil || len(got) != 2 || got[0].TransactionID == "" || got[0].Brand != brand.BrandCode {
 			t.Fatalf("complete: %+v %v", got, err)
 		}
@@ -324,7 +325,7 @@ func TestVia(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(4 * time.Minute)
-		_, err = c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, "123456")
+		_, err = c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, iysapi.ViaCodes{Messages: "123456"})
 		wantCode(t, err, "H1051", iysapi.RetryFinal)
 		wantCode(t, c.ViaEvidence(ctx, brand.IYSCode, id, &zip), "H1072", iysapi.RetryFinal)
 
@@ -341,6 +342,58 @@ func TestVia(t *testing.T) {
 		v.Channels = []iys.Channel{iys.ChannelSMS, iys.ChannelEmail}
 		if _, err = c.StartVia(ctx, brand.IYSCode, v); !errors.Is(err, iysapi.ErrInvalid) {
 			t.Errorf("SMS and e-mail together: %v", err)
+		}
+	})
+}
+
+// Consent to messages and to the use of personal data are taken in one go, with a code each, and told apart afterwards.
+func TestViaPrivacy(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *iystest.Sim, newClient func() *iysapi.Client, _ *memTokens) {
+		c, ctx := newClient(), t.Context()
+		v := iysapi.ViaStart{FormID: iystest.SeedForm, Recipient: sms(1, "").Recipient, Verification: iysapi.ViaSMSCode, BrandCodes: []string{brand.BrandCode},
+			Channels: []iys.Channel{iys.ChannelSMS}, RecipientType: iys.RecipientPerson, Privacy: &iysapi.ViaPrivacy{Types: []string{iysapi.ViaNotice, iysapi.ViaAbroad}, Name: "Ad Soyad"}}
+		id, err := c.StartVia(ctx, brand.IYSCode, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := c.PrivacyRequest(ctx, brand.IYSCode, id); err != nil || len(p.Answers) != 2 || p.Answers[0].Given || p.Status != "PENDING" {
+			t.Errorf("before the answer: %+v %v", p, err)
+		}
+		_, err = c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, iysapi.ViaCodes{Messages: s.ViaCode(id)})
+		wantCode(t, err, "H1052", iysapi.RetryFinal) // the other code is missing
+		got, err := c.CompleteVia(ctx, brand.IYSCode, id, iysapi.ViaSMSCode, iysapi.ViaCodes{Messages: s.ViaCode(id), Privacy: s.ViaPrivacyCode(id)})
+		if err != nil || len(got) != 1 {
+			t.Fatalf("complete: %+v %v", got, err)
+		}
+		if p, err := c.PrivacyRequest(ctx, brand.IYSCode, id); err != nil || len(p.Answers) != 2 || !p.Answers[1].Given || p.Answers[1].At.IsZero() || p.Recipient != v.Recipient {
+			t.Errorf("after the answer: %+v %v", p, err)
+		}
+		if st, err := c.ViaState(ctx, brand.IYSCode, id); err != nil || len(st.Consents) != 1 {
+			t.Errorf("state: %+v %v", st, err)
+		}
+		pass(time.Second)
+		v.Channels, v.BrandCodes, v.RecipientType = nil, nil, "" // KVK alone
+		second, err := c.StartVia(ctx, brand.IYSCode, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := c.PrivacyRequests(ctx, brand.IYSCode, iysapi.ViaNotice, v.Recipient); err != nil || !slices.Equal(ids, []string{id, second}) {
+			t.Errorf("requests: %v %v, want %s and %s", ids, err, id, second)
+		}
+		if ids, err := c.PrivacyRequests(ctx, brand.IYSCode, iysapi.ViaExplicit, v.Recipient); err != nil || len(ids) != 0 {
+			t.Errorf("a text nobody was asked for: %v %v", ids, err)
+		}
+		if _, err := c.CompleteVia(ctx, brand.IYSCode, second, iysapi.ViaSMSCode, iysapi.ViaCodes{Privacy: s.ViaPrivacyCode(second)}); err != nil {
+			t.Errorf("KVK alone: %v", err)
+		}
+		_, err = c.PrivacyRequest(ctx, brand.IYSCode, "00000000-0000-0000-0000-000000000000")
+		wantCode(t, err, "H1030", iysapi.RetryFinal)
+		if _, err := c.PrivacyRequests(ctx, brand.IYSCode, "ETK", v.Recipient); !errors.Is(err, iysapi.ErrInvalid) {
+			t.Errorf("a text there is not: %v", err)
+		}
+		v.Privacy = &iysapi.ViaPrivacy{Types: []string{iysapi.ViaNotice}}
+		if _, err := c.StartVia(ctx, brand.IYSCode, v); !errors.Is(err, iysapi.ErrInvalid) {
+			t.Errorf("KVK without a name: %v", err)
 		}
 	})
 }

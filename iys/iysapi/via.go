@@ -25,14 +25,16 @@ const (
 	ViaEmailButton = "EPOSTA_APPROVALURL"
 )
 
-// ViaStart asks one recipient for consent to commercial messages (title ETK).
+// ViaStart asks one recipient for consent to commercial messages (title ETK),
+// to the use of personal data (title KVK), or to both.
 type ViaStart struct {
 	FormID        string // of a form published in İYS's screens
 	Recipient     string
 	Verification  string // Via…
 	BrandCodes    []string
-	Channels      []iys.Channel // MESAJ and ARAMA in any order, or EPOSTA alone
+	Channels      []iys.Channel // MESAJ and ARAMA in any order, or EPOSTA alone; none: KVK alone
 	RecipientType iys.RecipientType
+	Privacy       *ViaPrivacy // nil: ETK alone
 }
 
 func (v ViaStart) check() error {
@@ -47,8 +49,14 @@ func (v ViaStart) check() error {
 	default:
 		return fmt.Errorf("%w: verification %q", ErrInvalid, v.Verification)
 	}
-	if v.FormID == "" || v.Recipient == "" || len(v.Channels) == 0 || len(v.BrandCodes) == 0 || !v.RecipientType.Valid() {
+	if v.FormID == "" || v.Recipient == "" || len(v.Channels) == 0 && v.Privacy == nil ||
+		len(v.Channels) > 0 && (len(v.BrandCodes) == 0 || !v.RecipientType.Valid()) {
 		return fmt.Errorf("%w: form, recipient, brands, channels and recipient type are required", ErrInvalid)
+	}
+	if v.Privacy != nil {
+		if err := v.Privacy.check(); err != nil {
+			return err
+		}
 	}
 	for _, b := range v.BrandCodes {
 		if !digits(b) {
@@ -65,15 +73,8 @@ func (c *Client) StartVia(ctx context.Context, iysCode string, v ViaStart) (stri
 	if err := v.check(); err != nil {
 		return "", fmt.Errorf("iysapi: %s: %w", name, err)
 	}
-	brands := make([]json.Number, len(v.BrandCodes))
-	for i, b := range v.BrandCodes {
-		brands[i] = json.Number(b)
-	}
 	body, err := c.via(ctx, iysCode, http.MethodPost, "/consent", name, map[string]any{
-		"formId": v.FormID, "recipient": canonical(v.Recipient), "verificationType": v.Verification,
-		"consentTypes": []map[string]any{{
-			"title": "ETK", "brandCodes": brands, "types": v.Channels, "recipientType": v.RecipientType,
-		}},
+		"formId": v.FormID, "recipient": canonical(v.Recipient), "verificationType": v.Verification, "consentTypes": v.titles(),
 	})
 	if err != nil {
 		return "", err
@@ -87,6 +88,22 @@ func (c *Client) StartVia(ctx context.Context, iysCode string, v ViaStart) (stri
 		return "", fmt.Errorf("iysapi: %s: %w: no requestId", name, ErrAnswer)
 	}
 	return string(w.Message.RequestID), nil
+}
+
+// titles is what is asked for, one object a title.
+func (v ViaStart) titles() []map[string]any {
+	var out []map[string]any
+	if len(v.Channels) > 0 {
+		brands := make([]json.Number, len(v.BrandCodes))
+		for i, b := range v.BrandCodes {
+			brands[i] = json.Number(b)
+		}
+		out = append(out, map[string]any{"title": "ETK", "brandCodes": brands, "types": v.Channels, "recipientType": v.RecipientType})
+	}
+	if v.Privacy != nil {
+		out = append(out, map[string]any{"title": "KVK", "types": v.Privacy.Types, "personData": v.Privacy.person()})
+	}
+	return out
 }
 
 func (c *Client) via(ctx context.Context, iysCode, method, path, name string, in any) ([]byte, error) {
@@ -108,17 +125,30 @@ type ViaConsent struct {
 	CreationDate  time.Time
 }
 
+// ViaCodes are the codes a recipient received, one for each title asked for.
+type ViaCodes struct {
+	Messages string // title ETK
+	Privacy  string // title KVK
+}
+
 // CompleteVia ends an operation by the code the recipient received. A code is
 // good for three minutes and three tries (H1052 wrong, H1050 third wrong one,
-// H1051 too late).
-func (c *Client) CompleteVia(ctx context.Context, iysCode, requestID, verification, code string) ([]ViaConsent, error) {
+// H1051 too late). Consents to the use of personal data are not in the answer.
+func (c *Client) CompleteVia(ctx context.Context, iysCode, requestID, verification string, codes ViaCodes) ([]ViaConsent, error) {
 	const name = "via complete"
-	if verification != ViaSMSCode && verification != ViaEmailCode || requestID == "" || !digits(code) {
+	var titles []map[string]string
+	bad := verification != ViaSMSCode && verification != ViaEmailCode || requestID == ""
+	for _, t := range []struct{ title, code string }{{"ETK", codes.Messages}, {"KVK", codes.Privacy}} {
+		if t.code != "" {
+			titles = append(titles, map[string]string{"title": t.title, "otpCode": t.code})
+			bad = bad || !digits(t.code)
+		}
+	}
+	if bad || len(titles) == 0 {
 		return nil, fmt.Errorf("iysapi: %s: %w: request, code and a verification by code are required", name, ErrInvalid)
 	}
 	body, err := c.via(ctx, iysCode, http.MethodPost, "/confirmation", name, map[string]any{
-		"requestId": requestID, "verificationType": verification,
-		"consentTypes": []map[string]string{{"title": "ETK", "otpCode": code}},
+		"requestId": requestID, "verificationType": verification, "consentTypes": titles,
 	})
 	if err != nil {
 		return nil, err
@@ -134,9 +164,11 @@ func (c *Client) CompleteVia(ctx context.Context, iysCode, requestID, verificati
 	if err := decode(body, &w); err != nil {
 		return nil, fmt.Errorf("iysapi: %s: %w", name, err)
 	}
-	out := make([]ViaConsent, len(w.Message))
-	for i, m := range w.Message {
-		out[i] = ViaConsent{string(m.BrandCode), iys.Channel(m.Type), string(m.TransactionID), m.CreationDate.Time}
+	var out []ViaConsent
+	for _, m := range w.Message {
+		if ch := iys.Channel(m.Type); ch.Valid() {
+			out = append(out, ViaConsent{string(m.BrandCode), ch, string(m.TransactionID), m.CreationDate.Time})
+		}
 	}
 	return out, nil
 }
@@ -157,40 +189,53 @@ func (s ViaState) Done() (done, stored bool) {
 // ViaState asks for an operation.
 func (c *Client) ViaState(ctx context.Context, iysCode, requestID string) (ViaState, error) {
 	const name = "via state"
+	if requestID == "" {
+		return ViaState{}, fmt.Errorf("iysapi: %s: %w: requestId", name, ErrInvalid)
+	}
 	body, err := c.via(ctx, iysCode, http.MethodGet, "/consent/request/"+url.PathEscape(requestID), name, nil)
 	if err != nil {
 		return ViaState{}, err
 	}
-	var w struct {
-		Message struct {
-			RequestID flexString `json:"requestId"`
-			Details   []struct {
-				BrandCode     flexString `json:"brandCode"`
-				ConsentType   flexString `json:"consentType"`
-				TransactionID flexString `json:"transactionId"`
-				ConsentDate   flexTime   `json:"consentDate"`
-			} `json:"requestDetails"`
-			Last struct {
-				Stage  flexString `json:"stage"`
-				Status flexString `json:"status"`
-			} `json:"lastStatus"`
-		} `json:"message"`
-	}
-	if err := decode(body, &w); err != nil {
+	w, err := decodeVia(body)
+	if err != nil {
 		return ViaState{}, fmt.Errorf("iysapi: %s: %w", name, err)
 	}
-	if w.Message.Last.Stage == "" {
+	if w.Last.Stage == "" {
 		return ViaState{}, fmt.Errorf("iysapi: %s: %w: no stage", name, ErrAnswer)
 	}
-	out := ViaState{RequestID: requestID, Stage: string(w.Message.Last.Stage), Status: string(w.Message.Last.Status)}
-	for _, d := range w.Message.Details {
-		if d.TransactionID != "" {
-			out.Consents = append(out.Consents, ViaConsent{
-				string(d.BrandCode), iys.Channel(d.ConsentType), string(d.TransactionID), d.ConsentDate.Time,
-			})
+	out := ViaState{RequestID: requestID, Stage: string(w.Last.Stage), Status: string(w.Last.Status)}
+	for _, d := range w.Details {
+		if ch := iys.Channel(d.ConsentType); d.TransactionID != "" && ch.Valid() {
+			out.Consents = append(out.Consents, ViaConsent{string(d.BrandCode), ch, string(d.TransactionID), d.ConsentDate.Time})
 		}
 	}
 	return out, nil
+}
+
+// viaMessage is what İYS says of an operation.
+type viaMessage struct {
+	RequestID   flexString `json:"requestId"`
+	Recipient   flexString `json:"recipient"`
+	RequestDate flexTime   `json:"requestDate"`
+	Details     []struct {
+		BrandCode     flexString `json:"brandCode"`
+		ConsentType   flexString `json:"consentType"`
+		Said          flexString `json:"operationStatusMessage"`
+		TransactionID flexString `json:"transactionId"`
+		ConsentDate   flexTime   `json:"consentDate"`
+	} `json:"requestDetails"`
+	Last struct {
+		Stage  flexString `json:"stage"`
+		Status flexString `json:"status"`
+	} `json:"lastStatus"`
+}
+
+func decodeVia(body []byte) (viaMessage, error) {
+	var w struct {
+		Message viaMessage `json:"message"`
+	}
+	err := decode(body, &w)
+	return w.Message, err
 }
 
 // ViaEvidence writes the proof of an operation (zip: pdf and tsr) to w.

@@ -220,8 +220,7 @@ func (s *Sim) changes(c *caller, r *http.Request, _ []byte) answer {
 			return s.fail(422, at("H507", "limit", n))
 		}
 	}
-	rows := s.window(c, brand, source)
-	rows = s.afterCursor(rows, q.Get("after"))
+	rows := s.page(c, brand, source, q.Get("after"), limit)
 	if len(rows) == 0 {
 		if s.odd.EmptyChanges {
 			return answer{200, []byte(`{"list":[]}`)}
@@ -244,29 +243,58 @@ func (s *Sim) changes(c *caller, r *http.Request, _ []byte) answer {
 	return answer{200, map[string]any{"after": fmt.Sprintf("%d_%s", stamp, last.TransactionID), "list": list}}
 }
 
-// window returns what is listed now: seven days back to one hour ago, oldest
-// registration first. The current second is never listed, since it may still
-// grow.
-func (s *Sim) window(c *caller, brand, source string) []Movement {
+// page returns what is listed now behind a cursor: seven days back to one hour
+// ago, oldest registration first, about limit rows. The current second is never
+// listed, since it may still grow. A cursor that cannot be read starts at the
+// window's begin, like one that is too old.
+func (s *Sim) page(c *caller, brand, source, after string, limit int) []Movement {
 	now := s.now()
 	from, to := now.Add(-7*24*time.Hour), now.Add(-max(s.cfg.ChangesLag, 0))
-	var rows []Movement
-	for _, m := range s.moves {
-		if m.BrandCode != brand || strings.HasPrefix(m.Source, "IYS_") != (source == "IYS") {
-			continue
-		}
-		if m.CreationDate.Before(from) || !m.CreationDate.Before(to) {
-			continue
-		}
-		if c.user.IntegratorCode != "" && !s.granted(c.user.IntegratorCode, brand, m.Type, false) {
-			continue
-		}
-		rows = append(rows, m)
+	stamp, id, resumed := s.cursor(after)
+	if resumed && time.Unix(stamp, 0).After(from) {
+		from = time.Unix(stamp, 0)
 	}
-	if inOrder := func(i, j int) bool { return before(rows[i], rows[j]) }; !sort.SliceIsSorted(rows, inOrder) {
-		sort.SliceStable(rows, inOrder)
+	moves := s.byCreation()
+	i := sort.Search(len(moves), func(i int) bool { return !moves[i].CreationDate.Before(from) })
+	var rows, second []Movement
+	for ; i < len(moves) && moves[i].CreationDate.Before(to) && len(rows) < limit; i++ {
+		m := moves[i]
+		at := m.CreationDate.Unix()
+		if s.lists(c, &m, brand, source) && !(resumed && (at < stamp || at == stamp && m.TransactionID <= id)) {
+			second = append(second, m)
+		}
+		if i+1 == len(moves) || moves[i+1].CreationDate.Unix() != at || !moves[i+1].CreationDate.Before(to) {
+			sort.SliceStable(second, func(i, j int) bool { return before(second[i], second[j]) })
+			rows, second = append(rows, second...), second[:0]
+		}
 	}
 	return rows
+}
+
+// lists reports whether a caller is told of a movement.
+func (s *Sim) lists(c *caller, m *Movement, brand, source string) bool {
+	return m.BrandCode == brand && strings.HasPrefix(m.Source, "IYS_") == (source == "IYS") &&
+		(c.user.IntegratorCode == "" || s.granted(c.user.IntegratorCode, brand, m.Type, false))
+}
+
+// byCreation is every movement by the second of its registration: mostly the
+// order in which they came, so that a page costs what is on it.
+func (s *Sim) byCreation() []Movement {
+	inOrder := func(i, j int) bool { return s.moves[i].CreationDate.Unix() < s.moves[j].CreationDate.Unix() }
+	if s.late { // one was put in with an earlier date
+		sort.SliceStable(s.moves, inOrder)
+		s.late = false
+	}
+	return s.moves
+}
+
+func (s *Sim) cursor(after string) (stamp int64, id string, ok bool) {
+	text, id, ok := strings.Cut(after, "_")
+	stamp, err := strconv.ParseInt(text, 10, 64)
+	if s.odd.AfterMillis {
+		stamp /= 1000
+	}
+	return stamp, id, ok && err == nil
 }
 
 func before(a, b Movement) bool {
@@ -277,25 +305,6 @@ func before(a, b Movement) bool {
 		return a.TransactionID < b.TransactionID
 	}
 	return a.seq < b.seq
-}
-
-// afterCursor cuts what a cursor has seen. One that cannot be read starts at
-// the window's begin, like one that is too old.
-func (s *Sim) afterCursor(rows []Movement, after string) []Movement {
-	stamp, id, ok := strings.Cut(after, "_")
-	n, err := strconv.ParseInt(stamp, 10, 64)
-	if !ok || err != nil {
-		return rows
-	}
-	if s.odd.AfterMillis {
-		n /= 1000
-	}
-	for i, m := range rows {
-		if at := m.CreationDate.Unix(); at > n || at == n && m.TransactionID > id {
-			return rows[i:]
-		}
-	}
-	return nil
 }
 
 func (s *Sim) listBrands(c *caller, r *http.Request, _ []byte) answer {

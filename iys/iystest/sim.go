@@ -107,6 +107,7 @@ type Sim struct {
 	rates     map[string]*rates // by client address
 	stored    map[key]Movement
 	moves     []Movement
+	late      bool // moves are not in the order of their registration
 	batches   []*batch
 	v2        map[string]v2record
 	pushes    []*connection
@@ -229,6 +230,8 @@ func moreRoutes(B string) map[string]operation {
 		"POST /via/sps/{iysCode}/consent":                           {"via", bearer, (*Sim).startVia},
 		"POST /via/sps/{iysCode}/confirmation":                      {"via", bearer, (*Sim).completeVia},
 		"GET /via/sps/{iysCode}/consent/request/{requestId}":        {"via", bearer, (*Sim).viaState},
+		"GET /via/sps/{iysCode}/consent/{requestId}":                {"via", bearer, (*Sim).viaPrivacy},
+		"POST /via/sps/{iysCode}/consent/status":                    {"via", bearer, (*Sim).viaPrivacyList},
 		"GET /via/sps/{iysCode}/via/clarification/{requestId}/file": {"via", bearer, (*Sim).viaFile},
 	}
 }
@@ -268,7 +271,9 @@ func (s *Sim) Movements() []Movement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settleLocked()
-	return append([]Movement(nil), s.moves...)
+	out := append([]Movement(nil), s.moves...)
+	sort.Slice(out, func(i, j int) bool { return out[i].seq < out[j].seq })
+	return out
 }
 
 // Put stores a record without any check, as if it had come long ago or from
@@ -318,6 +323,9 @@ func (s *Sim) acceptLocked(m Movement, at time.Time) Movement {
 	m.CreationDate = at.In(Istanbul).Truncate(time.Second)
 	m.TransactionID = transactionID(m)
 	m.seq = len(s.moves)
+	if n := len(s.moves); n > 0 && m.CreationDate.Unix() < s.moves[n-1].CreationDate.Unix() {
+		s.late = true
+	}
 	s.moves = append(s.moves, m)
 	s.stored[m.key()] = m
 	s.queuePushLocked(m)

@@ -1,10 +1,12 @@
 package iystest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +26,9 @@ type via struct {
 	verification      string
 	brands, channels  []string
 	code              string // six digits; empty for links
+	texts             []string
+	privacyCode       string // of title KVK, six digits
+	answered          time.Time
 	started           time.Time
 	tries             int
 	stage, status     string
@@ -49,6 +54,9 @@ func (s *Sim) startVia(c *caller, r *http.Request, body []byte) answer {
 			BrandCodes    []json.RawMessage `json:"brandCodes"`
 			Types         []string          `json:"types"`
 			RecipientType string            `json:"recipientType"`
+			Person        struct {
+				Name string `json:"name"`
+			} `json:"personData"`
 		} `json:"consentTypes"`
 	}
 	if json.Unmarshal(body, &in) != nil {
@@ -56,11 +64,19 @@ func (s *Sim) startVia(c *caller, r *http.Request, body []byte) answer {
 	}
 	v := &via{id: uuid(), iysCode: p.IYSCode, form: in.FormID, recipient: in.Recipient, verification: in.Verification, started: s.now()}
 	for _, t := range in.ConsentTypes {
-		if t.Title == "ETK" {
+		switch t.Title {
+		case "KVK":
+			v.texts = t.Types
+			if t.Person.Name == "" {
+				return s.viaFail(400, "H1005")
+			}
+		case "ETK":
 			v.channels, v.rtype = t.Types, t.RecipientType
 			for _, b := range t.BrandCodes {
 				v.brands = append(v.brands, strings.Trim(string(b), `"`))
 			}
+		default:
+			return s.viaFail(400, "H1013")
 		}
 	}
 	if code := s.checkVia(p, v); code != "" {
@@ -68,7 +84,7 @@ func (s *Sim) startVia(c *caller, r *http.Request, body []byte) answer {
 	}
 	v.stage, v.status = "CONSENT_REQUESTED", "PENDING"
 	if strings.HasSuffix(v.verification, "_OTP") {
-		v.code = fmt.Sprintf("%06d", rand.IntN(1_000_000))
+		v.code, v.privacyCode = fmt.Sprintf("%06d", rand.IntN(1_000_000)), fmt.Sprintf("%06d", rand.IntN(1_000_000))
 	}
 	s.vias[v.id] = v
 	return answer{200, map[string]any{"message": map[string]string{"requestId": v.id}, "code": "OK"}}
@@ -84,10 +100,14 @@ func (s *Sim) viaProvider(c *caller, r *http.Request) (*provider, *answer) {
 }
 
 func (s *Sim) checkVia(p *provider, v *via) string {
-	email := len(v.channels) == 1 && v.channels[0] == "EPOSTA"
+	email := len(v.channels) == 1 && v.channels[0] == "EPOSTA" || len(v.channels) == 0 && strings.HasPrefix(v.verification, "EPOSTA")
 	switch {
-	case v.form == "" || v.recipient == "" || len(v.channels) == 0 || len(v.brands) == 0 || v.rtype == "":
+	case v.form == "" || v.recipient == "" || len(v.channels)+len(v.texts) == 0:
 		return "H1005"
+	case len(v.channels) > 0 && (len(v.brands) == 0 || v.rtype == ""):
+		return "H1005"
+	case slices.ContainsFunc(v.texts, func(t string) bool { return !oneOf(t, "AYDINLATMA_METNI", "ACIK_RIZA_METNI", "YURTDISI_AKTARIM") }):
+		return "H1010"
 	case !oneOf(v.form, p.ViaForms...):
 		return "H1000"
 	case !oneOf(v.verification, "SMS_OTP", "SMS_SHORTURL", "EPOSTA_OTP", "EPOSTA_SHORTURL", "EPOSTA_APPROVALURL"):
@@ -124,11 +144,8 @@ func (s *Sim) completeVia(c *caller, r *http.Request, body []byte) answer {
 		return *a
 	}
 	var in struct {
-		RequestID    string `json:"requestId"`
-		ConsentTypes []struct {
-			Title string `json:"title"`
-			Code  string `json:"otpCode"`
-		} `json:"consentTypes"`
+		RequestID    string    `json:"requestId"`
+		ConsentTypes []viaCode `json:"consentTypes"`
 	}
 	if json.Unmarshal(body, &in) != nil {
 		return s.viaFail(400, "H1016")
@@ -147,7 +164,7 @@ func (s *Sim) completeVia(c *caller, r *http.Request, body []byte) answer {
 		return s.viaFail(400, "H1050")
 	case v.stage == "COMPLETED":
 		return s.viaFail(400, "H1032")
-	case len(in.ConsentTypes) == 0 || in.ConsentTypes[0].Code != v.code:
+	case !v.rightCodes(in.ConsentTypes):
 		if v.tries++; v.tries >= codeTries {
 			v.stage, v.status = "COMPLETED", "OTP_CODE_INCORRECT"
 			return s.viaFail(400, "H1050")
@@ -163,6 +180,20 @@ func (s *Sim) completeVia(c *caller, r *http.Request, body []byte) answer {
 		})
 	}
 	return answer{200, map[string]any{"message": out, "code": "OK"}}
+}
+
+type viaCode struct {
+	Title string `json:"title"`
+	Code  string `json:"otpCode"`
+}
+
+// rightCodes wants the code of every title that was asked for.
+func (v *via) rightCodes(list []viaCode) bool {
+	got := map[string]string{}
+	for _, c := range list {
+		got[c.Title] = c.Code
+	}
+	return (len(v.channels) == 0 || got["ETK"] == v.code) && (len(v.texts) == 0 || got["KVK"] == v.privacyCode)
 }
 
 // storeVia writes the consents of an operation: whatever was there becomes
@@ -182,7 +213,7 @@ func (s *Sim) storeVia(p *provider, v *via) {
 	if p.ViaCredit > 0 {
 		p.ViaCredit--
 	}
-	v.stage, v.status = "COMPLETED", "SUCCESS"
+	v.stage, v.status, v.answered = "COMPLETED", "SUCCESS", s.now()
 }
 
 func (s *Sim) viaState(c *caller, r *http.Request, _ []byte) answer {
@@ -202,11 +233,67 @@ func (s *Sim) viaState(c *caller, r *http.Request, _ []byte) answer {
 			"transactionId": m.TransactionID, "consentDate": m.ConsentDate.Format(dateForm),
 		})
 	}
-	return answer{200, map[string]any{"code": "OK", "message": map[string]any{
+	return answer{200, v.wire(details)}
+}
+
+func (v *via) wire(details []map[string]any) map[string]any {
+	return map[string]any{"code": "OK", "message": map[string]any{
 		"requestId": v.id, "formId": v.form, "iysCode": number(v.iysCode), "recipient": v.recipient, "recipientType": v.rtype,
 		"requestDate": v.started.Format(dateForm), "requestDetails": details,
 		"lastStatus": map[string]string{"stage": v.stage, "status": v.status},
-	}}}
+	}}
+}
+
+// viaPrivacy answers for title KVK of one operation. The shape is that of its state: no source tells another.
+func (s *Sim) viaPrivacy(c *caller, r *http.Request, _ []byte) answer {
+	p, a := s.viaProvider(c, r)
+	if a != nil {
+		return *a
+	}
+	v := s.vias[r.PathValue("requestId")]
+	if v == nil || v.iysCode != p.IYSCode || len(v.texts) == 0 {
+		return s.viaFail(400, "H1030")
+	}
+	v.settle(s.now())
+	details := []map[string]any{}
+	for _, t := range v.texts {
+		d := map[string]any{"consentType": t, "operationStatusMessage": "Onay verilmedi"}
+		if v.status == "SUCCESS" {
+			d["operationStatusMessage"], d["consentDate"] = "Onay verildi", v.answered.Format(dateForm)
+		}
+		details = append(details, d)
+	}
+	return answer{200, v.wire(details)}
+}
+
+// viaPrivacyList names the operations in which a recipient was asked for a text of title KVK, oldest first.
+func (s *Sim) viaPrivacyList(c *caller, r *http.Request, body []byte) answer {
+	p, a := s.viaProvider(c, r)
+	if a != nil {
+		return *a
+	}
+	var in struct{ Type, Recipient string }
+	if json.Unmarshal(body, &in) != nil {
+		return s.viaFail(400, "H1016")
+	}
+	if in.Type == "" || in.Recipient == "" {
+		return s.viaFail(400, "H1005")
+	}
+	if !oneOf(in.Type, "AYDINLATMA_METNI", "ACIK_RIZA_METNI", "YURTDISI_AKTARIM") {
+		return s.viaFail(400, "H1010")
+	}
+	var found []*via
+	for _, v := range s.vias {
+		if v.iysCode == p.IYSCode && strings.EqualFold(v.recipient, in.Recipient) && slices.Contains(v.texts, in.Type) {
+			found = append(found, v)
+		}
+	}
+	slices.SortFunc(found, func(a, b *via) int { return cmp.Or(a.started.Compare(b.started), cmp.Compare(a.id, b.id)) })
+	ids := []string{}
+	for _, v := range found {
+		ids = append(ids, v.id)
+	}
+	return answer{200, map[string]any{"message": ids, "code": "OK"}}
 }
 
 func (s *Sim) viaFile(c *caller, r *http.Request, _ []byte) answer {
@@ -226,6 +313,16 @@ func (s *Sim) ViaCode(requestID string) string {
 	defer s.mu.Unlock()
 	if v := s.vias[requestID]; v != nil {
 		return v.code
+	}
+	return ""
+}
+
+// ViaPrivacyCode is the code the recipient of an operation received for title KVK.
+func (s *Sim) ViaPrivacyCode(requestID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.vias[requestID]; v != nil && len(v.texts) > 0 {
+		return v.privacyCode
 	}
 	return ""
 }

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"izinli/gateway"
+)
+
+func viaKey(a gateway.AccountID, id uint64) key { return newKey(kVia, 12).account(a).u64(id) }
+
+// PutVia writes a question put to a person over ViA and returns after the sync; a new one (no ID) gets its ID.
+func (s *Store) PutVia(_ context.Context, v *gateway.ViaOperation) error {
+	return s.do(func(t *tx) error {
+		if v.ID == "" {
+			v.ID = strconv.FormatUint(t.s.nextSeq(), 36)
+		}
+		id, err := strconv.ParseUint(v.ID, 36, 64)
+		if err != nil {
+			return gateway.Refuse(gateway.CodeInvalid, "id", "%q is no number of a ViA operation", v.ID)
+		}
+		j, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return t.set(viaKey(v.Account, id), j, t.s.opt.Retention)
+	})
+}
+
+// Via reads one, false when there is none by that number.
+func (s *Store) Via(_ context.Context, a gateway.AccountID, id string) (gateway.ViaOperation, bool, error) {
+	n, err := strconv.ParseUint(id, 36, 64)
+	if err != nil {
+		return gateway.ViaOperation{}, false, nil
+	}
+	return readJSON[gateway.ViaOperation](s, viaKey(a, n))
+}
+
+// ListVia lists an account's, newest first.
+func (s *Store) ListVia(_ context.Context, a gateway.AccountID, limit int) (out []gateway.ViaOperation, err error) {
+	prefix := newKey(kVia, 4).account(a)
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true, PrefetchValues: true, PrefetchSize: min(limit, 100)})
+		defer it.Close()
+		for it.Seek(viaKey(a, ^uint64(0))); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
+			var v gateway.ViaOperation
+			if err := it.Item().Value(func(b []byte) error { return json.Unmarshal(b, &v) }); err != nil {
+				return fmt.Errorf("%w: ViA operation: %w", errCorrupt, err)
+			}
+			out = append(out, v)
+		}
+		return nil
+	})
+	return out, err
+}
