@@ -108,7 +108,10 @@ func newSimulateIYSCmd() *cobra.Command {
 		Short: "Run a simulated İYS (consent registry)",
 		Long: fmt.Sprintf(`Run a simulated İYS that speaks its REST API with its codes, texts and limits. It knows the API user %s (of İYS code %s), the
 partner %s and the intermediary %s, each with password %q. With --fast it answers batches at once, lists changes without
-the hour's delay and has no limits.`, iystest.SeedUser, iystest.SeedIYSCode, iystest.SeedPartner, iystest.SeedAHS, iystest.SeedPassword),
+the hour's delay and has no limits.
+
+POST /_sim/citizen lets a person act at İYS, GET /_sim/movements lists what was registered, GET /_sim/via/<requestId> shows the codes a
+person received over ViA, POST to the same address follows the link.`, iystest.SeedUser, iystest.SeedIYSCode, iystest.SeedPartner, iystest.SeedAHS, iystest.SeedPassword),
 		Example: "  izinli simulate iys --addr 127.0.0.1:8099 --fast",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

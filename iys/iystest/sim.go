@@ -192,6 +192,8 @@ func (s *Sim) routes() *http.ServeMux {
 	if s.cfg.AllowControl {
 		m.HandleFunc("POST /_sim/citizen", s.controlCitizen)
 		m.HandleFunc("GET /_sim/movements", s.controlMovements)
+		m.HandleFunc("GET /_sim/via/{requestId}", s.controlVia)
+		m.HandleFunc("POST /_sim/via/{requestId}", s.controlViaClick)
 	}
 	return m
 }

@@ -396,6 +396,20 @@ func TestListenServesHTTP(t *testing.T) {
 	if res.StatusCode != 200 || len(s.Consents()) != 1 {
 		t.Errorf("got %d and %d records", res.StatusCode, len(s.Consents()))
 	}
+	s.mu.Lock()
+	s.vias["asked"] = &via{id: "asked", iysCode: SeedIYSCode, recipient: "+905321234567", code: "123456", channels: []string{"MESAJ"}, started: s.now()}
+	s.mu.Unlock()
+	for path, want := range map[string]int{"/_sim/via/asked": 200, "/_sim/via/nobody": 404} {
+		res, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Code string }
+		if json.NewDecoder(res.Body).Decode(&got); res.StatusCode != want || want == 200 && got.Code != "123456" {
+			t.Errorf("%s: %d %+v", path, res.StatusCode, got)
+		}
+		res.Body.Close()
+	}
 	s.SetDown(true)
 	if res, err := http.Get(srv.URL + "/version"); err == nil {
 		res.Body.Close()

@@ -402,3 +402,25 @@ func (s *Sim) useLink(w http.ResponseWriter, r *http.Request) {
 	}, s.now())
 	write(w, answer{200, map[string]string{"message": "Ret bildiriminiz alındı."}})
 }
+
+// controlVia shows what the recipient of an operation received.
+func (s *Sim) controlVia(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("requestId")
+	s.mu.Lock()
+	v := s.vias[id]
+	s.mu.Unlock()
+	if v == nil {
+		write(w, answer{404, nil})
+		return
+	}
+	write(w, answer{200, map[string]string{"recipient": v.recipient, "code": s.ViaCode(id), "privacyCode": s.ViaPrivacyCode(id)}})
+}
+
+// controlViaClick is the recipient who follows the link and agrees.
+func (s *Sim) controlViaClick(w http.ResponseWriter, r *http.Request) {
+	if !s.ViaClick(r.PathValue("requestId")) {
+		write(w, answer{409, map[string]string{"error": "there is no such link, or it was used or is too old"}})
+		return
+	}
+	write(w, answer{200, map[string]string{"status": "SUCCESS"}})
+}
