@@ -39,6 +39,7 @@ type world struct {
 	mirror *mirror.Mirror
 	x      *exchange.Exchange
 	heard  *listener
+	more   []exchange.Brand // beside the usual ones
 }
 
 type listener struct {
@@ -72,12 +73,12 @@ func (w *world) Brands(context.Context) ([]exchange.Brand, error) {
 		return map[iys.Channel]iys.Mode{iys.ChannelSMS: m, iys.ChannelEmail: m}
 	}
 	id := func(code string) iysapi.Brand { return iysapi.Brand{IYSCode: code, BrandCode: code} }
-	return []exchange.Brand{
+	return append([]exchange.Brand{
 		{Brand: id(partnerBrand), Modes: both(iys.ModePartner), API: w.api},
 		{Brand: id(ahsBrand), Modes: both(iys.ModeAHS), AHS: w.ahs},
 		{Brand: id(selfBrand), Modes: both(iys.ModeSelfManaged)},
 		{Brand: id(exemptBrand), Modes: both(iys.ModeExempt)},
-	}, nil
+	}, w.more...), nil
 }
 
 // inBubble runs f on fake time from Friday 20 November 2026, noon in Istanbul.

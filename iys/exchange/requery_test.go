@@ -226,6 +226,46 @@ func TestShutBrand(t *testing.T) {
 	})
 }
 
+// A brand whose API user has a wrong password stops alone, and asks for a token
+// once in a while, not once an entry: other brands go on in the same pass.
+func TestWrongPasswordStopsOneBrand(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		const wrong = "100002"
+		bad, err := iysapi.New(iysapi.Config{URL: "http://127.0.0.1:1", Username: iystest.SeedPartner, Password: "not it", HTTP: w.sim.Transport()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.more = []exchange.Brand{{Brand: iysapi.Brand{IYSCode: wrong, BrandCode: wrong}, Modes: map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner}, API: bad}}
+		for i := range 30 {
+			e := w.entry(i, iys.StatusApproved)
+			if i%3 == 0 {
+				e.Brand, e.Status = wrong, []iys.Status{iys.StatusApproved, iys.StatusRejected}[i%2]
+			}
+			w.store.add(e)
+		}
+		before := w.sim.Counters().Failures
+		for range 3 {
+			pass(6 * time.Minute)
+			w.flushAll()
+		}
+		if got := w.sim.Counters().Failures - before; got > 4 {
+			t.Errorf("%d failing calls in 18 minutes", got)
+		}
+		if open := w.store.open(); open != 10 {
+			t.Errorf("%d entries are open, want the 10 of the brand with the wrong password", open)
+		}
+		states, err := w.x.States(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range states {
+			if (s.Shut != nil) != (s.Brand == wrong) {
+				t.Errorf("brand %s: writes stopped %+v", s.Brand, s.Shut)
+			}
+		}
+	})
+}
+
 func (w *world) flushAll() {
 	w.t.Helper()
 	for range 20 {
