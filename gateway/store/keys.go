@@ -64,7 +64,7 @@ const version = 1
 //	m body                                   octets of a small mail body
 //	K body                                   use of a body: batch, messages that still need it; none of a small body of one recipient
 //	S account4 addr                          address mail does not go to (bounces)
-//	1 account4 id8                           question put to a person over ViA
+//	2 account4 id8                           question put to a person over ViA
 //	N account4 batch8 index4                 delivery status notification owed to a submitter of mail
 //	1 at8 account4 batch8 index4             wish for word of a delay: accepted at, or for good when the next hop has to tell
 const (
@@ -121,7 +121,7 @@ const (
 	kPlanItem    = 'Q'
 	kDay         = 'Y'
 	kProof       = 'V'
-	kVia         = '1'
+	kVia         = '2'
 )
 
 // key builds a key front to back.
