@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -189,6 +190,11 @@ func (b *bench) mailBacklog(ctx context.Context, r *result, n int, deliver bool)
 	a, err := s.gw.do("gc", "")
 	if err != nil {
 		return err
+	}
+	if dir := s.b.opt.profile; dir != "" {
+		if _, err := s.gw.do("heap", filepath.Join(dir, "waiting.allocs")); err != nil {
+			return err
+		}
 	}
 	r.set("waitingHeapMB", a.HeapMB)
 	r.set("waitingMB", processMemory(s.gw.pid).Anon)
