@@ -70,7 +70,7 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 	if len(rs) > gateway.BlockSize {
 		return
 	}
-	if b.Body.Inline != nil { // the body has its own record, and is no part of the batch's
+	if b.Body.ID != "" { // b is part of its acceptance: a pointer to it would keep the mail's body, which the bound does not count
 		c := *b
 		c.Body.Inline = nil
 		b = &c
