@@ -14,12 +14,17 @@ import (
 
 // mail is an acceptance of n recipients with a small body of its own.
 func (w *world) mail(n int) *gateway.Acceptance {
+	return w.mailWith(n, "a", []byte("From: a@b.example\r\n\r\nMerhaba\r\n"))
+}
+
+// mailWith is mail with a body, whose id is made of a letter.
+func (w *world) mailWith(n int, letter string, body []byte) *gateway.Acceptance {
 	w.t.Helper()
 	a, _ := w.batchOf(n)
 	a.Batch.Door, a.Batch.Channel, a.Batch.SendAt, a.Credits = gateway.DoorHTTP, gateway.ChannelEmail, w.now, 0
 	a.Batch.ValidUntil = w.now.Add(gateway.DefaultValidity)
-	a.Body = []byte("From: a@b.example\r\n\r\nMerhaba\r\n")
-	a.Batch.Body = gateway.BodyRef{ID: "s" + strings.Repeat("a", 26), Size: int64(len(a.Body))}
+	a.Body = body
+	a.Batch.Body = gateway.BodyRef{ID: "s" + strings.Repeat(letter, 26), Size: int64(len(a.Body))}
 	for i := range a.Recipients {
 		a.Recipients[i].State, a.Recipients[i].Code = gateway.StateQueued, ""
 	}

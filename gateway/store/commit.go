@@ -198,7 +198,7 @@ func (s *Store) commitSome(acts []act) int {
 	}
 	if n := len(results); fatal != nil && n > 1 {
 		s.setFloor(maxFloor)
-		t.txn.Discard()
+		t.discard()
 		for i := range n {
 			s.commitSome(acts[i : i+1])
 		}
@@ -209,7 +209,7 @@ func (s *Store) commitSome(acts []act) int {
 	}
 	s.setFloor(maxFloor)
 	if fatal != nil {
-		t.txn.Discard()
+		t.discard()
 		s.log.Error("commit failed", "acts", len(results), "err", fatal)
 	} else {
 		t.publish()
@@ -241,6 +241,7 @@ type tx struct {
 	ids         map[operatorID]segmentOf               // likewise
 	accepted    []*pendingBatch
 	hooks       []func()
+	undo        []func()                  // run when the transaction is given up
 	ages        map[outboxAge]outboxCount // changes to the counts of the outbox
 	dueFirst    map[byte]key              // by status, the first place taken in the due index of the outbox
 }
@@ -347,6 +348,14 @@ func (t *tx) wake(l gateway.Lane, a gateway.AccountID, due time.Time) {
 	}
 }
 
+// discard gives the transaction up.
+func (t *tx) discard() {
+	t.txn.Discard()
+	for _, f := range t.undo {
+		f()
+	}
+}
+
 // after runs f once the transaction is synced.
 func (t *tx) after(f func()) { t.hooks = append(t.hooks, f) }
 
@@ -373,6 +382,11 @@ func (t *tx) commit() error {
 	}
 	if err := t.flushAges(); err != nil {
 		return err
+	}
+	if t.s.bodies != nil {
+		if err := t.s.bodies.Sync(); err != nil {
+			return err
+		}
 	}
 	return t.txn.Commit()
 }

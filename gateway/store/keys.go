@@ -62,6 +62,7 @@ const version = 1
 //	F account4 brand 00 channel1 type1 addr  name of a citizen who added himself
 //	O code                                   opt-in: a request made at a consent form
 //	m body                                   octets of a small mail body
+//	3 body                                   place of a small mail body in the log of bodies
 //	K body                                   use of a body: batch, messages that still need it; none of a small body of one recipient
 //	S account4 addr                          address mail does not go to (bounces)
 //	2 account4 id8                           question put to a person over ViA
@@ -113,6 +114,7 @@ const (
 	kNewcomer    = 'F'
 	kOptIn       = 'O'
 	kBody        = 'm'
+	kBodyPlace   = '3'
 	kBodyUse     = 'K'
 	kSuppressed  = 'S'
 	kNotice      = 'N'
@@ -274,6 +276,8 @@ func userKey(name string) key { return newKey(kUser, len(name)).text(name) }
 
 func bodyKey(id string) key    { return newKey(kBody, len(id)).text(id) }
 func bodyUseKey(id string) key { return newKey(kBodyUse, len(id)).text(id) }
+
+func bodyPlaceKey(id string) key { return newKey(kBodyPlace, len(id)).text(id) }
 
 func suppressedKey(a gateway.AccountID, addr string) key {
 	return newKey(kSuppressed, 4+len(addr)).account(a).text(addr)

@@ -21,6 +21,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"izinli/gateway"
+	"izinli/gateway/mailbody"
 )
 
 // Options open a store.
@@ -90,6 +91,7 @@ type Store struct {
 	agesMu sync.Mutex
 	ages   map[outboxAge]outboxCount // open entries of the outbox; guarded by agesMu
 
+	bodies *mailbody.Log // nil in memory; written by the committer alone
 	recent *recent
 	owed   owedBook
 	stats  stats
@@ -137,7 +139,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.keys = deriveKeys(o.Key)
 	s.dir.Store(gateway.NewDirectory())
-	if err := errors.Join(s.load(), s.indexOutbox(), s.loadAges()); err != nil {
+	if err := errors.Join(s.load(), s.indexOutbox(), s.loadAges(), s.openBodies()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	go s.commitLoop()
@@ -354,9 +356,17 @@ func (s *Store) housekeeping(ctx context.Context) {
 			return
 		case <-space.C:
 			s.checkSpace()
+			if s.bodies != nil {
+				if err := s.bodies.Tidy(); err != nil {
+					s.log.Error("log of mail bodies", "err", err)
+				}
+			}
 		case <-sweep.C:
 			if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep", "err", err)
+			}
+			if err := s.tidyBodies(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("log of mail bodies", "err", err)
 			}
 			if _, err := s.SealDays(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("roots of the decision chain", "err", err)
@@ -418,7 +428,11 @@ func (s *Store) Close() error {
 	default:
 	}
 	<-s.com.done
-	return s.db.Close()
+	err := s.db.Close()
+	if s.bodies != nil {
+		err = errors.Join(s.bodies.Close(), err)
+	}
+	return err
 }
 
 // LoadKey reads the store key from a file (32 octets, raw or 64 hex digits). With create, which is right only for an empty

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -22,7 +21,7 @@ const bodyLife = 14 * 24 * time.Hour
 
 // PutBody, GetBody and DeleteBody are mailbody.Small.
 func (s *Store) PutBody(_ context.Context, id string, body []byte) error {
-	return s.do(func(t *tx) error { return t.set(bodyKey(id), body, bodyLife) })
+	return s.do(func(t *tx) error { return t.putBody(id, body, bodyLife) })
 }
 
 // GetBody answers fs.ErrNotExist for an unknown id. The body must not be changed.
@@ -30,20 +29,13 @@ func (s *Store) GetBody(_ context.Context, id string) (body []byte, err error) {
 	if body = s.recent.body(id); body != nil {
 		return body, nil
 	}
-	err = s.db.View(func(txn *badger.Txn) (err error) {
-		body, err = getValue(txn, bodyKey(id))
-		return err
-	})
-	if err == nil && body == nil {
-		err = fmt.Errorf("store: body %s: %w", id, fs.ErrNotExist)
-	}
-	return body, err
+	return s.readBody(id)
 }
 
 // DeleteBody removes a small body.
 func (s *Store) DeleteBody(_ context.Context, id string) error {
 	s.recent.dropBody(id)
-	return s.do(func(t *tx) error { return t.del(bodyKey(id)) })
+	return s.do(func(t *tx) error { return t.delBody(id, -1) })
 }
 
 // BodyUsed reports whether a batch still refers to a body, for the sweep of orphans.
@@ -73,7 +65,7 @@ func (p *pendingBatch) keepBody(t *tx) error {
 	}
 	life := p.Batch.ValidUntil.Sub(t.now) + bodyLife
 	if p.Body != nil {
-		if err := t.set(bodyKey(ref.ID), p.Body, life); err != nil {
+		if err := t.putBody(ref.ID, p.Body, life); err != nil {
 			return err
 		}
 		if len(p.Body) > 0 {
@@ -112,7 +104,7 @@ func (t *tx) freeBody(b *gateway.Batch) error {
 	}
 	if oneUse(b) {
 		t.bodyGone(b)
-		return t.del(bodyKey(b.Body.ID))
+		return t.delBody(b.Body.ID, b.Body.Size)
 	}
 	k := bodyUseKey(b.Body.ID)
 	v, err := t.get(k)
@@ -129,7 +121,7 @@ func (t *tx) freeBody(b *gateway.Batch) error {
 		return t.set(k, u.bytes(), max(time.Hour, b.ValidUntil.Sub(t.now)+bodyLife))
 	}
 	t.bodyGone(b)
-	if err := t.del(bodyKey(b.Body.ID)); err != nil {
+	if err := t.delBody(b.Body.ID, b.Body.Size); err != nil {
 		return err
 	}
 	return t.del(k)

@@ -18,6 +18,8 @@ import (
 type keys struct {
 	seal  cipher.AEAD
 	token []byte // HMAC key of links and tokens handed outside
+
+	bodies []byte // of the log of mail bodies
 }
 
 func deriveKeys(master []byte) keys {
@@ -39,7 +41,7 @@ func deriveKeys(master []byte) keys {
 	if err != nil {
 		panic(fmt.Sprintf("store: gcm: %v", err))
 	}
-	return keys{seal: aead, token: derive("token")}
+	return keys{seal: aead, token: derive("token"), bodies: derive("mail body log")}
 }
 
 const sealPrefix = "s1:"
