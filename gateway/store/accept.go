@@ -188,10 +188,7 @@ func (p *pendingBatch) writeRecipients(t *tx, from, to int) error {
 			return err
 		}
 		for i := start; i < end; i++ {
-			k := addressKey(p.ref.Account, addressHash(p.Recipients[i].Address), p.ref.Batch, uint32(i))
-			if err := t.set(k, nil, p.ttl(t)); err != nil {
-				return err
-			}
+			t.indexAddress(p.ref.Message(uint32(i)), p.Recipients[i].Address, p.ttl(t))
 		}
 	}
 	return nil
@@ -377,7 +374,7 @@ func (s *Store) dropStaged(ref gateway.BatchRef, recipients int) error {
 	return s.do(func(t *tx) error { return t.del(stagingKey(ref)) })
 }
 
-// deleteBlocks removes the blocks of [from, to) with their address entries.
+// deleteBlocks removes the blocks of [from, to). Their address entries lead nowhere then.
 func (t *tx) deleteBlocks(ref gateway.BatchRef, from, to int) error {
 	for start := from; start < to; start += gateway.BlockSize {
 		k := blockKey(ref, uint32(start/gateway.BlockSize))
@@ -387,15 +384,6 @@ func (t *tx) deleteBlocks(ref gateway.BatchRef, from, to int) error {
 		}
 		if v == nil {
 			continue
-		}
-		rs, _, err := decodeBlock(v)
-		if err != nil {
-			return errFatal{err}
-		}
-		for i := range rs {
-			if err := t.del(addressKey(ref.Account, addressHash(rs[i].Address), ref.Batch, uint32(start+i))); err != nil {
-				return err
-			}
 		}
 		if err := t.del(k); err != nil {
 			return err

@@ -235,6 +235,7 @@ type tx struct {
 	ledgers     map[gateway.AccountID]*ledger
 	wakes       map[laneAccount]time.Time
 	dues        map[laneAccount]*gateway.DueRef        // entries under construction
+	addresses   map[gateway.AccountID]*addressPage     // of messages accepted
 	owed        map[string][]gateway.ReceiptDue        // by system_id
 	dir         *gateway.Directory                     // changed in this transaction
 	progresses  map[gateway.MessageID]gateway.Progress // written in this transaction
@@ -365,6 +366,11 @@ func (t *tx) commit() error {
 			return err
 		}
 	}
+	for a, p := range t.addresses {
+		if err := t.flushAddresses(a, p); err != nil {
+			return err
+		}
+	}
 	for system, list := range t.owed {
 		if err := t.flushOwed(system, list); err != nil {
 			return err
@@ -398,6 +404,9 @@ func (t *tx) publish() {
 	}
 	for a, l := range t.ledgers {
 		t.s.ledgers[a] = l
+	}
+	for a, p := range t.addresses {
+		t.s.notePages(a, (len(p.refs)+pageRefs-1)/pageRefs)
 	}
 	for _, p := range t.accepted {
 		t.s.recent.put(&p.Batch, p.Recipients)

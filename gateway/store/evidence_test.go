@@ -269,7 +269,7 @@ func TestHoldsKeepEvidence(t *testing.T) {
 	w.tick(time.Second)
 	w.accept(1)
 	w.must(st.PutHold(ctx, gateway.Hold{Account: w.acct, Why: "all"}))
-	for _, kind := range []byte{kBatch, kChain, kAddress} {
+	for _, kind := range []byte{kBatch, kChain, kAddressPage} {
 		if all := w.expiries([]byte{kind}); later(all) != len(all) {
 			t.Errorf("kind %c: %d of %d records are held", kind, later(all), len(all))
 		}

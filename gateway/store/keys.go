@@ -19,7 +19,10 @@ const version = 1
 //	t account4 batch8                        staging mark: blocks written, batch not yet accepted
 //	f account4 batch8                        flags of a batch: paused, cancelled
 //	s account4 batch8 index4                 progress of a message
-//	a account4 hash8 batch8 index4           address index
+//	a account4 hash8 batch8 index4           address index: entry of one message, of older stores and for messages under legal hold
+//	4 account4 seq8                          address index: page, the messages of one transaction
+//	5 account4 run8 hash5 chunk4             address index: chunk of a run
+//	6 account4 run8                          address index: run
 //	d lane1 account4 due8 batch8 first4      due index; value: count from first, further spans (batch, first, count)
 //	z due8 account4 batch8                   batches whose open ends are settled at due (validity other than the default)
 //	c account4 day4 seq4                     decision chain record
@@ -76,6 +79,8 @@ const (
 	kFlags       = 'f'
 	kProgress    = 's'
 	kAddress     = 'a'
+	kAddressPage = '4'
+	kAddressRun  = '6'
 	kDue         = 'd'
 	kSettle      = 'z'
 	kChain       = 'c'
@@ -115,15 +120,17 @@ const (
 	kOptIn       = 'O'
 	kBody        = 'm'
 	kBodyPlace   = '3'
-	kBodyUse     = 'K'
-	kSuppressed  = 'S'
-	kNotice      = 'N'
-	kDelay       = '1'
-	kPlan        = 'I'
-	kPlanItem    = 'Q'
-	kDay         = 'Y'
-	kProof       = 'V'
-	kVia         = '2'
+
+	kAddressChunk = '5'
+	kBodyUse      = 'K'
+	kSuppressed   = 'S'
+	kNotice       = 'N'
+	kDelay        = '1'
+	kPlan         = 'I'
+	kPlanItem     = 'Q'
+	kDay          = 'Y'
+	kProof        = 'V'
+	kVia          = '2'
 )
 
 // key builds a key front to back.
@@ -158,6 +165,22 @@ func progressKey(m gateway.MessageID) key {
 
 func addressKey(a gateway.AccountID, hash uint64, b gateway.BatchID, index uint32) key {
 	return newKey(kAddress, 24).account(a).u64(hash).u64(uint64(b)).u32(index)
+}
+
+func addressPageKey(a gateway.AccountID, seq uint64) key {
+	return newKey(kAddressPage, 12).account(a).u64(seq)
+}
+
+func addressRunKey(a gateway.AccountID, run uint64) key {
+	return newKey(kAddressRun, 12).account(a).u64(run)
+}
+
+func addressChunkPrefix(a gateway.AccountID, run uint64) key {
+	return newKey(kAddressChunk, 21).account(a).u64(run)
+}
+
+func addressChunkKey(a gateway.AccountID, run, hash uint64, chunk uint32) key {
+	return addressChunkPrefix(a, run).u8(byte(hash >> 32)).u32(uint32(hash)).u32(chunk)
 }
 
 func dueKey(r gateway.DueRef) key {

@@ -91,7 +91,12 @@ type Store struct {
 	agesMu sync.Mutex
 	ages   map[outboxAge]outboxCount // open entries of the outbox; guarded by agesMu
 
-	bodies *mailbody.Log // nil in memory; written by the committer alone
+	bodies  *mailbody.Log // nil in memory; written by the committer alone
+	mergePagesMu, mergeRunsMu sync.Mutex // one merge of each kind at a time
+
+	pagesMu sync.Mutex
+	pages   map[gateway.AccountID]int // of the address index, by account; guarded by pagesMu
+
 	recent *recent
 	owed   owedBook
 	stats  stats
@@ -134,12 +139,13 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		db: db, opt: o, log: o.Log, floor: maxFloor,
 		chains: map[gateway.AccountID]*chain{}, ledgers: map[gateway.AccountID]*ledger{}, flags: map[gateway.BatchRef]byte{},
+		pages:  map[gateway.AccountID]int{},
 		recent: newRecent(int(o.Memory / 12)),
 		com:    committer{wake: make(chan struct{}, 1), done: make(chan struct{})},
 	}
 	s.keys = deriveKeys(o.Key)
 	s.dir.Store(gateway.NewDirectory())
-	if err := errors.Join(s.load(), s.indexOutbox(), s.loadAges(), s.openBodies()); err != nil {
+	if err := errors.Join(s.load(), s.indexOutbox(), s.loadAges(), s.loadPages(), s.openBodies()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	go s.commitLoop()
@@ -150,6 +156,8 @@ func Open(o Options) (*Store, error) {
 	s.stop = cancel
 	s.checkSpace()
 	s.tasks.Go(func() { s.housekeeping(ctx) })
+	s.tasks.Go(func() { s.tendAddresses(ctx) })
+	s.tasks.Go(func() { s.tendRuns(ctx) })
 	return s, nil
 }
 
@@ -311,7 +319,7 @@ func (s *Store) dropLeftovers() error {
 			s.log.Info("removed a submission that was never accepted", "batch", ref.String())
 		}
 	}
-	return err
+	return errors.Join(err, s.dropOrphanRuns(context.Background()))
 }
 
 // nextSeq hands out numbers that rise over restarts.

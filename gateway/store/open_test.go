@@ -119,7 +119,7 @@ func TestStagedLeftovers(t *testing.T) {
 		t.Errorf("%d messages of a staged batch are visible", len(page.Items))
 	}
 	w.reopen()
-	for _, kind := range []byte{kStaging, kBlock, kAddress, kBatch, kDue} {
+	for _, kind := range []byte{kStaging, kBlock, kBatch, kDue} {
 		if err := w.st.db.View(func(txn *badger.Txn) error {
 			if n := countPrefix(txn, kind, 10); n != 0 {
 				t.Errorf("%d records of kind %q are left", n, kind)

@@ -144,6 +144,7 @@ type renewal struct {
 	ctx   context.Context
 	until time.Time
 	keys  [][]byte
+	added int
 	n     int
 }
 
@@ -162,7 +163,7 @@ func (r *renewal) hold(h *gateway.Hold) error {
 	case h.Address != "":
 		return r.address(h.Account, h.Address)
 	}
-	for _, kind := range []byte{kBatch, kBlock, kFlags, kProgress, kAddress, kChain, kHistory, kInbound} {
+	for _, kind := range []byte{kBatch, kBlock, kFlags, kProgress, kAddress, kAddressPage, kAddressChunk, kAddressRun, kChain, kHistory, kInbound} {
 		if err := r.prefix(newKey(kind, 4).account(h.Account)); err != nil {
 			return err
 		}
@@ -207,15 +208,19 @@ func (r *renewal) message(id gateway.MessageID) error {
 		if err != nil || m == nil {
 			return err
 		}
-		keys := []key{batchKey(id.Ref()), blockKey(id.Ref(), id.Index/gateway.BlockSize), flagsKey(id.Ref()), progressKey(id),
-			addressKey(id.Account, addressHash(m.recipient.Address), id.Batch, id.Index)}
+		entry := addressKey(id.Account, addressHash(m.recipient.Address), id.Batch, id.Index)
+		keys := []key{batchKey(id.Ref()), blockKey(id.Ref(), id.Index/gateway.BlockSize), flagsKey(id.Ref()), progressKey(id), entry}
 		for _, ref := range append([]gateway.DecisionRef{m.accept}, m.progress.Decisions...) {
 			keys = append(keys, chainKey(id.Account, ref.Day, ref.Seq))
 		}
+		before := r.added
 		for _, k := range keys {
 			if err := r.one(txn, k); err != nil {
 				return err
 			}
+		}
+		if r.added > before { // the page it stands in will expire with others
+			return r.add(entry)
 		}
 		return r.ctx.Err()
 	})
@@ -250,6 +255,7 @@ func (r *renewal) address(a gateway.AccountID, addr string) error {
 }
 
 func (r *renewal) add(k []byte) error {
+	r.added++
 	r.keys = append(r.keys, slices.Clone(k))
 	if len(r.keys) < renewAnAct {
 		return nil
@@ -271,7 +277,7 @@ func (r *renewal) flush() error {
 				if err != nil {
 					return err
 				}
-				if v == nil {
+				if v == nil && r.keys[done][0] != kAddress { // an entry of the address index is made
 					continue
 				}
 				size += len(v)

@@ -1,10 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -331,24 +332,22 @@ func listBatch(txn *badger.Txn, ref gateway.BatchRef, after gateway.MessageID, t
 	})
 }
 
-// listAddress walks the address index backwards: the newest batch first.
+// listAddress walks the messages to an address backwards: the newest batch first.
 func listAddress(txn *badger.Txn, a gateway.AccountID, f *gateway.MessageFilter, after gateway.MessageID, take func(*stored) bool) error {
-	prefix := newKey(kAddress, 12).account(a).u64(addressHash(f.To))
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
-	defer it.Close()
-	start := append(append([]byte(nil), prefix...), 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)
-	if !after.IsZero() {
-		start = addressKey(a, addressHash(f.To), after.Batch, after.Index)
+	ids, err := addressRefs(txn, a, f.To, f.Since)
+	if err != nil {
+		return err
 	}
-	for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
-		k := it.Item().Key()
-		id := gateway.MessageID{Account: a, Batch: gateway.BatchID(binary.BigEndian.Uint64(k[13:])), Index: binary.BigEndian.Uint32(k[21:])}
-		if id == after {
-			continue
+	if !after.IsZero() { // they fall
+		i, found := slices.BinarySearchFunc(ids, after, func(x, y gateway.MessageID) int {
+			return -cmp.Or(cmp.Compare(x.Batch, y.Batch), cmp.Compare(x.Index, y.Index))
+		})
+		if found {
+			i++
 		}
-		if id.Batch.Time().Before(f.Since) {
-			return nil
-		}
+		ids = ids[i:]
+	}
+	for _, id := range ids {
 		m, err := readMessage(txn, id)
 		if err != nil {
 			return err
