@@ -225,7 +225,7 @@ func (p *pendingBatch) ttl(t *tx) time.Duration {
 func (p *pendingBatch) finish(t *tx) error {
 	v := append(enc(nil), p.header...)
 	v.bytes(p.inline)
-	if err := t.set(batchKey(p.ref), v, p.ttl(t)); err != nil {
+	if err := t.putBatch(p, v); err != nil {
 		return err
 	}
 	for i := range p.Refused {

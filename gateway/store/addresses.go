@@ -62,6 +62,7 @@ func (t *tx) indexAddress(m gateway.MessageID, addr string, ttl time.Duration) {
 		p = &addressPage{}
 		t.addresses[m.Account] = p
 	}
+	t.small++
 	p.refs = append(p.refs, addressRef{shortHash(addr), m.Batch, m.Index})
 	p.ttl, p.ever = max(p.ttl, ttl), p.ever || ttl == 0
 }

@@ -18,6 +18,7 @@ import (
 const (
 	maxTxBytes = 1 << 20
 	maxTxKeys  = 2_500
+	smallWork  = 4     // what goes into a page is this many times less work than a key of its own
 	calmKeys   = 1_000 // while urgent acts come
 	calmFor    = 500 * time.Millisecond
 	// Urgent acts in front of one transaction: about half of it, so that a flood of them does not starve the rest.
@@ -186,7 +187,7 @@ func (s *Store) commitSome(acts []act) int {
 	results := make([]error, 0, len(acts))
 	var fatal error
 	for _, a := range acts {
-		if maxKeys, maxBytes := s.txLimits(); t.keys > maxKeys || t.bytes > maxBytes {
+		if maxKeys, maxBytes := s.txLimits(); t.keys+t.small/smallWork > maxKeys || t.bytes > maxBytes {
 			break
 		}
 		err := a.apply(t)
@@ -231,11 +232,14 @@ type tx struct {
 	now time.Time // one instant for the whole transaction, to the millisecond, never before an earlier one
 
 	keys, bytes int
+	small       int // messages and batches that went into pages
 	chains      map[gateway.AccountID]*chain
 	ledgers     map[gateway.AccountID]*ledger
 	wakes       map[laneAccount]time.Time
 	dues        map[laneAccount]*gateway.DueRef        // entries under construction
 	addresses   map[gateway.AccountID]*addressPage     // of messages accepted
+	batches     map[gateway.AccountID][]pagedBatch     // accepted, for pages
+	batchTTL    time.Duration                          // of the longest of them
 	owed        map[string][]gateway.ReceiptDue        // by system_id
 	dir         *gateway.Directory                     // changed in this transaction
 	progresses  map[gateway.MessageID]gateway.Progress // written in this transaction
@@ -368,6 +372,11 @@ func (t *tx) commit() error {
 	}
 	for a, p := range t.addresses {
 		if err := t.flushAddresses(a, p); err != nil {
+			return err
+		}
+	}
+	for a, list := range t.batches {
+		if err := t.flushBatches(a, list); err != nil {
 			return err
 		}
 	}

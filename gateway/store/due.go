@@ -91,11 +91,12 @@ func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, 
 		return out, nil
 	}
 	err := s.db.View(func(txn *badger.Txn) error {
+		r := &batchReader{txn: txn}
 		for i := range out {
 			if out[i].Batch != nil {
 				continue
 			}
-			if err := s.loadWork(txn, &out[i]); err != nil {
+			if err := s.loadWork(r, &out[i]); err != nil {
 				return err
 			}
 		}
@@ -104,9 +105,9 @@ func (s *Store) Load(_ context.Context, refs []gateway.DueRef) ([]gateway.Work, 
 	return out, err
 }
 
-func (s *Store) loadWork(txn *badger.Txn, w *gateway.Work) error {
+func (s *Store) loadWork(r *batchReader, w *gateway.Work) error {
 	batch := gateway.BatchRef{Account: w.Ref.Account, Batch: w.Span.Batch}
-	b, rs, _, err := readBlock(txn, batch, w.Span.First/gateway.BlockSize)
+	b, rs, _, err := r.block(batch, w.Span.First/gateway.BlockSize)
 	if err != nil || b == nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (s *Store) loadWork(txn *badger.Txn, w *gateway.Work) error {
 	w.Batch = b
 	w.Recipients = rs[first:min(int(first+w.Span.Count), len(rs))]
 	w.Progress = make([]gateway.Progress, len(w.Recipients))
-	return readProgress(txn, batch, w.Span.First, w.Progress)
+	return readProgress(r.txn, batch, w.Span.First, w.Progress)
 }
 
 // readProgress fills the progress of the messages from first on.
@@ -154,8 +155,14 @@ func readProgress(txn *badger.Txn, b gateway.BatchRef, first uint32, into []gate
 
 // readBlock reads a batch and one block of its recipients; a nil batch means there is none.
 func readBlock(txn *badger.Txn, ref gateway.BatchRef, block uint32) (*gateway.Batch, []gateway.Recipient, gateway.DecisionRef, error) {
+	r := batchReader{txn: txn}
+	return r.block(ref, block)
+}
+
+// block is readBlock for a reader of many batches.
+func (r *batchReader) block(ref gateway.BatchRef, block uint32) (*gateway.Batch, []gateway.Recipient, gateway.DecisionRef, error) {
 	var at gateway.DecisionRef
-	v, err := getValue(txn, batchKey(ref))
+	v, err := r.get(ref)
 	if err != nil || v == nil {
 		return nil, nil, at, err
 	}
@@ -164,7 +171,7 @@ func readBlock(txn *badger.Txn, ref gateway.BatchRef, block uint32) (*gateway.Ba
 		return nil, nil, at, err
 	}
 	if b.Count > gateway.BlockSize {
-		if inline, err = getValue(txn, blockKey(ref, block)); err != nil || inline == nil {
+		if inline, err = getValue(r.txn, blockKey(ref, block)); err != nil || inline == nil {
 			return nil, nil, at, err
 		}
 	}

@@ -15,6 +15,7 @@ const version = 1
 //
 //	v                                        store header: version, instance id
 //	b account4 batch8                        batch, with its recipients when they fit one block
+//	7 account4 batch8                        page of small batches that one transaction accepted, under the first of them
 //	r account4 batch8 block4                 recipients [block*100, block*100+100) of a larger batch
 //	t account4 batch8                        staging mark: blocks written, batch not yet accepted
 //	f account4 batch8                        flags of a batch: paused, cancelled
@@ -74,6 +75,7 @@ const version = 1
 const (
 	kHeader      = 'v'
 	kBatch       = 'b'
+	kBatchPage   = '7'
 	kBlock       = 'r'
 	kStaging     = 't'
 	kFlags       = 'f'
@@ -151,9 +153,10 @@ func optInKey(code string) key { return newKey(kOptIn, len(code)).text(code) }
 
 func linkKey(code string) key { return newKey(kLink, len(code)).text(code) }
 
-func batchKey(b gateway.BatchRef) key   { return newKey(kBatch, 12).batch(b) }
-func stagingKey(b gateway.BatchRef) key { return newKey(kStaging, 12).batch(b) }
-func flagsKey(b gateway.BatchRef) key   { return newKey(kFlags, 12).batch(b) }
+func batchKey(b gateway.BatchRef) key     { return newKey(kBatch, 12).batch(b) }
+func batchPageKey(b gateway.BatchRef) key { return newKey(kBatchPage, 12).batch(b) }
+func stagingKey(b gateway.BatchRef) key   { return newKey(kStaging, 12).batch(b) }
+func flagsKey(b gateway.BatchRef) key     { return newKey(kFlags, 12).batch(b) }
 
 func blockKey(b gateway.BatchRef, block uint32) key {
 	return newKey(kBlock, 16).batch(b).u32(block)

@@ -65,6 +65,7 @@ type Store struct {
 	// Owned by the committer.
 	chains  map[gateway.AccountID]*chain
 	ledgers map[gateway.AccountID]*ledger
+	paged   map[gateway.AccountID]gateway.BatchID // highest batch in a page, of accounts that were asked for
 
 	dir      atomic.Pointer[gateway.Directory]
 	flagsMu  sync.RWMutex
@@ -91,8 +92,8 @@ type Store struct {
 	agesMu sync.Mutex
 	ages   map[outboxAge]outboxCount // open entries of the outbox; guarded by agesMu
 
-	bodies  *mailbody.Log // nil in memory; written by the committer alone
-	mergePagesMu, mergeRunsMu sync.Mutex // one merge of each kind at a time
+	bodies                    *mailbody.Log // nil in memory; written by the committer alone
+	mergePagesMu, mergeRunsMu sync.Mutex    // one merge of each kind at a time
 
 	pagesMu sync.Mutex
 	pages   map[gateway.AccountID]int // of the address index, by account; guarded by pagesMu
@@ -139,6 +140,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		db: db, opt: o, log: o.Log, floor: maxFloor,
 		chains: map[gateway.AccountID]*chain{}, ledgers: map[gateway.AccountID]*ledger{}, flags: map[gateway.BatchRef]byte{},
+		paged:  map[gateway.AccountID]gateway.BatchID{},
 		pages:  map[gateway.AccountID]int{},
 		recent: newRecent(int(o.Memory / 12)),
 		com:    committer{wake: make(chan struct{}, 1), done: make(chan struct{})},
@@ -335,13 +337,12 @@ func (s *Store) Instance() string { return s.instance }
 func (s *Store) LastBatch() (last gateway.BatchID) {
 	for a := range s.Directory().Accounts {
 		_ = s.db.View(func(txn *badger.Txn) error {
-			prefix := newKey(kBatch, 4).account(a)
-			it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
-			defer it.Close()
-			if it.Seek(newKey(kBatch, 12).account(a).u64(^uint64(0))); it.Valid() {
-				last = max(last, batchOfKey(it.Item().Key()).Batch)
+			c := newBatchCursor(txn, a, ^gateway.BatchID(0), true)
+			defer c.close()
+			if c.next() {
+				last = max(last, c.id)
 			}
-			return nil
+			return c.err
 		})
 	}
 	return last

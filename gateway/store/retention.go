@@ -144,12 +144,13 @@ type renewal struct {
 	ctx   context.Context
 	until time.Time
 	keys  [][]byte
-	added int
 	n     int
 }
 
-func soon(item *badger.Item) bool {
-	return item.ExpiresAt() > 0 && time.Unix(int64(item.ExpiresAt()), 0).Before(time.Now().Add(renewAhead))
+func soon(item *badger.Item) bool { return endsSoon(item.ExpiresAt()) }
+
+func endsSoon(ends uint64) bool {
+	return ends > 0 && time.Unix(int64(ends), 0).Before(time.Now().Add(renewAhead))
 }
 
 func (r *renewal) hold(h *gateway.Hold) error {
@@ -163,7 +164,7 @@ func (r *renewal) hold(h *gateway.Hold) error {
 	case h.Address != "":
 		return r.address(h.Account, h.Address)
 	}
-	for _, kind := range []byte{kBatch, kBlock, kFlags, kProgress, kAddress, kAddressPage, kAddressChunk, kAddressRun, kChain, kHistory, kInbound} {
+	for _, kind := range []byte{kBatch, kBatchPage, kBlock, kFlags, kProgress, kAddress, kAddressPage, kAddressChunk, kAddressRun, kChain, kHistory, kInbound} {
 		if err := r.prefix(newKey(kind, 4).account(h.Account)); err != nil {
 			return err
 		}
@@ -208,19 +209,23 @@ func (r *renewal) message(id gateway.MessageID) error {
 		if err != nil || m == nil {
 			return err
 		}
-		entry := addressKey(id.Account, addressHash(m.recipient.Address), id.Batch, id.Index)
-		keys := []key{batchKey(id.Ref()), blockKey(id.Ref(), id.Index/gateway.BlockSize), flagsKey(id.Ref()), progressKey(id), entry}
+		// What it has in pages would expire with others' there: it gets records of its own.
+		if ends, err := batchEnds(txn, id.Ref()); err != nil {
+			return err
+		} else if endsSoon(ends) {
+			entry := addressKey(id.Account, addressHash(m.recipient.Address), id.Batch, id.Index)
+			if err := errors.Join(r.add(batchKey(id.Ref())), r.add(entry)); err != nil {
+				return err
+			}
+		}
+		keys := []key{blockKey(id.Ref(), id.Index/gateway.BlockSize), flagsKey(id.Ref()), progressKey(id)}
 		for _, ref := range append([]gateway.DecisionRef{m.accept}, m.progress.Decisions...) {
 			keys = append(keys, chainKey(id.Account, ref.Day, ref.Seq))
 		}
-		before := r.added
 		for _, k := range keys {
 			if err := r.one(txn, k); err != nil {
 				return err
 			}
-		}
-		if r.added > before { // the page it stands in will expire with others
-			return r.add(entry)
 		}
 		return r.ctx.Err()
 	})
@@ -255,7 +260,6 @@ func (r *renewal) address(a gateway.AccountID, addr string) error {
 }
 
 func (r *renewal) add(k []byte) error {
-	r.added++
 	r.keys = append(r.keys, slices.Clone(k))
 	if len(r.keys) < renewAnAct {
 		return nil
@@ -273,11 +277,11 @@ func (r *renewal) flush() error {
 		err := r.s.do(func(t *tx) error {
 			size := 0
 			for done = 0; done < len(r.keys) && size < renewBytes; done++ {
-				v, err := t.get(r.keys[done])
+				v, err := t.renewed(r.keys[done])
 				if err != nil {
 					return err
 				}
-				if v == nil && r.keys[done][0] != kAddress { // an entry of the address index is made
+				if v == nil {
 					continue
 				}
 				size += len(v)
@@ -295,6 +299,17 @@ func (r *renewal) flush() error {
 	}
 	r.keys = nil
 	return nil
+}
+
+// renewed is the record to write again under a key, also where it stood in a page until now; nil when it went.
+func (t *tx) renewed(k []byte) ([]byte, error) {
+	switch k[0] {
+	case kBatch:
+		return t.batch(batchOfKey(k))
+	case kAddress:
+		return []byte{}, nil
+	}
+	return t.get(k)
 }
 
 // renewHistory keeps the evidence of consents: what is approved keeps its history, what was refused keeps it for the retention from the

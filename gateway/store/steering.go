@@ -42,7 +42,7 @@ func (s *Store) Released(ref gateway.BatchRef) bool {
 }
 
 func (t *tx) flag(ref gateway.BatchRef, set, clear byte) (changed bool, err error) {
-	v, err := t.get(batchKey(ref))
+	v, err := t.batch(ref)
 	if err != nil {
 		return false, err
 	}
@@ -270,7 +270,7 @@ func fatal(err error) error {
 // rewrite stores the changed single message and makes it due at its new time; the old due entry finds it changed and is
 // cleared by hand-off.
 func (t *tx) rewrite(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, extra int64, d *gateway.Decision) error {
-	old, err := t.get(batchKey(id.Ref()))
+	old, err := t.batch(id.Ref())
 	if err != nil {
 		return err
 	}

@@ -94,17 +94,15 @@ func (s *Store) sweepAccount(txn *badger.Txn, a gateway.AccountID, now time.Time
 	if err != nil {
 		return err
 	}
-	start := newKey(kBatch, 12).account(a)
+	var from gateway.BatchID
 	if len(pos) == 8 {
-		start = append(start, pos...)
-		start = append(start, 0)
+		from = gateway.BatchID(binary.BigEndian.Uint64(pos)) + 1
 	}
-	prefix := newKey(kBatch, 4).account(a)
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
+	c := newBatchCursor(txn, a, from, false)
+	defer c.close()
 	var last []byte
-	for it.Seek(start); it.ValidForPrefix(prefix) && len(*refs) < sweepLimit; it.Next() {
-		ref := batchOfKey(it.Item().Key())
+	for len(*refs) < sweepLimit && c.next() {
+		ref := c.ref()
 		if ref.Batch.Time().Add(settleAfter).After(now) {
 			break
 		}
@@ -114,7 +112,7 @@ func (s *Store) sweepAccount(txn *badger.Txn, a gateway.AccountID, now time.Time
 	if last != nil {
 		cursors[name] = last
 	}
-	return nil
+	return c.err
 }
 
 // unsettled reports whether the message was sent and nobody will tell any more what became of it.

@@ -191,11 +191,10 @@ func (s *Store) verifyAccount(book *decisionBook, r *Report) error {
 		return err
 	}
 	sums := daySum{}
-	prefix := newKey(kBatch, 4).account(a)
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
-		ref := batchOfKey(it.Item().Key())
+	c := newBatchCursor(txn, a, 0, false)
+	defer c.close()
+	for c.next() {
+		ref := c.ref()
 		r.Batches++
 		day := dayOf(ref.Batch.Time())
 		sum := sums[day]
@@ -211,6 +210,9 @@ func (s *Store) verifyAccount(book *decisionBook, r *Report) error {
 			r.problem("batch %s cannot be read: %v", ref, err)
 		}
 		sums[day] = sum
+	}
+	if c.err != nil {
+		return c.err
 	}
 	return s.verifyLedger(txn, a, sums, r)
 }

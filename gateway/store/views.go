@@ -212,7 +212,7 @@ func (s *Store) Batch(_ context.Context, a gateway.AccountID, ref gateway.BatchR
 	}
 	now := s.opt.Now()
 	err = s.db.View(func(txn *badger.Txn) error {
-		raw, err := getValue(txn, batchKey(ref))
+		raw, err := getBatch(txn, ref)
 		if err != nil {
 			return err
 		}
@@ -245,8 +245,9 @@ func (s *Store) Batch(_ context.Context, a gateway.AccountID, ref gateway.BatchR
 
 // eachStored visits the messages of a batch in order, from the given block on, until f says stop.
 func eachStored(txn *badger.Txn, ref gateway.BatchRef, from uint32, f func(*stored) bool) error {
+	r := &batchReader{txn: txn}
 	for block := from; ; block++ {
-		b, rs, at, err := readBlock(txn, ref, block)
+		b, rs, at, err := r.block(ref, block)
 		if err != nil || b == nil {
 			return err
 		}
@@ -361,15 +362,14 @@ func listAddress(txn *badger.Txn, a gateway.AccountID, f *gateway.MessageFilter,
 
 // listAccount walks the account's batches newest first, within a batch by index.
 func listAccount(txn *badger.Txn, a gateway.AccountID, f *gateway.MessageFilter, after gateway.MessageID, take func(*stored) bool) error {
-	prefix := newKey(kBatch, 4).account(a)
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
-	defer it.Close()
-	start := newKey(kBatch, 12).account(a).u64(^uint64(0))
+	newest := ^gateway.BatchID(0)
 	if !after.IsZero() {
-		start = batchKey(after.Ref())
+		newest = after.Batch
 	}
-	for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
-		ref := batchOfKey(it.Item().Key())
+	c := newBatchCursor(txn, a, newest, true)
+	defer c.close()
+	for c.next() {
+		ref := c.ref()
 		if ref.Batch.Time().Before(f.Since) {
 			return nil
 		}
@@ -382,7 +382,7 @@ func listAccount(txn *badger.Txn, a gateway.AccountID, f *gateway.MessageFilter,
 			return err
 		}
 	}
-	return nil
+	return c.err
 }
 
 // Inbound lists inbound messages oldest first, so that a client can poll with the cursor it got last.
