@@ -89,7 +89,7 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := context.WithoutCancel(r.Context())
 	by := s.trace(r)
-	o, err := s.deps.OptIns.ConfirmOptIn(ctx, o.Code, by, evidence(f, &o, by))
+	o, err := s.deps.OptIns.ConfirmOptIn(ctx, o.Code, by, evidence(f, &o, by, s.optInLang(r, &o)))
 	if err == nil {
 		err = s.register(ctx, f, &o)
 	}
@@ -104,11 +104,15 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) {
 }
 
 // evidence is what proves the consent (regulation.md §10): who declared what, which wording, when and from where, and that the
-// link went to the address itself.
-func evidence(f *gateway.Form, o *gateway.OptIn, by gateway.Trace) string {
+// link went to the address itself. Where the person read the confirmation in another language, that wording was declared last.
+func evidence(f *gateway.Form, o *gateway.OptIn, by gateway.Trace, l lang) string {
 	when := func(t time.Time) string { return t.In(istanbul).Format(time.RFC3339) }
-	return fmt.Sprintf("form %s, text %s in %s (SHA-256 %s); asked %s by %q from %s (%s); confirmed %s over the link sent to the address, from %s (%s)",
-		f.ID, f.Version, o.Lang, textHash(f.Text(o.Lang)), when(o.Asked.At), o.Name, o.Asked.IP, o.Asked.UserAgent, when(by.At), by.IP, by.UserAgent)
+	again := ""
+	if text := f.Text(string(l)); text != f.Text(o.Lang) {
+		again = fmt.Sprintf(", its wording in %s (SHA-256 %s)", l, textHash(text))
+	}
+	return fmt.Sprintf("form %s, text %s in %s (SHA-256 %s); asked %s by %q from %s (%s); confirmed %s over the link sent to the address%s, from %s (%s)",
+		f.ID, f.Version, o.Lang, textHash(f.Text(o.Lang)), when(o.Asked.At), o.Name, o.Asked.IP, o.Asked.UserAgent, when(by.At), again, by.IP, by.UserAgent)
 }
 
 // register hands the consent to the desk. It comes from the person himself, so it may end a block of his.

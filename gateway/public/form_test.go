@@ -177,6 +177,22 @@ func TestDoubleOptIn(t *testing.T) {
 	}
 }
 
+// What is declared is what the page said: a confirmation read in English is evidence of the English wording.
+func TestConfirmationInAnotherLanguage(t *testing.T) {
+	w := newWorld(t)
+	w.visit(smsForm).send(smsForm, good("05321234567"))
+	o := w.onlyOptIn()
+	if a := w.post(confirmPath+o.Code+"?lang=en", url.Values{"confirm": {"1"}}); a.status != 200 || len(w.given) != 1 {
+		t.Fatalf("%d, %d consents", a.status, len(w.given))
+	}
+	f := w.dir.Forms["smsform"]
+	for _, part := range []string{" in tr (SHA-256 " + textHash(f.TextTR), "its wording in en (SHA-256 " + textHash(f.TextEN)} {
+		if !strings.Contains(w.given[0].Evidence, part) {
+			t.Errorf("the evidence %q lacks %q", w.given[0].Evidence, part)
+		}
+	}
+}
+
 func TestFormFaults(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]struct {
@@ -347,6 +363,9 @@ func TestConfirmationLinks(t *testing.T) {
 		t.Errorf("when the desk refuses: %d", a.status)
 	}
 	w.added = nil
+	if got := w.onlyOptIn().Evidence; strings.Contains(got, "its wording in") {
+		t.Errorf("the evidence %q tells another language than that of the form", got)
+	}
 	first := w.onlyOptIn().Confirmed.At
 	w.now = w.now.Add(72 * time.Hour) // confirmed in time, registered late: the confirmation stands
 	if a := w.post(confirmPath+o.Code, nil); a.status != 200 || len(w.given) != 1 || !w.given[0].ConsentDate.Equal(first) {
