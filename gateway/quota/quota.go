@@ -64,7 +64,14 @@ type Service struct {
 	log   *slog.Logger
 
 	mu   sync.Mutex // held while an account is counted: the second caller gets the first one's answer
-	last map[gateway.AccountID]gateway.PackageReport
+	last map[gateway.AccountID]counted
+}
+
+// counted is a report with what came behind it.
+type counted struct {
+	gateway.PackageReport
+	surplus int            // addresses İYS knows more than we do
+	under   map[string]int // rows of files let in since, by channel: İYS accepts them one after the other
 }
 
 // New returns a service. ask may be nil.
@@ -72,7 +79,7 @@ func New(st Store, ask AskFunc, now func() time.Time, log *slog.Logger) *Service
 	if now == nil {
 		now = time.Now
 	}
-	return &Service{store: st, ask: ask, now: now, log: log, last: map[gateway.AccountID]gateway.PackageReport{}}
+	return &Service{store: st, ask: ask, now: now, log: log, last: map[gateway.AccountID]counted{}}
 }
 
 // Run takes a sample of every account once a day until ctx ends.
@@ -95,24 +102,28 @@ func (s *Service) Run(ctx context.Context) {
 
 // Report tells how an account stands. It is at most an hour old; what İYS does not answer is left out.
 func (s *Service) Report(ctx context.Context, id gateway.AccountID) (gateway.PackageReport, error) {
-	acct := s.store.Directory().Accounts[id]
-	if acct == nil {
-		return gateway.PackageReport{}, gateway.Refuse(gateway.CodeNotFound, "account", "Account %d does not exist.", id)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	if r, ok := s.last[id]; ok && now.Sub(r.At) < fresh {
-		return r, nil
+	c, err := s.countLocked(ctx, id)
+	return c.PackageReport, err
+}
+
+func (s *Service) countLocked(ctx context.Context, id gateway.AccountID) (counted, error) {
+	r := counted{PackageReport: gateway.PackageReport{Account: id, At: s.now()}, under: map[string]int{}}
+	acct := s.store.Directory().Accounts[id]
+	if acct == nil {
+		return r, gateway.Refuse(gateway.CodeNotFound, "account", "Account %d does not exist.", id)
 	}
-	r := gateway.PackageReport{Account: id, At: now}
+	if have, ok := s.last[id]; ok && r.At.Sub(have.At) < fresh {
+		return have, nil
+	}
 	var err error
 	if r.Phones, r.Emails, err = s.store.AddressCounts(ctx, id); err != nil {
 		return r, err
 	}
 	r.Addresses = iys.AddressCount(r.Phones, r.Emails)
 	s.limit(ctx, acct, &r)
-	series, err := s.sample(&r)
+	series, err := s.sample(&r.PackageReport)
 	if err != nil {
 		return r, err
 	}
@@ -126,7 +137,7 @@ func (s *Service) Report(ctx context.Context, id gateway.AccountID) (gateway.Pac
 }
 
 // limit finds the package an account has.
-func (s *Service) limit(ctx context.Context, acct *gateway.Account, r *gateway.PackageReport) {
+func (s *Service) limit(ctx context.Context, acct *gateway.Account, r *counted) {
 	pkg := iys.PackageFor(r.Addresses)
 	r.Package, r.Limit, r.From = pkg.Name, pkg.Limit, fromCount
 	if s.ask == nil {
@@ -141,7 +152,9 @@ func (s *Service) limit(ctx context.Context, acct *gateway.Account, r *gateway.P
 	case sub == nil:
 	case sub.Limit > 0:
 		r.Package, r.Limit, r.Exceed, r.From = sub.Package, sub.Limit, sub.Exceed, fromIYS
-		r.Addresses = max(r.Addresses, sub.Used) // İYS may know consents that we do not
+		if r.surplus = max(0, sub.Used-r.Addresses); r.surplus > 0 { // İYS may know consents that we do not
+			r.Addresses = sub.Used
+		}
 	default:
 		if named, ok := iys.PackageNamed(sub.Package); ok {
 			r.Package, r.Limit, r.From = sub.Package, named.Limit, fromName
@@ -177,23 +190,32 @@ func (s *Service) sample(r *gateway.PackageReport) ([]iys.Sample, error) {
 	return series, s.store.PutNamed(name, v)
 }
 
-// Admit says whether a file with up to so many new approvals fits the account's package. It refuses with CodeConflict and İYS's H525 in
-// words; a package that nobody told us is no reason to refuse.
+// Admit says whether a file with up to so many new approvals fits the account's package, together with the files of the last hour. It
+// refuses with CodeConflict and İYS's H525 in words; a package that nobody told us is no reason to refuse.
 func (s *Service) Admit(ctx context.Context, a gateway.AccountID, channel string, rows int) error {
-	r, err := s.Report(ctx, a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.countLocked(ctx, a)
 	if err != nil {
 		s.log.Warn("an import goes on without knowing the package", "account", a, "err", err)
 		return nil
 	}
-	after := iys.AddressCount(r.Phones+rows, r.Emails)
+	kind := r.Phones
 	if channel == string(iys.ChannelEmail) {
-		after = iys.AddressCount(r.Phones, r.Emails+rows)
+		kind = r.Emails
 	}
-	if r.Limit == 0 || r.Exceed || r.From == fromCount || max(after, r.Addresses) <= r.Limit {
+	// Of which kind the addresses are that İYS alone knows, nobody tells: they are taken to be of the file's.
+	after := max(r.Addresses, kind+r.surplus+r.under[channel]+rows)
+	if r.Limit == 0 || r.Exceed || r.From == fromCount || after <= r.Limit {
+		r.under[channel] += rows
 		return nil
 	}
 	refusal, _ := iys.RefusalFor("H525")
+	waiting := ""
+	if n := r.under[channel]; n > 0 {
+		waiting = fmt.Sprintf(", files of the last hour may bring %d", n)
+	}
 	return gateway.Refuse(gateway.CodeConflict, "overQuota",
-		"H525: the file may cross the package %s: %d of %d addresses are used, and it has up to %d more (%s). A dry run counts them; overQuota=true goes on.",
-		r.Package, r.Addresses, r.Limit, rows, strings.TrimSuffix(refusal.Turkish, "."))
+		"H525: the file may cross the package %s: %d of %d addresses are used%s, and it has up to %d more (%s). A dry run counts them; overQuota=true goes on.",
+		r.Package, r.Addresses, r.Limit, waiting, rows, strings.TrimSuffix(refusal.Turkish, "."))
 }

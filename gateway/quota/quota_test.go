@@ -46,6 +46,10 @@ func TestPackages(t *testing.T) {
 	}{
 		{why: "İYS tells the limit", phones: 4800, emails: 100, sub: &Subscription{Package: "İleti-5 (Seviye 1)", Limit: 5000, Used: 4900}, channel: "MESAJ", rows: 300,
 			want: gateway.PackageReport{Addresses: 4900, Package: "İleti-5 (Seviye 1)", Limit: 5000, From: "iys"}, refused: "4900 of 5000 addresses are used, and it has up to 300"},
+		{why: "İYS knows addresses that we do not", phones: 100, sub: &Subscription{Package: "İleti-5", Limit: 5000, Used: 4900}, channel: "MESAJ", rows: 101,
+			want: gateway.PackageReport{Addresses: 4900, Package: "İleti-5", Limit: 5000, From: "iys"}, refused: "4900 of 5000 addresses are used, and it has up to 101"},
+		{why: "and there is room beside them", phones: 100, sub: &Subscription{Package: "İleti-5", Limit: 5000, Used: 4900}, channel: "MESAJ", rows: 100,
+			want: gateway.PackageReport{Addresses: 4900, Package: "İleti-5", Limit: 5000, From: "iys"}},
 		{why: "room enough", phones: 4000, sub: &Subscription{Package: "İleti-5", Limit: 5000}, channel: "MESAJ", rows: 1000,
 			want: gateway.PackageReport{Addresses: 4000, Package: "İleti-5", Limit: 5000, From: "iys"}},
 		{why: "the other kind of address costs nothing below the larger count", phones: 4900, emails: 100, sub: &Subscription{Limit: 5000}, channel: "EPOSTA", rows: 3000,
@@ -77,6 +81,35 @@ func TestPackages(t *testing.T) {
 		}
 		if b.counted != 1 {
 			t.Errorf("%s: counted %d times within the hour", c.why, b.counted)
+		}
+	}
+}
+
+// TestFilesOneAfterTheOther: what was let in and is on its way to İYS counts until the addresses are counted anew.
+func TestFilesOneAfterTheOther(t *testing.T) {
+	ctx := context.Background()
+	b := &books{phones: 4000, named: map[string][]byte{}}
+	now := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+	s := New(b, func(context.Context, *gateway.Account) (*Subscription, error) {
+		return &Subscription{Package: "İleti-5", Limit: 5000, Used: 4000}, nil
+	}, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	for i, c := range []struct {
+		after   time.Duration
+		channel string
+		rows    int
+		refused string
+	}{
+		{0, "MESAJ", 600, ""},
+		{time.Minute, "MESAJ", 600, "files of the last hour may bring 600"},
+		{time.Minute, "EPOSTA", 600, ""}, // another kind of address
+		{time.Minute, "MESAJ", 400, ""},
+		{time.Minute, "MESAJ", 1, "may bring 1000"},
+		{time.Hour, "MESAJ", 1000, ""}, // counted anew: nothing came of them
+	} {
+		now = now.Add(c.after)
+		err := s.Admit(ctx, 1, c.channel, c.rows)
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) {
+			t.Errorf("file %d: %v, want %q", i, err, c.refused)
 		}
 	}
 }

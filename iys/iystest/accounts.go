@@ -38,6 +38,7 @@ type Provider struct {
 	Brands       []Brand
 	Retailers    []int
 	Subscription string // empty = ACTIVE
+	Package      string // as a subscription names it; empty = "İleti+"
 	ConsentLimit int    // addresses; 0 = no limit
 	LimitExceed  bool
 	ViaCredit    int      // consents ViA may still take; negative = no bound

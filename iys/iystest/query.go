@@ -1,6 +1,7 @@
 package iystest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -412,7 +413,7 @@ func (s *Sim) subscription(c *caller, r *http.Request, _ []byte) answer {
 	case SubscriptionClosed:
 		return s.fail(403, problem{Code: "H521"})
 	}
-	out := s.pack("İleti+", p.Subscription)
+	out := s.pack(cmp.Or(p.Package, "İleti+"), p.Subscription)
 	if c.user.IntegratorCode == "" {
 		out["consentLimit"], out["consentLimitExceed"], out["usedConsentLimit"] = p.ConsentLimit, p.LimitExceed, s.used(p)
 	}
