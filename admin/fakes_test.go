@@ -46,6 +46,8 @@ type office struct {
 	parts       int  // a list of messages begins with so many empty pages
 	blacklist   []desk.BlacklistEntry
 	consent     gateway.ConsentView
+	asked       gateway.ViaInput // over ViA
+	imported    gateway.ImportRequest
 }
 
 func (o *office) did(ctx context.Context, what string) error {
@@ -267,6 +269,12 @@ func (o *office) IYSStatus(_ context.Context, q desk.Query) ([]desk.IYSStatus, e
 	one.Requery.Started, one.Requery.Total, one.Requery.Done, one.Requery.Changed = noon, 120_000, 4_000, 12
 	return []desk.IYSStatus{one}, nil
 }
+func (o *office) Packages(_ context.Context, q desk.Query) ([]gateway.PackageReport, error) {
+	if o.bare {
+		return nil, gateway.Refuse(gateway.CodeUnavailable, "", "")
+	}
+	return []gateway.PackageReport{{Account: q.Account, Phones: 23_900, Emails: 1_200, Addresses: 23_900, Package: "İleti-25 (Seviye 2)", Limit: 25_000, From: "name", Crosses: noon.AddDate(0, 0, 40), At: noon}}, nil
+}
 func (o *office) ListOutbox(_ context.Context, q desk.OutboxQuery) ([]desk.OutboxEntry, error) {
 	if o.bare {
 		return nil, nil
@@ -303,6 +311,7 @@ func (o *office) ListForms(_ context.Context, q desk.Query) ([]desk.FormView, er
 func (o *office) RevokeForm(ctx context.Context, _ desk.Name) (desk.FormView, error) {
 	return desk.FormView{}, o.did(ctx, "RevokeForm")
 }
+
 func (o *office) ListSmarthosts(context.Context, desk.Query) ([]gateway.Smarthost, error) {
 	if o.bare {
 		return nil, nil
@@ -390,10 +399,20 @@ func (f files) StartImport(ctx context.Context, _ *gateway.Principal, r gateway.
 	if _, err := io.Copy(io.Discard, r.File); err != nil {
 		return gateway.ImportView{}, err
 	}
+	r.File = nil
+	f.office.imported = r
 	return gateway.ImportView{ID: "i1", Brand: r.Brand, Mode: r.Mode}, f.office.did(ctx, "StartImport")
 }
 func (f files) Import(_ context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
 	return gateway.ImportView{ID: id, Brand: "675403", Mode: "verify", State: gateway.ImportRunning, Format: gateway.FormatCSV, Progress: 41, Rows: 4200, Good: 4100, Bad: 100, Approved: 3900, Created: noon, Updated: noon}, nil
+}
+func (f files) ListImports(_ context.Context, _ gateway.AccountID, _ string, _ int) (page gateway.Page[gateway.ImportView], _ error) {
+	if !f.office.bare {
+		page.Items = []gateway.ImportView{{ID: "i1", Brand: "675403", Mode: "verify", State: gateway.ImportRunning, Progress: 41, Rows: 4200, Bad: 100, Created: noon, Name: "<b>kasım</b>.csv"},
+			{ID: "i0", Brand: "675403", Mode: "register", State: gateway.ImportDone, Progress: 100, Rows: 10, DryRun: true, Created: noon}, {ID: "h9", Brand: "675403", Mode: "register", State: gateway.ImportFailed, Created: noon}}
+		page.Next = "h9"
+	}
+	return page, nil
 }
 func (f files) ImportErrors(_ context.Context, _ gateway.AccountID, _ string, w io.Writer) error {
 	_, err := io.WriteString(w, "adres;hata\n")

@@ -113,7 +113,7 @@ func gallery() []picture {
 		"/accounts/1/sender", "/accounts/1/sender?channel=sms&name=ORNEK", "/accounts/1/number", "/accounts/1/credential", "/accounts/1/credential?kind=smpp&cid=smpp1", "/accounts/1/webhook", "/operators", "/operators/edit",
 		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles",
 		"/charts", "/charts?span=day", "/queue", "/test", "/settings", "/senders", "/optouts", "/accounts/1/brand/view?code=675403", "/accounts/1/webhook?failed=1",
-		"/iys", "/reconcile?account=1&brand=675403", "/reconcile/plan?account=1&plan=7", "/forms", "/suppressions", "/smarthosts"} {
+		"/iys", "/reconcile?account=1&brand=675403", "/reconcile/plan?account=1&plan=7", "/forms", "/suppressions", "/smarthosts", "/via", "/via/view?account=1&id=v1", "/via/view?account=1&id=v3", "/via/view?account=1&id=v4", "/via/view?account=1&id=v5"} {
 		status := 200
 		if strings.HasSuffix(path, "id=x") {
 			status = 422
@@ -123,7 +123,7 @@ func gallery() []picture {
 	list = append(list, picture{"owner's dashboard", "owner", false, pageOf("/"), 200}, picture{"auditor's account", "auditor", false, pageOf("/accounts/1"), 200}, picture{"auditor's webhook", "auditor", false, pageOf("/accounts/1/webhook"), 200},
 		picture{"forbidden", "owner", false, pageOf("/users"), 403}, picture{"nobody's account", "newcomer", false, pageOf("/messages"), 200}, picture{"no account", "newcomer", false, pageOf("/accounts"), 200})
 	for _, path := range []string{"/", "/messages", "/batches", "/inbox", "/consents", "/consents/import", "/blacklist", "/optouts", "/accounts", "/accounts/1", "/accounts/1/credits",
-		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test", "/iys", "/forms", "/suppressions", "/smarthosts"} {
+		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test", "/iys", "/forms", "/via", "/suppressions", "/smarthosts"} {
 		list = append(list, picture{name: "empty " + path, user: "admin", bare: true, show: pageOf(path), status: 200})
 	}
 	list = append(list,
@@ -143,6 +143,9 @@ func gallery() []picture {
 		picture{"owner's sender", "owner", false, pageOf("/accounts/1/sender"), 200}, picture{"owner's account", "owner", false, pageOf("/accounts/1"), 200},
 		picture{"consent", "admin", false, func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
 		picture{"consent refused", "admin", false, sent("/consents/find", "account", "1", "brand", "675403", "channel", "sms", "address", "x"), 422},
+		picture{"via refused", "admin", false, sent("/via/start", "account", "1", "brand", "675403", "form", "99", "address", "0532", "channels", "MESAJ", "texts", "ACIK_RIZA_METNI"), 400},
+		picture{"via wrong code", "admin", false, sent("/via/complete", "account", "1", "id", "v1", "code", "000000", "privacyCode", "1"), 400},
+		picture{"via auditor", "auditor", false, pageOf("/via/view?account=1&id=v1"), 200},
 		picture{"blacklist refused", "admin", false, sent("/blacklist/add", "account", "1", "address", "x"), 422},
 	)
 	return list
@@ -179,7 +182,7 @@ func (pic *picture) furnish(t *testing.T, l string) (*world, *browser) {
 	w.staff()
 	if pic.bare {
 		w.office, w.snap = &office{bare: true, accounts: w.office.accounts[:1]}, Snapshot{At: noon, Queue: QueueState{Up: true, Embedded: true}}
-		w.panel.deps.Desk = w.office
+		w.panel.deps.Desk, w.panel.deps.Imports = w.office, files{w.office}
 	}
 	if !pic.bare {
 		w.history()

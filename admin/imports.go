@@ -25,10 +25,7 @@ func (c *call) showImport(values map[string]string, fault error) error {
 	if a == 0 {
 		return c.noAccounts(c.t("import.title"), "/consents/import")
 	}
-	pg := page{Title: c.t("import.title"), Lead: c.t("import.lead"), Nav: "/consents/import"}
-	if len(list) > 1 {
-		pg.Blocks = append(pg.Blocks, block{Filter: &form{Action: "/consents/import", Get: true, Submit: c.t("account.choose"), Kind: "plain", Fields: []field{c.accountField(list, a)}}})
-	}
+	pg := page{Title: c.t("import.title"), Lead: c.t("import.lead"), Nav: "/consents/import", Blocks: c.accountChooser(list, a, "/consents/import")}
 	brand, err := c.brandField(a, values["brand"], true)
 	if err != nil {
 		return err
@@ -37,16 +34,106 @@ func (c *call) showImport(values map[string]string, fault error) error {
 		pg.Blocks = append(pg.Blocks, block{Note: &note{Kind: "info", Text: c.t("brands.none")}})
 		return c.show(pg)
 	}
-	f := form{Action: "/consents/import", Submit: c.t("import.submit"), Multipart: true, Fields: []field{
+	pack, err := c.packageBlock(a)
+	if err != nil {
+		return err
+	}
+	pg.Blocks = append(pg.Blocks, pack...)
+	f := form{Action: "/consents/import", Submit: c.t("import.submit"), Multipart: true, Fields: append([]field{
 		{Name: "account", Kind: "hidden", Value: idText(a)}, brand,
 		{Name: "channel", Label: c.t("channel"), Kind: "select", Value: values["channel"], Options: c.choices("channel.", "sms", "email")},
 		{Name: "recipientType", Label: c.t("recipientType"), Kind: "select", Value: values["recipientType"], Options: c.choices("recipient.", gateway.RecipientIndividual, gateway.RecipientMerchant)},
 		{Name: "mode", Label: c.t("import.mode"), Kind: "select", Value: values["mode"], Options: c.choices("import.mode.", "verify", "register"), Hint: c.t("import.mode.hint")},
 		{Name: "dryRun", Label: c.t("import.dryRun"), Kind: "checkbox", Value: values["dryRun"], Hint: c.t("import.dryRun.hint")},
 		{Name: "overQuota", Label: c.t("import.overQuota"), Kind: "checkbox", Value: values["overQuota"]},
-		{Name: "file", Label: c.t("import.file"), Kind: "file", Required: true, Hint: c.t("import.file.hint", c.l.octets(uint64(c.p.cfg.MaxImport)))},
-	}}
-	return c.showForm(pg, f, fault)
+	}, append(c.importDefaults(values), // the file comes last: what stands before it is read first
+		field{Name: "file", Label: c.t("import.file"), Kind: "file", Required: true, Hint: c.t("import.file.hint", c.l.octets(uint64(c.p.cfg.MaxImport)))})...)}
+	if fault != nil {
+		_, pg.status = refusalOf(fault)
+		c.refuse(&f, fault)
+	}
+	pg.Blocks = append(pg.Blocks, block{Form: &f})
+	recent, err := c.recentImports(a)
+	if err != nil {
+		return err
+	}
+	pg.Blocks = append(pg.Blocks, recent...)
+	return c.show(pg)
+}
+
+// importDefaults are the fields for what a file does not say by itself.
+func (c *call) importDefaults(values map[string]string) []field {
+	none := []option{{Text: c.t("import.byFile")}}
+	return []field{
+		{Name: "status", Label: c.t("consent.status"), Kind: "select", Value: values["status"], Options: append(none, c.choices("status.", "ONAY", "RET")...), Hint: c.t("import.defaults.hint")},
+		{Name: "source", Label: c.t("consent.source"), Kind: "select", Value: values["source"], Options: append(none, c.choices("source.", consentSources...)...)},
+		{Name: "consentDate", Label: c.t("consent.date"), Kind: "datetime-local", Value: values["consentDate"]},
+		{Name: "retailerCode", Label: c.t("import.retailer"), Value: values["retailerCode"], Max: 8, Mode: "numeric"},
+		{Name: "encoding", Label: c.t("import.encoding"), Kind: "select", Value: values["encoding"], Options: []option{{Text: c.t("import.detect")}, {Value: "utf-8", Text: "UTF-8"}, {Value: "windows-1254", Text: "windows-1254"}}},
+		{Name: "delimiter", Label: c.t("import.delimiter"), Kind: "select", Value: values["delimiter"], Options: append([]option{{Text: c.t("import.detect")}},
+			option{Value: ";", Text: "; "}, option{Value: ",", Text: ", "}, option{Value: "|", Text: "| "}, option{Value: "tab", Text: c.t("import.tab")})},
+	}
+}
+
+// readDefaults reads them back.
+func readDefaults(values map[string]string) (d gateway.ImportDefaults, err error) {
+	d = gateway.ImportDefaults{Status: values["status"], Source: values["source"]}
+	if s := values["consentDate"]; s != "" {
+		at, err := readMoment(s)
+		if err != nil {
+			return d, &fault{field: "consentDate", key: "consent.date.bad"}
+		}
+		d.ConsentDate = at.Format(time.DateTime)
+	}
+	if s := values["retailerCode"]; s != "" {
+		if d.RetailerCode, err = strconv.Atoi(s); err != nil || d.RetailerCode < 1 {
+			return d, &fault{field: "retailerCode", key: "import.retailer.bad"}
+		}
+	}
+	return d, nil
+}
+
+// recentImports lists what was uploaded before, so that nobody has to remember an id.
+func (c *call) recentImports(a gateway.AccountID) ([]block, error) {
+	if c.p.deps.Imports == nil {
+		return nil, nil
+	}
+	found, err := c.p.deps.Imports.ListImports(c.ctx(), a, c.QueryParam("cursor"), pageRows)
+	if err != nil {
+		return nil, err
+	}
+	t := &grid{Caption: c.t("import.recent"), Empty: c.t("import.recent.none"), Heads: []string{c.t("message.created"), c.t("import.file"), c.t("brand"), c.t("import.mode"), c.t("bind.state"), c.t("import.rows"), c.t("import.bad")}}
+	for i := range found.Items {
+		v := &found.Items[i]
+		at := c.at(v.Created)
+		at.Href = importPath(a, v.ID)
+		mode := text(c.t("import.mode.short." + firstKnown("import.mode.short.", v.Mode, "verify")))
+		if v.DryRun {
+			mode.Sub = c.t("import.dryRun")
+		}
+		t.Rows = append(t.Rows, []cell{at, text(firstNonEmpty(v.Name, "–")), mono(v.Brand), mode, c.importState(v), c.num(int64(v.Rows)), c.num(int64(v.Bad))})
+	}
+	if found.Next != "" {
+		t.Next = "/consents/import?account=" + idText(a) + "&cursor=" + found.Next
+	}
+	return []block{{Title: c.t("import.recent"), Table: t}}, nil
+}
+
+func importPath(a gateway.AccountID, id string) string {
+	return "/consents/import/" + id + "?account=" + idText(a)
+}
+
+// importState is how far an import has come.
+func (c *call) importState(v *gateway.ImportView) cell {
+	switch v.State {
+	case gateway.ImportDone:
+		return badge("ok", c.t("import.state.done"))
+	case gateway.ImportFailed:
+		return badge("error", c.t("import.state.failed"))
+	}
+	x := badge("info", c.t("import.state.running"))
+	x.Sub = c.t("import.percent", c.l.num(int64(v.Progress)))
+	return x
 }
 
 // startImport takes a file in as it comes: it may be larger than memory. The fields stand before the file in the form, the
@@ -85,16 +172,21 @@ func (c *call) startImport() error {
 	if file == nil || file.FileName() == "" {
 		return c.showImport(values, &fault{field: "file", key: "import.file.missing"})
 	}
+	def, err := readDefaults(values)
+	if err != nil {
+		return c.showImport(values, err)
+	}
 	who := &gateway.Principal{Account: a, Credential: gateway.Credential{ID: c.actor(), Account: a, Scopes: []string{gateway.ScopeConsents}}}
 	v, err := c.p.deps.Imports.StartImport(c.ctx(), who, gateway.ImportRequest{Brand: values["brand"], Channel: wireChannels[values["channel"]],
-		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != ""})
+		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != "",
+		Defaults: def, Encoding: values["encoding"], Delimiter: values["delimiter"]})
 	if err != nil {
 		return c.showImport(values, tooLarge(err))
 	}
 	if err := c.note("StartImport", "import "+v.ID+" of account "+idText(a), nil, map[string]string{"brand": v.Brand, "mode": v.Mode, "file": file.FileName()}); err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/consents/import/"+v.ID+"?account="+idText(a))
+	return c.Redirect(http.StatusSeeOther, importPath(a, v.ID))
 }
 
 func tooLarge(err error) error {
@@ -107,7 +199,7 @@ func tooLarge(err error) error {
 // fieldsBefore reads the fields in front of the file. Nothing is believed before the token was.
 func (c *call) fieldsBefore(parts *multipart.Reader) (map[string]string, *multipart.Part, error) {
 	values := map[string]string{}
-	for n := 0; n < 20; n++ {
+	for n := 0; n < 30; n++ {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
@@ -160,18 +252,23 @@ func (c *call) importStatus() error {
 	if v.State == gateway.ImportRunning {
 		id = "running" // the script looks again
 	}
-	b := block{ID: id, Note: n, Cards: []card{{Label: c.t("import.rows"), Value: c.l.num(int64(v.Rows))}, {Label: c.t("import.good"), Value: c.l.num(int64(v.Good)), Kind: "ok"},
+	if v.State == gateway.ImportRunning && v.Error != "" {
+		n.Detail = v.Error // why it does not move
+	}
+	b := block{ID: id, Note: n, Cards: []card{{Label: c.t("import.progress"), Value: c.t("import.percent", c.l.num(int64(v.Progress)))}, {Label: c.t("import.rows"), Value: c.l.num(int64(v.Rows))}, {Label: c.t("import.good"), Value: c.l.num(int64(v.Good)), Kind: "ok"},
 		{Label: c.t("import.bad"), Value: c.l.num(int64(v.Bad)), Kind: badKind(v.Bad)}}}
 	if v.Mode == "verify" {
 		b.Cards = append(b.Cards, card{Label: c.t("import.approved"), Value: c.l.num(int64(v.Approved)), Kind: "ok"})
+	} else {
+		b.Cards = append(b.Cards, card{Label: c.t("import.known"), Value: c.l.num(int64(v.Known)), Sub: c.t("import.known.sub")})
 	}
-	pg.Blocks = append(pg.Blocks, b, block{Facts: []fact{{c.t("import.id"), mono(v.ID)}, {c.t("brand"), mono(v.Brand)}, {c.t("import.mode"), text(c.t("import.mode." + firstKnown("import.mode.", v.Mode, "verify")))},
+	pg.Blocks = append(pg.Blocks, b, block{Facts: []fact{{c.t("import.id"), mono(v.ID)}, {c.t("import.file"), text(firstNonEmpty(v.Name, "–"))}, {c.t("import.dryRun"), c.yes(v.DryRun)}, {c.t("brand"), mono(v.Brand)}, {c.t("import.mode"), text(c.t("import.mode." + firstKnown("import.mode.", v.Mode, "verify")))},
 		{c.t("message.created"), c.at(v.Created)}, {c.t("message.updated"), c.at(v.Updated)}}})
 	if v.Bad > 0 && c.may(get, "/consents/import/:id/errors.csv") {
 		pg.Blocks = append(pg.Blocks, block{Links: []link{{Text: c.t("import.errors"), Href: "/consents/import/" + v.ID + "/errors.csv?account=" + idText(a)}}})
 	}
 	if v.State == gateway.ImportRunning {
-		pg.Blocks = append(pg.Blocks, block{Links: []link{{Text: c.t("reload"), Href: "/consents/import/" + v.ID + "?account=" + idText(a)}}})
+		pg.Blocks = append(pg.Blocks, block{Links: []link{{Text: c.t("reload"), Href: importPath(a, v.ID)}}})
 	}
 	return c.show(pg)
 }

@@ -28,7 +28,11 @@ func (c *call) iysState() error {
 		return err
 	}
 	pg := page{Title: c.t("iys.title"), Lead: c.t("iys.lead"), Nav: "/iys"}
-	pg.Blocks = c.accountChooser(list, a, "/iys")
+	pack, err := c.packageBlock(a)
+	if err != nil {
+		return err
+	}
+	pg.Blocks = append(c.accountChooser(list, a, "/iys"), pack...)
 	t := &grid{Caption: c.t("iys.brands"), Empty: c.t("iys.brands.none"), Heads: []string{c.t("brand"), c.t("bind.state"), c.t("iys.known"), c.t("iys.requery"), c.t("acts")}}
 	for i := range states {
 		s := &states[i]
@@ -58,6 +62,39 @@ func (c *call) iysState() error {
 	}
 	pg.Blocks = append(pg.Blocks, block{Title: c.t("iys.brands"), Table: t}, block{Title: c.t("iys.owed"), Lead: c.t("iys.owed.lead"), Table: late})
 	return c.show(pg)
+}
+
+// packageSoon is how long before the day on which a package is outgrown the panel warns.
+const packageSoon = 60 * 24 * time.Hour
+
+// packageBlock tells how an account stands towards its İYS package; nothing where nobody counts.
+func (c *call) packageBlock(a gateway.AccountID) ([]block, error) {
+	list, err := c.p.deps.Desk.Packages(c.ctx(), desk.Query{Account: a})
+	if isCode(err, gateway.CodeUnavailable) {
+		return nil, nil
+	}
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	r := &list[0]
+	used := card{Label: c.t("package.addresses"), Value: c.l.num(int64(r.Addresses)), Sub: c.t("package.kinds", c.l.num(int64(r.Phones)), c.l.num(int64(r.Emails)))}
+	pack := card{Label: c.t("package.name"), Value: r.Package, Sub: c.t("package.unlimited")}
+	if r.Limit > 0 {
+		pack.Sub = c.t("package.limit", c.l.num(int64(r.Limit)))
+	}
+	if r.From == "count" {
+		pack.Sub += " " + c.t("package.guessed")
+	}
+	day := card{Label: c.t("package.crosses"), Value: "–", Sub: c.t("package.crosses.sub")}
+	switch {
+	case r.Limit > 0 && !r.Exceed && r.Addresses >= r.Limit:
+		used.Kind, day.Kind, day.Value = "error", "error", c.t("package.full")
+	case !r.Crosses.IsZero():
+		if day.Value = c.l.day(r.Crosses); r.Crosses.Sub(c.p.now()) < packageSoon {
+			day.Kind = "warn"
+		}
+	}
+	return []block{{Title: c.t("package.title"), Cards: []card{used, pack, day}}}, nil
 }
 
 // accountChooser is the form that changes the account a page is about; nothing when there is no choice.

@@ -59,6 +59,10 @@ func target(w *world, b *browser, r *route, account string) (path string, form [
 			path += "?account=" + account + "&plan=" + plan
 		}
 		form = append(form, "plan", plan, "act", "apply")
+	case "/via/view":
+		path += "?account=" + account + "&id=v" + account
+	case "/via/complete", "/via/ask", "/via/proof":
+		form = append([]string{"id", "v" + account}, form...)
 	case "/forms/revoke":
 		form = append(form, "form", "f"+account)
 	case "/suppressions/remove":
@@ -108,7 +112,7 @@ func (b *browser) upload(path, account string, token bool) int {
 	}
 	var buf bytes.Buffer
 	m := multipart.NewWriter(&buf)
-	fields := [][2]string{{"account", account}, {"brand", brand}, {"channel", "sms"}, {"mode", "verify"}}
+	fields := [][2]string{{"account", account}, {"brand", brand}, {"channel", "sms"}, {"mode", "verify"}, {"status", ""}, {"consentDate", ""}}
 	if token {
 		fields = append([][2]string{{csrfField, b.token()}}, fields...)
 	}

@@ -15,7 +15,6 @@ type ImportJob struct {
 	Credential    string // on whose behalf
 	Channel       string // MESAJ, EPOSTA
 	RecipientType string // of rows that name none
-	Name          string // of the file, as the caller called it
 	Delimiter     byte
 	Encoding      string   // utf-8, windows-1254
 	Mark          bool     // the file asks for a byte order mark in what is given back

@@ -168,6 +168,7 @@ type ImportView struct {
 	Error    string    `json:"error,omitempty"`
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
+	Name     string    `json:"name,omitempty"` // of the file, as the caller called it
 }
 
 // PackageReport is how an account stands towards its İYS package.
@@ -235,6 +236,8 @@ type Webhooks interface {
 type Imports interface {
 	StartImport(ctx context.Context, p *Principal, r ImportRequest) (ImportView, error)
 	Import(ctx context.Context, a AccountID, id string) (ImportView, error)
+	// ListImports lists an account's imports of the last thirty days, newest first.
+	ListImports(ctx context.Context, a AccountID, cursor string, limit int) (Page[ImportView], error)
 	// ImportErrors writes the refused rows in the format of the input.
 	ImportErrors(ctx context.Context, a AccountID, id string, w io.Writer) error
 }

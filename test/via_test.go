@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,16 +32,16 @@ func TestConsentOverViA(t *testing.T) {
 	if got := s.API.Send(campaign()).Messages[0].Code; got != gateway.CodeBlocked {
 		t.Fatalf("before: %s, want blocked", got)
 	}
-	in := desk.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "0532 199 90 01"}
+	in := gateway.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "0532 199 90 01"}
 	v, err := s.Server.Admin.StartVia(ctx, in)
 	if err != nil || v.Request == "" || v.Address != number || v.By != "test" {
 		t.Fatalf("start: %+v %v", v, err)
 	}
-	answer := desk.ViaAnswer{Account: v.Account, ID: v.ID, Code: "0000000"}
+	answer := gateway.ViaAnswer{Account: v.Account, ID: v.ID, Code: "0000000"}
 	if _, err := s.Server.Admin.CompleteVia(ctx, answer); err == nil || !strings.Contains(err.Error(), "H1052") {
 		t.Errorf("a wrong code: %v", err)
 	}
-	if st, err := s.Server.Admin.ViaState(ctx, desk.ViaQuery{Account: v.Account, ID: v.ID}); err != nil || st.Status != "OTP_CODE_INCORRECT" || !st.Ended.IsZero() {
+	if st, err := s.Server.Admin.ViaState(ctx, gateway.ViaQuery{Account: v.Account, ID: v.ID}); err != nil || st.Status != "OTP_CODE_INCORRECT" || !st.Ended.IsZero() {
 		t.Errorf("after it: %+v %v", st, err)
 	}
 	if got := s.API.Send(campaign()).Messages[0].Code; got != gateway.CodeBlocked {
@@ -69,12 +70,12 @@ func TestConsentOverViA(t *testing.T) {
 	if _, err := s.Server.Admin.CompleteVia(ctx, answer); code(err) != gateway.CodeConflict {
 		t.Errorf("once more: %v", err)
 	}
-	p, err := s.Server.Admin.ViaProof(ctx, desk.ViaQuery{Account: v.Account, ID: v.ID})
+	p, err := s.Server.Admin.ViaProof(ctx, gateway.ViaQuery{Account: v.Account, ID: v.ID})
 	if err != nil || !bytes.HasPrefix(p.Zip, []byte("PK")) {
 		t.Errorf("proof: %v", err)
 	}
-	list, err := s.Server.Admin.ListVia(ctx, desk.Query{Account: v.Account})
-	if err != nil || len(list) != 1 || list[0].ID != v.ID || list[0].Status != "SUCCESS" {
+	list, err := s.Server.Admin.ListVia(ctx, desk.ListQuery{Account: v.Account})
+	if err != nil || len(list.Items) != 1 || list.Items[0].ID != v.ID || list.Items[0].State() != gateway.ViaGiven {
 		t.Errorf("list: %+v %v", list, err)
 	}
 }
@@ -92,22 +93,29 @@ func TestViaByLinkAndPrivacy(t *testing.T) {
 	s := stage.New(t)
 	s.Run()
 	ctx, brand := desk.WithActor(context.Background(), "test"), s.Seeds.Brand
-	v, err := s.Server.Admin.StartVia(ctx, desk.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "ayse@example.com", Verification: iysapi.ViaEmailLink})
+	v, err := s.Server.Admin.StartVia(ctx, gateway.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "ayse@example.com", Verification: iysapi.ViaEmailLink})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := desk.ViaQuery{Account: v.Account, ID: v.ID}
-	if _, err := s.Server.Admin.CompleteVia(ctx, desk.ViaAnswer{Account: v.Account, ID: v.ID, Code: "123456"}); code(err) != gateway.CodeConflict {
+	q := gateway.ViaQuery{Account: v.Account, ID: v.ID}
+	if _, err := s.Server.Admin.CompleteVia(ctx, gateway.ViaAnswer{Account: v.Account, ID: v.ID, Code: "123456"}); code(err) != gateway.CodeConflict {
 		t.Errorf("a code for a link: %v", err)
 	}
-	if st, err := s.Server.Admin.ViaState(ctx, q); err != nil || st.Status != "PENDING" {
-		t.Errorf("before the click: %+v %v", st, err)
+	standing := func(status string) (st gateway.ViaOperation) {
+		stage.Until(t, "the question to be "+status, func() (err error) { // İYS is asked once a second at most
+			if st, err = s.Server.Admin.ViaState(ctx, q); err == nil && st.Status != status {
+				err = fmt.Errorf("it is %s", st.Status)
+			}
+			return err
+		})
+		return st
 	}
+	standing("PENDING")
 	if !s.IYS.ViaClick(v.Request) {
 		t.Fatal("no link")
 	}
-	if st, err := s.Server.Admin.ViaState(ctx, q); err != nil || st.Status != "SUCCESS" || len(st.Consents) != 1 || st.Consents[0].Channel != "EPOSTA" {
-		t.Errorf("after the click: %+v %v", st, err)
+	if st := standing("SUCCESS"); len(st.Consents) != 1 || st.Consents[0].Channel != "EPOSTA" || st.State() != gateway.ViaGiven {
+		t.Errorf("after the click: %+v", st)
 	}
 	if look, err := s.Server.Admin.LookupConsent(ctx, desk.ConsentQuery{Account: v.Account, Brand: brand, Channel: gateway.ChannelEmail, Address: v.Address}); err != nil || look.Source != "IYS_EPOSTA" {
 		t.Errorf("the consent: %+v %v", look, err)
@@ -118,11 +126,11 @@ func TestViaByLinkAndPrivacy(t *testing.T) {
 	}
 
 	number := "+905321999002"
-	v, err = s.Server.Admin.StartVia(ctx, desk.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: number, Texts: []string{iysapi.ViaExplicit}, Name: "Ad Soyad"})
+	v, err = s.Server.Admin.StartVia(ctx, gateway.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: number, Texts: []string{iysapi.ViaExplicit}, Name: "Ad Soyad"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Server.Admin.CompleteVia(ctx, desk.ViaAnswer{Account: v.Account, ID: v.ID, PrivacyCode: s.IYS.ViaPrivacyCode(v.Request)}); err != nil {
+	if _, err := s.Server.Admin.CompleteVia(ctx, gateway.ViaAnswer{Account: v.Account, ID: v.ID, PrivacyCode: s.IYS.ViaPrivacyCode(v.Request)}); err != nil {
 		t.Errorf("personal data alone: %v", err)
 	}
 	answers, err := s.Server.Admin.PrivacyRequests(ctx, desk.PrivacyQuery{Brand: brand, Address: number, Text: iysapi.ViaExplicit})
@@ -140,21 +148,23 @@ func TestViaBadInput(t *testing.T) {
 	s := stage.New(t)
 	s.Run()
 	ctx, brand := desk.WithActor(context.Background(), "test"), s.Seeds.Brand
-	good := desk.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "+905321999003"}
+	good := gateway.ViaInput{Brand: brand, Form: iystest.SeedForm, Address: "+905321999003"}
 	for name, c := range map[string]struct {
-		edit func(*desk.ViaInput)
+		edit func(*gateway.ViaInput)
 		code gateway.Code
 		text string
 	}{
-		"no brand":               {func(in *desk.ViaInput) { in.Brand = "1" }, gateway.CodeNotFound, "brand"},
-		"no form":                {func(in *desk.ViaInput) { in.Form = "" }, gateway.CodeInvalid, "form"},
-		"bad number":             {func(in *desk.ViaInput) { in.Address = "0532" }, gateway.CodeInvalid, "H121"},
-		"bad mail":               {func(in *desk.ViaInput) { in.Address = "a@" }, gateway.CodeInvalid, "H120"},
-		"mail by number":         {func(in *desk.ViaInput) { in.Channels = []string{"EPOSTA"} }, gateway.CodeInvalid, "MESAJ"},
-		"way not of the address": {func(in *desk.ViaInput) { in.Verification = iysapi.ViaEmailCode }, gateway.CodeInvalid, "SMS_OTP"},
-		"no such type":           {func(in *desk.ViaInput) { in.RecipientType = "KURUMSAL" }, gateway.CodeInvalid, "BIREYSEL"},
-		"texts without a name":   {func(in *desk.ViaInput) { in.Texts = []string{iysapi.ViaNotice} }, gateway.CodeInvalid, "name"},
-		"form not published":     {func(in *desk.ViaInput) { in.Form = "77" }, gateway.CodeInvalid, "H1000"},
+		"no brand":               {func(in *gateway.ViaInput) { in.Brand = "1" }, gateway.CodeNotFound, "brand"},
+		"no form":                {func(in *gateway.ViaInput) { in.Form = "" }, gateway.CodeInvalid, "form"},
+		"bad number":             {func(in *gateway.ViaInput) { in.Address = "0532" }, gateway.CodeInvalid, "H121"},
+		"bad mail":               {func(in *gateway.ViaInput) { in.Address = "a@" }, gateway.CodeInvalid, "H120"},
+		"mail by number":         {func(in *gateway.ViaInput) { in.Channels = []string{"EPOSTA"} }, gateway.CodeInvalid, "MESAJ"},
+		"way not of the address": {func(in *gateway.ViaInput) { in.Verification = iysapi.ViaEmailCode }, gateway.CodeInvalid, "SMS_OTP"},
+		"no such type":           {func(in *gateway.ViaInput) { in.RecipientType = "KURUMSAL" }, gateway.CodeInvalid, "BIREYSEL"},
+		"another's brand":        {func(in *gateway.ViaInput) { in.Account = s.Seeds.Account + 1 }, gateway.CodeBrand, "brand"},
+		"no such text":           {func(in *gateway.ViaInput) { in.Texts, in.Name = []string{"KVKK"}, "Ad Soyad" }, gateway.CodeInvalid, "ACIK_RIZA_METNI"},
+		"texts without a name":   {func(in *gateway.ViaInput) { in.Texts = []string{iysapi.ViaNotice} }, gateway.CodeInvalid, "name"},
+		"form not published":     {func(in *gateway.ViaInput) { in.Form = "77" }, gateway.CodeInvalid, "H1000"},
 	} {
 		in := good
 		c.edit(&in)
@@ -162,15 +172,111 @@ func TestViaBadInput(t *testing.T) {
 			t.Errorf("%s: %v, want %s with %s", name, err, c.code, c.text)
 		}
 	}
-	list, err := s.Server.Admin.ListVia(ctx, desk.Query{Account: s.Seeds.Account})
-	if err != nil || len(list) != 1 || list[0].Stage != "REFUSED" || list[0].Status != "H1000" {
+	list, err := s.Server.Admin.ListVia(ctx, desk.ListQuery{Account: s.Seeds.Account})
+	if err != nil || len(list.Items) != 1 || list.Items[0].Stage != "REFUSED" || list.Items[0].Status != "H1000" || list.Items[0].State() != gateway.ViaFailed {
 		t.Errorf("list: %+v %v", list, err)
 	}
-	if _, err := s.Server.Admin.ViaState(ctx, desk.ViaQuery{Account: s.Seeds.Account, ID: "zzz"}); code(err) != gateway.CodeNotFound {
+	if _, err := s.Server.Admin.ViaState(ctx, gateway.ViaQuery{Account: s.Seeds.Account, ID: "zzz"}); code(err) != gateway.CodeNotFound {
 		t.Errorf("a question there is not: %v", err)
 	}
 	other := s.Seeds.Account + 1
-	if _, err := s.Server.Admin.ViaState(ctx, desk.ViaQuery{Account: other, ID: list[0].ID}); code(err) != gateway.CodeNotFound {
+	if _, err := s.Server.Admin.ViaState(ctx, gateway.ViaQuery{Account: other, ID: list.Items[0].ID}); code(err) != gateway.CodeNotFound {
 		t.Errorf("another account's question: %v", err)
+	}
+}
+
+// A customer's own program puts the question over HTTP and types the code in; the trail names its key, another account sees nothing.
+func TestViaOverHTTP(t *testing.T) {
+	s := stage.New(t)
+	theirs := neighbour(t, s)
+	s.Run()
+	mine, foreign := s.API, stage.NewAPI(t, s.Server.Addrs["api"], theirs.key)
+	type question struct {
+		ID, Brand, Address, State, Status, Request string
+		Consents                                   []gateway.ViaConsent
+	}
+	body := stage.Body{"brand": s.Seeds.Brand, "form": iystest.SeedForm, "address": "0532 199 90 04"}
+	var v, now question
+	mine.Must(202, "POST", "/v1/via", body, &v)
+	if v.State != "waiting" || v.Address != "+905321999004" || v.Brand != s.Seeds.Brand || v.Request == "" {
+		t.Fatalf("start: %+v", v)
+	}
+	path := "/v1/via/" + v.ID
+	if ans := mine.Call("POST", path+"/complete", stage.Body{"code": "0000000"}); ans.Status != 400 || ans.Code() != gateway.CodeInvalid || !strings.Contains(string(ans.Body), "H1052") ||
+		!strings.Contains(string(ans.Body), `"field":"code"`) {
+		t.Errorf("a wrong code: %d %s", ans.Status, ans.Body)
+	}
+	mine.Must(200, "GET", path, nil, &now)
+	if now.State != "waiting" || now.Status != "OTP_CODE_INCORRECT" {
+		t.Errorf("after it: %+v", now)
+	}
+	for _, c := range []struct {
+		method, path string
+		body         any
+		status       int
+	}{
+		{"GET", path, nil, 404}, {"POST", path + "/complete", stage.Body{"code": s.IYS.ViaCode(v.Request)}, 404}, {"GET", path + "/proof", nil, 404},
+		{"POST", "/v1/via", body, 422},
+	} {
+		if ans := foreign.Call(c.method, c.path, c.body); ans.Status != c.status {
+			t.Errorf("another account, %s %s: %d %s, want %d", c.method, c.path, ans.Status, ans.Body, c.status)
+		}
+	}
+	if ans := mine.Call("GET", path+"/proof", nil); ans.Status != 400 || !strings.Contains(string(ans.Body), "H1072") {
+		t.Errorf("proof of what was not answered: %d %s", ans.Status, ans.Body)
+	}
+	var done question
+	mine.Must(200, "POST", path+"/complete", stage.Body{"code": s.IYS.ViaCode(v.Request)}, &done)
+	if done.State != "given" || len(done.Consents) != 1 || done.Consents[0].Channel != "MESAJ" || done.Consents[0].TransactionID == "" {
+		t.Errorf("complete: %+v", done)
+	}
+	if ans := mine.Call("POST", path+"/complete", stage.Body{"code": "123456"}); ans.Status != 409 || ans.Code() != gateway.CodeConflict {
+		t.Errorf("once more: %d %s", ans.Status, ans.Body)
+	}
+	var c gateway.ConsentView
+	mine.Must(200, "GET", "/v1/consents/sms/+905321999004?brand="+s.Seeds.Brand, nil, &c)
+	if c.Status != "ONAY" || c.Source != "IYS_KISAMESAJ" || c.TransactionID != done.Consents[0].TransactionID {
+		t.Errorf("the consent: %+v", c)
+	}
+	if ans := mine.Call("GET", path+"/proof", nil); ans.Status != 200 || !bytes.HasPrefix(ans.Body, []byte("PK")) {
+		t.Errorf("proof: %d %.80s", ans.Status, ans.Body)
+	}
+	if ans := mine.Call("POST", "/v1/via", body.With(stage.Body{"form": "77"})); ans.Status != 400 || !strings.Contains(string(ans.Body), `"field":"form"`) {
+		t.Errorf("a form not published: %d %s", ans.Status, ans.Body)
+	}
+	var page gateway.Page[question]
+	mine.Must(200, "GET", "/v1/via?limit=1", nil, &page)
+	if len(page.Items) != 1 || page.Items[0].State != "failed" || page.Items[0].Status != "H1000" || page.Next == "" {
+		t.Fatalf("first page: %+v", page)
+	}
+	cursor := page.Next
+	page = gateway.Page[question]{}
+	mine.Must(200, "GET", "/v1/via?limit=1&cursor="+cursor, nil, &page)
+	if len(page.Items) != 1 || page.Items[0].ID != v.ID || page.Next != "" {
+		t.Errorf("second page: %+v", page)
+	}
+	page = gateway.Page[question]{}
+	if foreign.Must(200, "GET", "/v1/via", nil, &page); len(page.Items) != 0 {
+		t.Errorf("another account lists %+v", page.Items)
+	}
+	trail, err := s.Store.Audits(t.Context(), "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := map[string]int{}
+	for _, raw := range trail.Items {
+		var e desk.Entry
+		if err := json.Unmarshal(raw, &e); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(e.Who, "API key ") {
+			acts[e.What]++
+		}
+		if strings.Contains(string(raw), "5321999004") {
+			t.Errorf("the trail holds the address: %s", raw)
+		}
+	}
+	if acts["StartVia"] != 1 || acts["CompleteVia"] != 1 || acts["ViaProof"] != 1 {
+		t.Errorf("the trail names the key in %v", acts)
 	}
 }

@@ -147,7 +147,7 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	}
 	s.API = httpapi.New(httpapi.Config{TrustedProxies: proxies(s.cfg), MaxBody: int64(s.cfg.Limits.Body), MaxImport: int64(s.cfg.Limits.Import), IdleTimeout: time.Duration(s.cfg.Limits.IdleTimeout)},
 		httpapi.Deps{Submitter: s.submitter(), ConsentDesk: s.Desk, Authenticator: s.Auth, Reader: s.Store, Steering: s.Steering(),
-			Webhooks: s.hooks, Imports: s.Imports, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
+			Webhooks: s.hooks, Imports: s.Imports, Via: viaDoor{s.Admin}, Metrics: s.Metrics.Registerer(), Limits: s.Limits, CheckURL: guard.CheckURL, Normalize: normalize, Ready: s.Ready, Log: s.log})
 	if err := s.openPublic(o); err != nil {
 		return err
 	}

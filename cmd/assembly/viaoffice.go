@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"izinli/gateway"
+	"izinli/gateway/desk"
 	"izinli/iys"
 	"izinli/iys/iysapi"
 )
@@ -85,6 +86,43 @@ func (o iysOffice) Via(ctx context.Context, a gateway.AccountID, id string) (gat
 }
 
 // ListVia implements desk.ViaOffice.
-func (o iysOffice) ListVia(ctx context.Context, a gateway.AccountID, limit int) ([]gateway.ViaOperation, error) {
-	return o.store.ListVia(ctx, a, limit)
+func (o iysOffice) ListVia(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error) {
+	return o.store.ListVia(ctx, a, cursor, limit)
+}
+
+// viaDoor gives the HTTP API the desk's acts; the trail names the key that asked for them.
+type viaDoor struct{ desk *desk.Admin }
+
+var _ gateway.Via = viaDoor{}
+
+func onBehalf(ctx context.Context, p *gateway.Principal) context.Context {
+	return desk.WithActor(ctx, "API key "+p.Credential.ID)
+}
+
+// StartVia implements gateway.Via.
+func (d viaDoor) StartVia(ctx context.Context, p *gateway.Principal, in gateway.ViaInput) (gateway.ViaOperation, error) {
+	in.Account = p.Account
+	return d.desk.StartVia(onBehalf(ctx, p), in)
+}
+
+// CompleteVia implements gateway.Via.
+func (d viaDoor) CompleteVia(ctx context.Context, p *gateway.Principal, in gateway.ViaAnswer) (gateway.ViaOperation, error) {
+	in.Account = p.Account
+	return d.desk.CompleteVia(onBehalf(ctx, p), in)
+}
+
+// ViaState implements gateway.Via.
+func (d viaDoor) ViaState(ctx context.Context, p *gateway.Principal, id string) (gateway.ViaOperation, error) {
+	return d.desk.ViaState(onBehalf(ctx, p), gateway.ViaQuery{Account: p.Account, ID: id})
+}
+
+// ListVia implements gateway.Via.
+func (d viaDoor) ListVia(ctx context.Context, p *gateway.Principal, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error) {
+	return d.desk.ListVia(onBehalf(ctx, p), desk.ListQuery{Account: p.Account, Cursor: cursor, Limit: limit})
+}
+
+// ViaProof implements gateway.Via.
+func (d viaDoor) ViaProof(ctx context.Context, p *gateway.Principal, id string) ([]byte, error) {
+	f, err := d.desk.ViaProof(onBehalf(ctx, p), gateway.ViaQuery{Account: p.Account, ID: id})
+	return f.Zip, err
 }

@@ -30,6 +30,7 @@ var viaColumns = []column[gateway.ViaOperation]{
 	{"CHANNELS", func(v *gateway.ViaOperation) any { return v.Channels }},
 	{"TEXTS", func(v *gateway.ViaOperation) any { return v.Texts }},
 	{"BY", func(v *gateway.ViaOperation) any { return v.Verification }},
+	{"STATE", func(v *gateway.ViaOperation) any { return v.State() }},
 	{"STAGE", func(v *gateway.ViaOperation) any { return v.Stage }},
 	{"STATUS", func(v *gateway.ViaOperation) any { return v.Status }},
 	{"STARTED", func(v *gateway.ViaOperation) any { return v.Started }},
@@ -37,7 +38,7 @@ var viaColumns = []column[gateway.ViaOperation]{
 }
 
 func viaStartCmd() *cobra.Command {
-	var in desk.ViaInput
+	var in gateway.ViaInput
 	cmd := &cobra.Command{Use: "start <address>", Short: "Have İYS ask a person", Args: cobra.ExactArgs(1),
 		Example: "  izinli via start +905321234567 --brand 675403 --form 1\n" +
 			"  izinli via start ayse@example.com --brand 675403 --form 1 --verification EPOSTA_SHORTURL\n" +
@@ -74,7 +75,7 @@ func viaFlag(cmd *cobra.Command, into *gateway.AccountID) {
 }
 
 func viaCompleteCmd() *cobra.Command {
-	var in desk.ViaAnswer
+	var in gateway.ViaAnswer
 	cmd := &cobra.Command{Use: "complete <id>", Short: "End a question by the code the person received", Args: cobra.ExactArgs(1),
 		Long:    "End a question by the code the person received. Codes are read from standard input when they are not given.",
 		Example: "  izinli via complete 1f3k9 --account 1 --code 393291"}
@@ -101,7 +102,7 @@ func viaCompleteCmd() *cobra.Command {
 }
 
 func viaStateCmd() *cobra.Command {
-	var q desk.ViaQuery
+	var q gateway.ViaQuery
 	cmd := &cobra.Command{Use: "state <id>", Short: "Ask İYS how a question stands", Args: cobra.ExactArgs(1)}
 	viaFlag(cmd, &q.Account)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -118,7 +119,7 @@ func viaStateCmd() *cobra.Command {
 }
 
 func viaListCmd() *cobra.Command {
-	var q desk.Query
+	q := desk.ListQuery{Limit: 200}
 	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the last 200 questions of an account, newest first", Args: cobra.NoArgs}
 	viaFlag(cmd, &q.Account)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -127,14 +128,14 @@ func viaListCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printTable(cmd, viaColumns, list)
+			return printTable(cmd, viaColumns, list.Items)
 		})
 	}
 	return cmd
 }
 
 func viaProofCmd() *cobra.Command {
-	var q desk.ViaQuery
+	var q gateway.ViaQuery
 	var out string
 	cmd := &cobra.Command{Use: "proof <id>", Short: "Write İYS's proof of an answer (zip of PDF and time stamp) to a file", Args: cobra.ExactArgs(1),
 		Example: "  izinli via proof 1f3k9 --account 1 --out 1f3k9.zip"}

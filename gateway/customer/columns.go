@@ -25,6 +25,7 @@ const (
 	colChannel
 	colBrand
 	colRetailer
+	colEvidence
 	columns
 )
 
@@ -39,6 +40,7 @@ var columnNames = map[string]column{
 	"izintipi": colChannel, "izinturu": colChannel, "kanal": colChannel, "tip": colChannel, "type": colChannel, "channel": colChannel,
 	"markakodu": colBrand, "brandcode": colBrand, "brand": colBrand,
 	"bayikodu": colRetailer, "retailercode": colRetailer,
+	"kanit": colEvidence, "izinkaniti": colEvidence, "ispat": colEvidence, "evidence": colEvidence, "proof": colEvidence,
 }
 
 // phoneNames and emailNames are headers of the recipient column that fit one kind of address only; they come before the general
@@ -230,8 +232,14 @@ func (l *layout) details(c *gateway.Consent, def *gateway.ImportDefaults, fields
 		}
 		c.RetailerCode = n
 	}
+	if c.Evidence = l.value(fields, colEvidence); len(c.Evidence) > maxEvidence {
+		return rowFault("evidence") // not cut: half a proof may say something else
+	}
 	return nil
 }
+
+// maxEvidence bounds what a row says proves its consent, in octets.
+const maxEvidence = 2000
 
 // maxRetailer: a retailer code has eight digits (iys-api.md §10).
 const maxRetailer = 99_999_999

@@ -323,7 +323,7 @@ func TestADryRunDoesNothing(t *testing.T) {
 	desk, mi := office(t, st, now)
 	w, a := watch(st), &asked{}
 	m, _ := start(t, Config{Now: now}, w, desk, a.ask)
-	file := "telefon,durum,izin tarihi,kaynak\n05321234501,ONAY,2026-12-01 11:00:00,HS_WEB\n05321234502,RET,2026-12-01 11:00:00,HS_WEB\n" +
+	file := "telefon,durum,izin tarihi,kaynak,kanıt\n05321234501,ONAY,2026-12-01 11:00:00,HS_WEB,form 3\n05321234502,RET,2026-12-01 11:00:00,HS_WEB\n" +
 		"05321234503,ONAY,2026-11-01 11:00:00,HS_WEB\n05321234501,ONAY,2026-12-01 11:00:00,HS_WEB\n05321234501,ONAY,2026-12-01 10:00:00,HS_WEB\n"
 	for _, dry := range []bool{true, false} {
 		r := request("register", file)
@@ -341,7 +341,7 @@ func TestADryRunDoesNothing(t *testing.T) {
 		if blocked == dry || err != nil || (len(h) == 0) != dry {
 			t.Errorf("dry %v: blocked %v, history %v %v", dry, blocked, h, err)
 		}
-		if !dry && (h[0].How != "import" || h[0].Evidence != "import "+v.ID+" line 2") {
+		if !dry && (h[0].How != "import" || h[0].Evidence != "import "+v.ID+" line 2: form 3") {
 			t.Errorf("the history is %+v, want the file and the line", h[0])
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"izinli/gateway"
 	"izinli/iys"
@@ -29,6 +30,7 @@ type ImportStore interface {
 	PutImport(ctx context.Context, j *gateway.ImportJob, rows []gateway.ImportRow) error
 	Import(ctx context.Context, a gateway.AccountID, id string) (*gateway.ImportJob, error)
 	OpenImports(ctx context.Context) ([]gateway.ImportJob, error)
+	ListImports(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ImportView], error)
 	ImportRows(ctx context.Context, a gateway.AccountID, id string, after uint32, limit int) ([]gateway.ImportRow, error)
 }
 
@@ -204,13 +206,33 @@ func (m *Imports) draft(p *gateway.Principal, r *gateway.ImportRequest) (*gatewa
 	now := m.cfg.Now()
 	j := &gateway.ImportJob{
 		ImportView: gateway.ImportView{ID: strconv.FormatUint(m.store.NextSeq(), 36), Brand: r.Brand, Mode: r.Mode,
-			State: gateway.ImportRunning, Format: formatOf(r.Name), DryRun: r.DryRun, Created: now, Updated: now},
-		Account: p.Account, Credential: p.Credential.ID, Channel: ch, RecipientType: rt, Name: r.Name,
+			State: gateway.ImportRunning, Format: formatOf(r.Name), DryRun: r.DryRun, Created: now, Updated: now, Name: shortName(r.Name)},
+		Account: p.Account, Credential: p.Credential.ID, Channel: ch, RecipientType: rt,
 	}
 	if err := reading(j, r); err != nil {
 		return nil, err
 	}
 	return j, defaults(j, r.Defaults, now)
+}
+
+// maxFileName is how much of a file's name is kept, in characters.
+const maxFileName = 200
+
+// shortName is what is kept of a file's name: no path, no control characters.
+func shortName(name string) string {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	if r := []rune(name); len(r) > maxFileName {
+		name = string(r[:maxFileName])
+	}
+	return name
 }
 
 // formatOf tells text files apart by their name; a workbook is known by its octets.
@@ -346,4 +368,13 @@ func (m *Imports) Import(ctx context.Context, a gateway.AccountID, id string) (g
 		return gateway.ImportView{}, unavailable(err)
 	}
 	return j.ImportView, nil
+}
+
+// ListImports implements gateway.Imports.
+func (m *Imports) ListImports(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ImportView], error) {
+	page, err := m.store.ListImports(ctx, a, cursor, limit)
+	if err != nil {
+		err = unavailable(err)
+	}
+	return page, err
 }

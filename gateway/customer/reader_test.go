@@ -257,12 +257,12 @@ func TestDates(t *testing.T) {
 
 func TestRowsAreJudged(t *testing.T) {
 	now := time.Date(2026, 12, 1, 12, 0, 0, 0, iys.Istanbul)
-	header := []string{"telefon", "izin tarihi", "kaynak", "durum", "alıcı tipi", "izin tipi", "marka kodu", "bayi kodu"}
+	header := []string{"telefon", "izin tarihi", "kaynak", "durum", "alıcı tipi", "izin tipi", "marka kodu", "bayi kodu", "İzin Kanıtı"}
 	l, err := mapHeader(header, "MESAJ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := []string{"0532 123 45 67", "2026-12-01 10:00:00", "hs_web", "Onay", "Tacir", "sms", "675403", "12345678"}
+	good := []string{"0532 123 45 67", "2026-12-01 10:00:00", "hs_web", "Onay", "Tacir", "sms", "675403", "12345678", "form 3, 192.0.2.1"}
 	for _, c := range []struct {
 		why       string
 		col       column
@@ -287,6 +287,7 @@ func TestRowsAreJudged(t *testing.T) {
 		{"no date at all", colDate, "yakında", gateway.CodeInvalid, "H158", true},
 		{"tomorrow", colDate, "2026-12-02 10:00:00", gateway.CodeInvalid, "H162", true},
 		{"no retailer", colRetailer, "x", gateway.CodeInvalid, "", true},
+		{"a novel for a proof", colEvidence, strings.Repeat("ş", 1001), gateway.CodeInvalid, "", true},
 	} {
 		for _, mode := range []string{modeRegister, modeVerify} {
 			j := &gateway.ImportJob{ImportView: gateway.ImportView{Brand: "675403", Mode: mode}, Channel: "MESAJ", RecipientType: "BIREYSEL", Header: header}
@@ -314,7 +315,7 @@ func TestRowsAreJudged(t *testing.T) {
 		t.Errorf("an empty column at the end cost the row: %+v", bad)
 	}
 	want := gateway.Consent{Brand: "675403", Channel: "MESAJ", Address: "+905321234567", RecipientType: "TACIR", Status: "ONAY", Source: "HS_WEB",
-		ConsentDate: time.Date(2026, 12, 1, 10, 0, 0, 0, iys.Istanbul), RetailerCode: 12345678}
+		ConsentDate: time.Date(2026, 12, 1, 10, 0, 0, 0, iys.Istanbul), RetailerCode: 12345678, Evidence: "form 3, 192.0.2.1"}
 	if got, bad := l.consent(j, good, now); bad != nil || got != want {
 		t.Errorf("got %+v %+v, want %+v", got, bad, want)
 	}

@@ -343,11 +343,15 @@ func (p *piece) question(ctx context.Context, rt string, addresses []string) ([]
 	return answers, err
 }
 
-// register hands the rows to the desk. An approval that the desk was told before a crash is known the second time: nothing is
+// register hands the rows to the desk. Which line of which file it was stands before what the row itself says proves the consent. An approval that the desk was told before a crash is known the second time: nothing is
 // written twice.
 func (p *piece) register(ctx context.Context) error {
 	for i := range p.consents {
+		said := p.consents[i].Evidence
 		p.consents[i].Evidence = fmt.Sprintf("import %s line %d", p.job.ID, p.good[i].line)
+		if said != "" {
+			p.consents[i].Evidence += ": " + said
+		}
 		p.consents[i].OverrideBlock = false // never by a file (design: words)
 	}
 	who := &gateway.Principal{Account: p.job.Account, Credential: gateway.Credential{ID: p.job.Credential, Account: p.job.Account}}

@@ -244,6 +244,10 @@ func (s *memory) Import(_ context.Context, _ gateway.AccountID, id string) (*gat
 
 func (s *memory) OpenImports(context.Context) ([]gateway.ImportJob, error) { return nil, nil }
 
+func (s *memory) ListImports(context.Context, gateway.AccountID, string, int) (gateway.Page[gateway.ImportView], error) {
+	return gateway.Page[gateway.ImportView]{}, nil
+}
+
 func (s *memory) ImportRows(context.Context, gateway.AccountID, string, uint32, int) ([]gateway.ImportRow, error) {
 	return nil, nil
 }

@@ -31,6 +31,7 @@ var rowFaults = map[string]refusal{
 	"scientific": {gateway.CodeBadNumber, "H121", "Numara hesap tablosunda bozulmuş (örneğin 9,05E+11). Sütunu metin olarak kaydedin.",
 		"A spreadsheet has spoilt the number (like 9.05E+11). Save the column as text."},
 	"retailer": {gateway.CodeInvalid, "", "Bayi kodu geçerli değil.", "The retailer code is not valid."},
+	"evidence": {gateway.CodeInvalid, "", "Kanıt sütunu çok uzun; en çok 2000 sekizli.", "The evidence is too long; at most 2000 octets."},
 	"write": {gateway.CodeConflict, "", "Bu markanın izinlerini İYS'ye siz kaydediyorsunuz; kayıtlı izinler için doğrulama (verify) kullanın.",
 		"You register the consents of this brand at İYS yourself; use verify for those that are there."},
 }

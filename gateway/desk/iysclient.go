@@ -93,27 +93,32 @@ func (c *Client) ChangeAccess(ctx context.Context, in AccessInput) (Nothing, err
 }
 
 // StartVia is Service.StartVia at the server.
-func (c *Client) StartVia(ctx context.Context, in ViaInput) (gateway.ViaOperation, error) {
+func (c *Client) StartVia(ctx context.Context, in gateway.ViaInput) (gateway.ViaOperation, error) {
 	return send[gateway.ViaOperation](ctx, c, "StartVia", in)
 }
 
 // CompleteVia is Service.CompleteVia at the server.
-func (c *Client) CompleteVia(ctx context.Context, in ViaAnswer) (gateway.ViaOperation, error) {
+func (c *Client) CompleteVia(ctx context.Context, in gateway.ViaAnswer) (gateway.ViaOperation, error) {
 	return send[gateway.ViaOperation](ctx, c, "CompleteVia", in)
 }
 
 // ViaState is Service.ViaState at the server.
-func (c *Client) ViaState(ctx context.Context, in ViaQuery) (gateway.ViaOperation, error) {
+func (c *Client) ViaState(ctx context.Context, in gateway.ViaQuery) (gateway.ViaOperation, error) {
 	return send[gateway.ViaOperation](ctx, c, "ViaState", in)
 }
 
 // ListVia is Service.ListVia at the server.
-func (c *Client) ListVia(ctx context.Context, in Query) ([]gateway.ViaOperation, error) {
-	return send[[]gateway.ViaOperation](ctx, c, "ListVia", in)
+func (c *Client) ListVia(ctx context.Context, in ListQuery) (gateway.Page[gateway.ViaOperation], error) {
+	return send[gateway.Page[gateway.ViaOperation]](ctx, c, "ListVia", in)
+}
+
+// ViaRecord is Service.ViaRecord at the server.
+func (c *Client) ViaRecord(ctx context.Context, in gateway.ViaQuery) (gateway.ViaOperation, error) {
+	return send[gateway.ViaOperation](ctx, c, "ViaRecord", in)
 }
 
 // ViaProof is Service.ViaProof at the server.
-func (c *Client) ViaProof(ctx context.Context, in ViaQuery) (ViaFile, error) {
+func (c *Client) ViaProof(ctx context.Context, in gateway.ViaQuery) (ViaFile, error) {
 	return send[ViaFile](ctx, c, "ViaProof", in)
 }
 

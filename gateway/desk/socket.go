@@ -128,6 +128,7 @@ var calls = map[string]call{
 	"StartVia":           route(Service.StartVia),
 	"CompleteVia":        route(Service.CompleteVia),
 	"ViaState":           route(Service.ViaState),
+	"ViaRecord":          route(Service.ViaRecord),
 	"ListVia":            route(Service.ListVia),
 	"ViaProof":           route(Service.ViaProof),
 	"PrivacyRequests":    route(Service.PrivacyRequests),

@@ -23,15 +23,17 @@ import (
 // ViaService is a part of IYSService.
 type ViaService interface {
 	// StartVia has İYS ask a person. It costs a ViA credit when the person answers.
-	StartVia(context.Context, ViaInput) (gateway.ViaOperation, error)
+	StartVia(context.Context, gateway.ViaInput) (gateway.ViaOperation, error)
 	// CompleteVia ends a question by the code the person received. The consents are in force when it returns.
-	CompleteVia(context.Context, ViaAnswer) (gateway.ViaOperation, error)
-	// ViaState asks İYS how a question stands.
-	ViaState(context.Context, ViaQuery) (gateway.ViaOperation, error)
+	CompleteVia(context.Context, gateway.ViaAnswer) (gateway.ViaOperation, error)
+	// ViaState asks İYS how a question stands, unless it has ended or was asked about within the last seconds.
+	ViaState(context.Context, gateway.ViaQuery) (gateway.ViaOperation, error)
+	// ViaRecord is how a question stood when İYS was asked last; it asks nobody.
+	ViaRecord(context.Context, gateway.ViaQuery) (gateway.ViaOperation, error)
 	// ListVia lists an account's questions, newest first.
-	ListVia(context.Context, Query) ([]gateway.ViaOperation, error)
+	ListVia(context.Context, ListQuery) (gateway.Page[gateway.ViaOperation], error)
 	// ViaProof fetches İYS's proof (zip of PDF and time stamp) of a question that was answered.
-	ViaProof(context.Context, ViaQuery) (ViaFile, error)
+	ViaProof(context.Context, gateway.ViaQuery) (ViaFile, error)
 	// PrivacyRequests tells what a person answered to one text of the law on personal data (KVK) over ViA.
 	PrivacyRequests(context.Context, PrivacyQuery) ([]iysapi.PrivacyRequest, error)
 	// RefusalLinks has İYS make links by which recipients of mail refuse at İYS itself. They are good for 90 days.
@@ -51,33 +53,7 @@ type ViaOffice interface {
 
 	PutVia(ctx context.Context, v *gateway.ViaOperation) error
 	Via(ctx context.Context, a gateway.AccountID, id string) (gateway.ViaOperation, bool, error)
-	ListVia(ctx context.Context, a gateway.AccountID, limit int) ([]gateway.ViaOperation, error)
-}
-
-// ViaInput is a question to a person.
-type ViaInput struct {
-	Brand         string   `json:"brand"`
-	Form          string   `json:"form"` // formId of a form published in İYS's screens
-	Address       string   `json:"address"`
-	RecipientType string   `json:"recipientType,omitempty"` // default BIREYSEL
-	Channels      []string `json:"channels,omitempty"`      // default by address: MESAJ for a number, EPOSTA for a mail address
-	Verification  string   `json:"verification,omitempty"`  // default: a code by the same way
-	Texts         []string `json:"texts,omitempty"`         // of personal data; with them the person's name
-	Name          string   `json:"name,omitempty"`          // personal data, handed to İYS and not kept
-}
-
-// ViaAnswer is the code a person received; with texts of personal data there are two.
-type ViaAnswer struct {
-	Account     gateway.AccountID `json:"account"`
-	ID          string            `json:"id"`
-	Code        string            `json:"code,omitempty"`
-	PrivacyCode string            `json:"privacyCode,omitempty"`
-}
-
-// ViaQuery names a question.
-type ViaQuery struct {
-	Account gateway.AccountID `json:"account"`
-	ID      string            `json:"id"`
+	ListVia(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error)
 }
 
 // ViaFile is a zip.
@@ -100,10 +76,14 @@ type LinksInput struct {
 }
 
 const (
-	maxViaList    = 200
 	maxViaProof   = 16 << 20 // octets
 	maxRefusals   = 1000
 	maxPrivacyAsk = 20
+	maxViaName    = 160 // characters
+	// viaAgain is how long what İYS said of a question stands: who looks again and again costs no more than one call in that time.
+	viaAgain = time.Second
+	// viaLost is how long after its start a question of which İYS's answer was never written is given up: the process ended in between.
+	viaLost = 5 * time.Minute
 )
 
 // viaStages of ours, before İYS has named any and when it took nothing.
@@ -113,7 +93,10 @@ const (
 )
 
 // StartVia is Service.StartVia. The record is written before İYS is called: a crash leaves a question that can be asked about.
-func (a *Admin) StartVia(ctx context.Context, in ViaInput) (gateway.ViaOperation, error) {
+func (a *Admin) StartVia(ctx context.Context, in gateway.ViaInput) (gateway.ViaOperation, error) {
+	if in.Account != 0 && a.store.Directory().BrandOf(in.Account, in.Brand) == nil {
+		return gateway.ViaOperation{}, gateway.Refuse(gateway.CodeBrand, "brand", "")
+	}
 	b, err := a.iysOf(in.Brand)
 	if err != nil {
 		return gateway.ViaOperation{}, err
@@ -142,11 +125,27 @@ func (a *Admin) StartVia(ctx context.Context, in ViaInput) (gateway.ViaOperation
 	if err := a.deps.IYS.PutVia(context.WithoutCancel(ctx), &v); err != nil {
 		return v, err
 	}
-	return v, a.noted(ctx, "StartVia", "ViA "+v.ID+" of brand "+v.Brand, map[string]any{"form": v.Form, "channels": v.Channels, "texts": v.Texts}, callErr)
+	return v, viaFault(a.noted(ctx, "StartVia", "ViA "+v.ID+" of brand "+v.Brand, map[string]any{"form": v.Form, "channels": v.Channels, "texts": v.Texts}, callErr), callErr)
+}
+
+// viaFields are the fields whose value İYS found wanting, by its code (iys-api.md §17.3).
+var viaFields = map[string]string{
+	"H1000": "form", "H1054": "form", "H1055": "form", "H1062": "form", "H1065": "form",
+	"H1026": "address", "H1027": "address", "H1014": "brand", "H1012": "verification", "H1064": "verification",
+	"H1050": "code", "H1051": "code", "H1052": "code",
+}
+
+// viaFault names the field in a refusal of İYS's.
+func viaFault(err, cause error) error {
+	refusal, ok := errors.AsType[*gateway.Error](err)
+	if said, its := errors.AsType[*iysapi.APIError](cause); ok && its && refusal.Field == "" {
+		refusal.Field = viaFields[said.Code]
+	}
+	return err
 }
 
 // viaOf checks a question and fills in what was left out.
-func viaOf(b *gateway.Brand, in *ViaInput) (v gateway.ViaOperation, err error) {
+func viaOf(b *gateway.Brand, in *gateway.ViaInput) (v gateway.ViaOperation, err error) {
 	v = gateway.ViaOperation{Account: b.Account, Brand: b.Code, Form: in.Form, Channels: in.Channels, Texts: in.Texts,
 		RecipientType: cmp.Or(in.RecipientType, string(iys.RecipientPerson)), Verification: in.Verification}
 	if v.Form, err = text("form", in.Form, true, 64); err != nil {
@@ -189,10 +188,24 @@ func viaOf(b *gateway.Brand, in *ViaInput) (v gateway.ViaOperation, err error) {
 	if !slices.Contains(ways, v.Verification) {
 		return v, invalid("verification", "%q does not go with the address; choose one of %v.", v.Verification, ways)
 	}
-	if len(v.Texts) > 0 && in.Name == "" {
-		return v, invalid("name", "Texts of personal data are put to a person by name.")
+	return v, viaTexts(in)
+}
+
+// viaTexts checks what is asked under the law on personal data.
+func viaTexts(in *gateway.ViaInput) (err error) {
+	all := []string{iysapi.ViaNotice, iysapi.ViaExplicit, iysapi.ViaAbroad}
+	for _, t := range in.Texts {
+		if !slices.Contains(all, t) {
+			return invalid("texts", "%q is no text of the law on personal data; choose among %v.", t, all)
+		}
 	}
-	return v, nil
+	if in.Name, err = text("name", in.Name, false, maxViaName); err != nil {
+		return err
+	}
+	if len(in.Texts) > 0 && in.Name == "" {
+		return invalid("name", "Texts of personal data are put to a person by name.")
+	}
+	return nil
 }
 
 // viaByID finds a question.
@@ -202,16 +215,27 @@ func (a *Admin) viaByID(ctx context.Context, account gateway.AccountID, id strin
 	}
 	v, ok, err := a.deps.IYS.Via(ctx, account, id)
 	if err == nil && !ok {
-		err = gateway.Refuse(gateway.CodeNotFound, "id", "Account %d has put no question %q over ViA (see \"izinli via list\").", account, id)
+		err = gateway.Refuse(gateway.CodeNotFound, "id", "Account %d has put no question %q over ViA.", account, id)
 	}
 	if err == nil {
 		_, err = a.iysOf(v.Brand)
 	}
+	a.endLost(&v)
 	return v, err
 }
 
+// endLost shows a question whose start was cut off by a crash as what it is: whether İYS took it, nobody knows, and it cannot be asked.
+func (a *Admin) endLost(v *gateway.ViaOperation) {
+	if v.Request == "" && v.Ended.IsZero() && !v.Started.IsZero() && a.deps.Now().Sub(v.Started) > viaLost {
+		v.Stage, v.Status, v.Ended = viaRefused, noAnswer, v.Started.Add(viaLost)
+	}
+}
+
+// noAnswer stands for İYS's code where it gave none.
+const noAnswer = "no_answer"
+
 // CompleteVia is Service.CompleteVia.
-func (a *Admin) CompleteVia(ctx context.Context, in ViaAnswer) (gateway.ViaOperation, error) {
+func (a *Admin) CompleteVia(ctx context.Context, in gateway.ViaAnswer) (gateway.ViaOperation, error) {
 	v, err := a.viaByID(ctx, in.Account, in.ID)
 	if err != nil {
 		return v, err
@@ -219,7 +243,7 @@ func (a *Admin) CompleteVia(ctx context.Context, in ViaAnswer) (gateway.ViaOpera
 	switch {
 	case !v.Ended.IsZero():
 		return v, gateway.Refuse(gateway.CodeConflict, "id", "The question has ended (%s); begin a new one.", v.Status)
-	case v.Verification != iysapi.ViaSMSCode && v.Verification != iysapi.ViaEmailCode:
+	case !v.ByCode():
 		return v, gateway.Refuse(gateway.CodeConflict, "id", "The person answers over a link, not by a code; ask how it stands.")
 	case len(v.Channels) > 0 && in.Code == "":
 		return v, invalid("code", "The code the person received is required.")
@@ -231,10 +255,10 @@ func (a *Admin) CompleteVia(ctx context.Context, in ViaAnswer) (gateway.ViaOpera
 		if iysapi.RetryOf(err) == iysapi.RetryFinal {
 			v, _ = a.askVia(ctx, v) // whether another try is left is İYS's to say
 		}
-		return v, a.noted(ctx, "CompleteVia", "ViA "+v.ID, nil, err)
+		return v, viaFault(iysError(err), err)
 	}
 	// İYS has stored it; whatever the caller does, it comes into force here.
-	return a.answered(context.WithoutCancel(ctx), v, iysapi.ViaState{Stage: "COMPLETED", Status: "SUCCESS", Consents: got}, "CompleteVia")
+	return a.answered(context.WithoutCancel(ctx), v, iysapi.ViaState{Stage: "COMPLETED", Status: gateway.ViaSuccess, Consents: got}, "CompleteVia")
 }
 
 // answered brings what İYS stored into force, as if it had pushed it, and then writes the end of the question. A crash between the two
@@ -271,13 +295,18 @@ func (a *Admin) answered(ctx context.Context, v gateway.ViaOperation, st iysapi.
 }
 
 // ViaState is Service.ViaState.
-func (a *Admin) ViaState(ctx context.Context, q ViaQuery) (gateway.ViaOperation, error) {
+func (a *Admin) ViaState(ctx context.Context, q gateway.ViaQuery) (gateway.ViaOperation, error) {
 	v, err := a.viaByID(ctx, q.Account, q.ID)
-	if err != nil || !v.Ended.IsZero() || v.Request == "" {
+	if err != nil || !v.Ended.IsZero() || v.Request == "" || a.deps.Now().Sub(v.Asked) < viaAgain {
 		return v, err
 	}
 	v, err = a.askVia(ctx, v)
 	return v, iysError(err)
+}
+
+// ViaRecord is Service.ViaRecord.
+func (a *Admin) ViaRecord(ctx context.Context, q gateway.ViaQuery) (gateway.ViaOperation, error) {
+	return a.viaByID(ctx, q.Account, q.ID)
 }
 
 // askVia asks İYS how a question stands and notes it.
@@ -298,22 +327,22 @@ func (a *Admin) askVia(ctx context.Context, v gateway.ViaOperation) (gateway.Via
 }
 
 // ListVia is Service.ListVia.
-func (a *Admin) ListVia(ctx context.Context, q Query) ([]gateway.ViaOperation, error) {
+func (a *Admin) ListVia(ctx context.Context, q ListQuery) (page gateway.Page[gateway.ViaOperation], err error) {
 	if a.deps.IYS == nil {
-		return nil, unavailable("İYS and its records")
+		return page, unavailable("İYS and its records")
 	}
 	if _, err := a.account(q.Account); err != nil {
-		return nil, err
+		return page, err
 	}
-	list, err := a.deps.IYS.ListVia(ctx, q.Account, maxViaList)
-	if list == nil {
-		list = []gateway.ViaOperation{}
+	page, err = a.deps.IYS.ListVia(ctx, q.Account, q.Cursor, q.Limit)
+	for i := range page.Items {
+		a.endLost(&page.Items[i])
 	}
-	return list, err
+	return page, err
 }
 
 // ViaProof is Service.ViaProof.
-func (a *Admin) ViaProof(ctx context.Context, q ViaQuery) (ViaFile, error) {
+func (a *Admin) ViaProof(ctx context.Context, q gateway.ViaQuery) (ViaFile, error) {
 	v, err := a.viaByID(ctx, q.Account, q.ID)
 	if err != nil {
 		return ViaFile{}, err
@@ -370,5 +399,5 @@ func iysCode(err error) string {
 	if e, ok := errors.AsType[*iysapi.APIError](err); ok && e.Code != "" {
 		return e.Code
 	}
-	return "no_answer"
+	return noAnswer
 }

@@ -47,6 +47,7 @@ type Deps struct {
 	Steering      gateway.Steering
 	Webhooks      gateway.Webhooks
 	Imports       gateway.Imports
+	Via           gateway.Via
 	Limits        Limiter
 	// CheckURL says whether a webhook may point at an address; without it only https URLs may be set.
 	CheckURL func(rawURL string) error

@@ -128,6 +128,7 @@ func TestBadInput(t *testing.T) {
 		{"no such path", get("/v2/messages"), 404, gateway.CodeNotFound, "", get("/v1/messages")},
 		{"no such method", ask{method: "PATCH", path: "/v1/balance"}, 405, gateway.CodeInvalid, "", get("/v1/balance")},
 		{"not an id", get("/v1/messages/1"), 404, gateway.CodeNotFound, "", get("/v1/messages/" + mineMsg.String())},
+		{"too many imports", get("/v1/imports?limit=501"), 400, gateway.CodeInvalid, "limit", get("/v1/imports?limit=500")},
 		{"not an import", get("/v1/imports/a.b"), 404, gateway.CodeNotFound, "", get("/v1/imports/imp-1")},
 
 		// Consents.
@@ -138,6 +139,12 @@ func TestBadInput(t *testing.T) {
 			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"consentDate":"x"}]}`}},
 		{"retailer out of range", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"retailerCode":123456789}]}`}, 400, gateway.CodeInvalid, "consents[0].retailerCode",
 			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"retailerCode":12345678}]}`}},
+		{"evidence of a kind nobody knows", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"otp":"123456"}}]}`}, 400, gateway.CodeUnknownField, "consents[0].evidence.otp",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"ip":"192.0.2.1","shownAt":"2026-11-21T10:00:00Z","name":null}}]}`}},
+		{"evidence from nowhere", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"ip":"home"}}]}`}, 400, gateway.CodeInvalid, "consents[0].evidence.ip",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"ip":"2001:db8::1"}}]}`}},
+		{"too much evidence", ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"note":"` + strings.Repeat("x", 3000) + `","document":"` + strings.Repeat("x", 3000) + `"}}]}`}, 400, gateway.CodeInvalid, "consents[0].evidence",
+			ask{method: "POST", path: "/v1/consents", body: `{"consents":[{"evidence":{"note":"` + strings.Repeat("x", 3000) + `"}}]}`}},
 		{"foreign consent channel", get("/v1/consents/fax/1?brand=675403"), 400, gateway.CodeInvalid, "channel", get("/v1/consents/ARAMA/1?brand=675403")},
 		{"no brand", get("/v1/consents/sms/1"), 400, gateway.CodeInvalid, "brand", get("/v1/consents/sms/1?brand=675403")},
 		{"another's brand", get("/v1/consents/sms/1?brand=1"), 422, gateway.CodeBrand, "brand", get("/v1/consents/sms/1?brand=675403")},
@@ -149,6 +156,27 @@ func TestBadInput(t *testing.T) {
 		{"import as JSON", ask{method: "POST", path: imports, body: "{}"}, 415, gateway.CodeMalformed, "", ask{method: "POST", path: imports, body: "x", kind: "text/csv; charset=windows-1254"}},
 		{"import too large", ask{method: "POST", path: imports, body: strings.Repeat("x", 1<<20+1), kind: "text/csv"}, 413, gateway.CodeTooLarge, "",
 			ask{method: "POST", path: imports, body: strings.Repeat("x", 1<<20), kind: "text/csv"}},
+
+		// Questions over ViA.
+		{"via without a form", ask{method: "POST", path: "/v1/via", body: `{"brand":"675403","address":"05321234567"}`}, 400, gateway.CodeInvalid, "form",
+			ask{method: "POST", path: "/v1/via", body: via}},
+		{"via without an address", ask{method: "POST", path: "/v1/via", body: `{"brand":"675403","form":"1"}`}, 400, gateway.CodeInvalid, "address",
+			ask{method: "POST", path: "/v1/via", body: via}},
+		{"via of no brand", ask{method: "POST", path: "/v1/via", body: `{"form":"1","address":"05321234567"}`}, 400, gateway.CodeInvalid, "brand",
+			ask{method: "POST", path: "/v1/via", body: `{"form":"1","address":"05321234567","brand":"675403","channels":null,"texts":null}`}},
+		{"unknown key of a question", ask{method: "POST", path: "/v1/via", body: strings.Replace(via, "{", `{"account":8,`, 1)}, 400, gateway.CodeUnknownField, "account",
+			ask{method: "POST", path: "/v1/via", body: via}},
+		{"one word for a list", ask{method: "POST", path: "/v1/via", body: strings.Replace(via, `["sms","ARAMA"]`, `"sms"`, 1)}, 400, gateway.CodeInvalid, "channels",
+			ask{method: "POST", path: "/v1/via", body: via}},
+		{"too many words", ask{method: "POST", path: "/v1/via", body: strings.Replace(via, `["sms","ARAMA"]`, "["+repeat(9, func(int) string { return `"x"` })+"]", 1)}, 400, gateway.CodeInvalid, "channels[8]",
+			ask{method: "POST", path: "/v1/via", body: strings.Replace(via, `["sms","ARAMA"]`, "["+repeat(8, func(int) string { return `"x"` })+"]", 1)}},
+		{"a code as a number", ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":393291}`}, 400, gateway.CodeInvalid, "code",
+			ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":"393291"}`}},
+		{"a long code", ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":"12345678901234567"}`}, 400, gateway.CodeInvalid, "code",
+			ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":"1234567890123456"}`}},
+		{"not a question", get("/v1/via/a.b"), 404, gateway.CodeNotFound, "", get("/v1/via/v1")},
+		{"no such question", get("/v1/via/v2/proof"), 404, gateway.CodeNotFound, "", get("/v1/via/v1/proof")},
+		{"a filter there is not", get("/v1/via?state=open"), 400, gateway.CodeUnknownField, "state", get("/v1/via?limit=1")},
 
 		// Webhooks.
 		{"webhook without TLS", ask{method: "PUT", path: "/v1/webhooks", body: `{"url":"http://example.com/"}`}, 400, gateway.CodeInvalid, "url",
@@ -168,7 +196,7 @@ func TestBadInput(t *testing.T) {
 		if rec.Code != c.status || p.Code != c.code || p.Field != c.field {
 			t.Errorf("%s: %d %s %q (%s), want %d %s %q", c.why, rec.Code, p.Code, p.Field, p.Detail, c.status, c.code, c.field)
 		}
-		if len(w.got) > 0 || w.consents != nil || w.optouts != nil && c.code != gateway.CodeBrand || w.webhook.URL != "" {
+		if len(w.got) > 0 || w.consents != nil || w.optouts != nil && c.code != gateway.CodeBrand || w.webhook.URL != "" || w.via.Form != "" || w.viaAnswer.ID != "" {
 			t.Errorf("%s: something was handed on", c.why)
 		}
 		if rec := do(t, newAPI(&world{}, Config{MaxBody: 1 << 20, MaxImport: 1 << 20}), c.twin); rec.Code >= 300 {

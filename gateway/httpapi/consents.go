@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,7 +136,7 @@ func readConsent(r *reader, index int, cred *gateway.Credential) (consentItem, e
 		case "retailerCode":
 			k.RetailerCode, err = r.integer(maxRetailer)
 		case "evidence":
-			err = r.keep(&k.Evidence, maxEvidence)
+			err = r.evidence(&k.Evidence)
 		case "overrideBlock":
 			k.OverrideBlock, err = r.boolean()
 		default:
@@ -143,6 +145,56 @@ func readConsent(r *reader, index int, cred *gateway.Credential) (consentItem, e
 		return err
 	})
 	return it, err
+}
+
+// evidenceFields are what proves a consent, in the order in which it is kept (regulation.md §10).
+var evidenceFields = []string{"name", "customerId", "declaration", "textVersion", "shownAt", "ip", "userAgent", "document", "note"}
+
+// evidence reads what proves a consent: one text, or its parts by name, which become one text.
+func (r *reader) evidence(dst *string) error {
+	if r.dec.PeekKind() != '{' {
+		return r.keep(dst, maxEvidence)
+	}
+	parts := map[string]string{}
+	err := r.object(func(name string) (err error) {
+		if !slices.Contains(evidenceFields, name) {
+			return r.unknown(name)
+		}
+		s := ""
+		switch name {
+		case "shownAt":
+			var at time.Time
+			if at, err = r.instant(); !at.IsZero() {
+				s = at.Format(time.RFC3339)
+			}
+		case "ip":
+			if s, err = r.short(maxShort); err == nil && s != "" {
+				if _, perr := netip.ParseAddr(s); perr != nil {
+					return r.refuse(gateway.CodeInvalid, "The field must be an IP address.")
+				}
+			}
+		default:
+			s, err = r.short(maxEvidence)
+		}
+		parts[name] = s
+		return err
+	})
+	var b strings.Builder
+	for _, name := range evidenceFields {
+		if s := parts[name]; s != "" {
+			if b.Len() > 0 {
+				b.WriteString("; ")
+			}
+			b.WriteString(name + ": " + s)
+		}
+	}
+	if err == nil && b.Len() > maxEvidence {
+		err = r.refuse(gateway.CodeInvalid, "The field takes at most %d octets.", maxEvidence)
+	}
+	if b.Len() > 0 {
+		*dst = b.String()
+	}
+	return err
 }
 
 // keep reads a string into dst; null and the empty string leave the default that stands there.

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -349,6 +351,22 @@ func TestConsentResultsKeepTheirPlaces(t *testing.T) {
 	}
 }
 
+// The parts of an evidence become one text in an order that does not hang on the caller's.
+func TestEvidenceByParts(t *testing.T) {
+	w := &world{}
+	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/consents", body: `{"consents":[
+		{"recipient":"1","evidence":{"ip":"192.0.2.1","document":"arşiv 17/2026","name":"Ayşe Yılmaz","textVersion":"2026-11","shownAt":"2026-11-21T10:00:00+03:00","note":""}},
+		{"recipient":"2","evidence":"form 3"},{"recipient":"3","evidence":{}},{"recipient":"4","evidence":null}]}`})
+	var got []string
+	for _, c := range w.consents {
+		got = append(got, c.Evidence)
+	}
+	want := []string{"name: Ayşe Yılmaz; textVersion: 2026-11; shownAt: 2026-11-21T10:00:00+03:00; ip: 192.0.2.1; document: arşiv 17/2026", "form 3", "", ""}
+	if rec.Code != 200 || !slices.Equal(got, want) {
+		t.Errorf("%d %s, kept %q, want %q", rec.Code, rec.Body, got, want)
+	}
+}
+
 func TestImportForm(t *testing.T) {
 	form := func(fields ...string) ask {
 		var b bytes.Buffer
@@ -391,6 +409,33 @@ func TestImportForm(t *testing.T) {
 	cut.body = cut.body[:len(cut.body)-30]
 	if rec := do(t, newAPI(&world{}, Config{}), cut); rec.Code < 400 {
 		t.Errorf("a torn form was taken: %d", rec.Code)
+	}
+}
+
+// A question over ViA is handed on whole, and answered without what is the house's own.
+func TestVia(t *testing.T) {
+	w := &world{}
+	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/via", body: via})
+	want := gateway.ViaInput{Brand: "675403", Form: "1", Address: "05321234567", RecipientType: "BIREYSEL", Channels: []string{"MESAJ", "ARAMA"},
+		Texts: []string{"ACIK_RIZA_METNI"}, Name: "Ayşe Yılmaz"}
+	if rec.Code != 202 || rec.Header().Get("Location") != "/v1/via/v1" || !reflect.DeepEqual(w.via, want) {
+		t.Errorf("%d to %q with %+v, want 202 and %+v", rec.Code, rec.Header().Get("Location"), w.via, want)
+	}
+	var v map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil || v["state"] != "waiting" || v["by"] != nil || v["account"] != nil {
+		t.Errorf("answered %s %v", rec.Body, err)
+	}
+	if rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":"393291","privacyCode":"111222"}`}); rec.Code != 200 ||
+		w.viaAnswer != (gateway.ViaAnswer{ID: "v1", Code: "393291", PrivacyCode: "111222"}) || !strings.Contains(rec.Body.String(), `"state":"given"`) {
+		t.Errorf("%d with %+v: %s", rec.Code, w.viaAnswer, rec.Body)
+	}
+	rec = do(t, newAPI(w, Config{}), ask{method: "GET", path: "/v1/via?limit=3&cursor=x"})
+	if !slices.Equal(w.lookup, []string{"x", "3"}) || !strings.Contains(rec.Body.String(), `"next":"z"`) || strings.Count(rec.Body.String(), `"consents":[`) != 3 ||
+		!strings.Contains(rec.Body.String(), `"state":"failed","stage":"REFUSED","status":"H1000"`) {
+		t.Errorf("list asked for %v: %s", w.lookup, rec.Body)
+	}
+	if rec := do(t, newAPI(w, Config{}), ask{method: "GET", path: "/v1/via/v1/proof"}); rec.Header().Get("Content-Type") != "application/zip" || rec.Body.String() != "PK" {
+		t.Errorf("proof: %d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +47,10 @@ type world struct {
 	request  gateway.ImportRequest
 	filter   gateway.MessageFilter
 	lookup   []string
-	calls    int // to any service
+	via      gateway.ViaInput
+
+	viaAnswer gateway.ViaAnswer
+	calls     int // to any service
 
 	submit  func(s *gateway.Submission) (gateway.Result, error)
 	wait    time.Duration
@@ -239,11 +243,16 @@ func (w *world) StartImport(_ context.Context, p *gateway.Principal, r gateway.I
 }
 
 func anImport(mode string) gateway.ImportView {
-	return gateway.ImportView{ID: "imp-1", Brand: "675403", Mode: mode, State: "running", Format: "csv", Rows: 3, Good: 2, Bad: 1, Approved: 1, Error: "x", Created: when, Updated: when}
+	return gateway.ImportView{ID: "imp-1", Brand: "675403", Mode: mode, State: "running", Format: "csv", Rows: 3, Good: 2, Bad: 1, Approved: 1, Error: "x", Created: when, Updated: when, Name: "izinler.csv"}
 }
 
 func (w *world) Import(_ context.Context, a gateway.AccountID, id string) (gateway.ImportView, error) {
 	return anImport("verify"), w.own(a, id == "imp-1" || id == "torn")
+}
+
+func (w *world) ListImports(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ImportView], error) {
+	w.lookup = []string{cursor, strconv.Itoa(limit)}
+	return gateway.Page[gateway.ImportView]{Items: []gateway.ImportView{anImport("verify"), anImport("register")}, Next: "z"}, w.own(a, true)
 }
 
 func (w *world) ImportErrors(_ context.Context, a gateway.AccountID, id string, out io.Writer) error {
@@ -259,11 +268,47 @@ func (w *world) ImportErrors(_ context.Context, a gateway.AccountID, id string, 
 	return nil
 }
 
+func aVia(state string) gateway.ViaOperation {
+	v := gateway.ViaOperation{ID: "v1", Account: mine, Brand: "675403", Request: "5b423dd7", Form: "1", Address: "+905321234567", RecipientType: "BIREYSEL",
+		Channels: []string{"MESAJ"}, Verification: "SMS_OTP", Stage: "CONSENT_REQUESTED", Status: "PENDING", By: "API key k1", Started: when, Asked: when}
+	switch state {
+	case gateway.ViaGiven:
+		v.Stage, v.Status, v.Ended = "COMPLETED", gateway.ViaSuccess, when
+		v.Consents = []gateway.ViaConsent{{Channel: "MESAJ", TransactionID: "tx1", At: when}}
+	case gateway.ViaFailed:
+		v.Stage, v.Status, v.Ended, v.Request = "REFUSED", "H1000", when, ""
+	}
+	return v
+}
+
+func (w *world) StartVia(_ context.Context, p *gateway.Principal, in gateway.ViaInput) (gateway.ViaOperation, error) {
+	w.via = in
+	return aVia(""), w.own(p.Account, true)
+}
+
+func (w *world) CompleteVia(_ context.Context, p *gateway.Principal, in gateway.ViaAnswer) (gateway.ViaOperation, error) {
+	w.viaAnswer = in
+	return aVia(gateway.ViaGiven), w.own(p.Account, in.ID == "v1")
+}
+
+func (w *world) ViaState(_ context.Context, p *gateway.Principal, id string) (gateway.ViaOperation, error) {
+	return aVia(""), w.own(p.Account, id == "v1")
+}
+
+func (w *world) ListVia(_ context.Context, p *gateway.Principal, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error) {
+	w.lookup = []string{cursor, strconv.Itoa(limit)}
+	return gateway.Page[gateway.ViaOperation]{Items: []gateway.ViaOperation{aVia(""), aVia(gateway.ViaGiven), aVia(gateway.ViaFailed)}, Next: "z"}, w.own(p.Account, true)
+}
+
+func (w *world) ViaProof(_ context.Context, p *gateway.Principal, id string) ([]byte, error) {
+	return []byte("PK"), w.own(p.Account, id == "v1")
+}
+
 func newAPI(w *world, cfg Config) *API {
 	if cfg.ReadsPerSecond == 0 {
 		cfg.ReadsPerSecond = 1_000_000
 	}
-	return New(cfg, Deps{Submitter: w, ConsentDesk: w, Authenticator: w, Reader: w, Steering: w, Webhooks: w, Imports: w, Limits: w,
+	return New(cfg, Deps{Submitter: w, ConsentDesk: w, Authenticator: w, Reader: w, Steering: w, Webhooks: w, Imports: w, Via: w, Limits: w,
 		Ready: func() error { return w.ready }})
 }
 

@@ -137,8 +137,8 @@ func (a *API) importFile(c *call, q map[string]string, file io.Reader) error {
 	return c.JSON(http.StatusAccepted, v)
 }
 
-// importID refuses what no import is called, so that services get harmless names only.
-func importID(c *call) (string, error) {
+// namedID refuses what no import and no question is called, so that services get harmless names only.
+func namedID(c *call) (string, error) {
 	id := c.Param("id")
 	if id == "" || len(id) > 64 {
 		return "", notFound()
@@ -151,8 +151,23 @@ func importID(c *call) (string, error) {
 	return id, nil
 }
 
+// listImports is GET /v1/imports.
+func (a *API) listImports(c *call) error {
+	q, err := query(c, "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := pageSize(q["limit"])
+	if err != nil {
+		return err
+	}
+	page, err := a.deps.Imports.ListImports(c.Request().Context(), c.p.Account, q["cursor"], limit)
+	page.Items = filled(page.Items)
+	return answer(c, page, err)
+}
+
 func (a *API) getImport(c *call) error {
-	id, err := importID(c)
+	id, err := namedID(c)
 	if err != nil {
 		return err
 	}
@@ -171,7 +186,7 @@ func importMedia(format string) string {
 // getImportErrors streams the refused rows. The headers go out with the first octet, so an early refusal is still a problem
 // document.
 func (a *API) getImportErrors(c *call) error {
-	id, err := importID(c)
+	id, err := namedID(c)
 	if err != nil {
 		return err
 	}

@@ -175,6 +175,7 @@ const (
 	sms      = `{"channel":"sms","brand":"675403","from":"ORNEK","text":"Merhaba","to":["05321234567"]}`
 	consents = `{"consents":[{"brand":"675403","channel":"sms","recipient":"+905321234567","recipientType":"BIREYSEL","status":"ONAY","source":"HS_WEB","consentDate":"2026-11-21 10:00:00"}]}`
 	optout   = `{"brand":"675403","channel":"sms","address":"+905321234567"}`
+	via      = `{"brand":"675403","form":"1","address":"05321234567","channels":["sms","ARAMA"],"texts":["ACIK_RIZA_METNI"],"name":"Ayşe Yılmaz"}`
 	hook     = `{"url":"https://example.com/hook","events":["inbound"],"paused":false}`
 	imports  = "/v1/consents/import?brand=675403&channel=sms&mode=verify"
 )
@@ -201,9 +202,15 @@ func good() []struct {
 		{ask{method: "POST", path: "/v1/consents", body: consents}, 200},
 		{ask{method: "GET", path: "/v1/consents/sms/+905321234567?brand=675403"}, 200},
 		{ask{method: "POST", path: imports, body: "alici\n05321234567\n", kind: "text/csv"}, 202},
+		{ask{method: "GET", path: "/v1/imports?limit=5&cursor=abc"}, 200},
 		{ask{method: "GET", path: "/v1/imports/imp-1"}, 200},
 		{ask{method: "GET", path: "/v1/imports/imp-1/errors"}, 200},
 		{ask{method: "POST", path: "/v1/optouts", body: optout}, 200},
+		{ask{method: "POST", path: "/v1/via", body: via}, 202},
+		{ask{method: "GET", path: "/v1/via?limit=5&cursor=abc"}, 200},
+		{ask{method: "GET", path: "/v1/via/v1"}, 200},
+		{ask{method: "POST", path: "/v1/via/v1/complete", body: `{"code":"393291"}`}, 200},
+		{ask{method: "GET", path: "/v1/via/v1/proof"}, 200},
 		{ask{method: "GET", path: "/v1/inbound?limit=5&cursor=abc"}, 200},
 		{ask{method: "GET", path: "/v1/balance"}, 200},
 		{ask{method: "GET", path: "/v1/webhooks"}, 200},

@@ -36,9 +36,16 @@ var routes = []route{
 	{http.MethodPost, "/v1/consents", gateway.ScopeConsents, (*API).addConsents},
 	{http.MethodGet, "/v1/consents/:channel/:address", gateway.ScopeConsents, (*API).getConsent},
 	{http.MethodPost, "/v1/consents/import", gateway.ScopeConsents, (*API).startImport},
+	{http.MethodGet, "/v1/imports", gateway.ScopeConsents, (*API).listImports},
 	{http.MethodGet, "/v1/imports/:id", gateway.ScopeConsents, (*API).getImport},
 	{http.MethodGet, "/v1/imports/:id/errors", gateway.ScopeConsents, (*API).getImportErrors},
 	{http.MethodPost, "/v1/optouts", gateway.ScopeConsents, (*API).optOut},
+
+	{http.MethodPost, "/v1/via", gateway.ScopeConsents, (*API).startVia},
+	{http.MethodGet, "/v1/via", gateway.ScopeConsents, (*API).listVia},
+	{http.MethodGet, "/v1/via/:id", gateway.ScopeConsents, (*API).getVia},
+	{http.MethodPost, "/v1/via/:id/complete", gateway.ScopeConsents, (*API).completeVia},
+	{http.MethodGet, "/v1/via/:id/proof", gateway.ScopeConsents, (*API).getViaProof},
 
 	{http.MethodGet, "/v1/inbound", gateway.ScopeRead, (*API).listInbound},
 	{http.MethodGet, "/v1/balance", gateway.ScopeRead, (*API).getBalance},

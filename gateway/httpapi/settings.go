@@ -26,7 +26,7 @@ func (a *API) index(c *call) error {
 		Links   map[string]string `json:"links"`
 	}{"izinli", map[string]string{
 		"openapi": "/openapi.json", "ready": "/readyz", "messages": "/v1/messages", "batch": "/v1/batches/{id}",
-		"consents": "/v1/consents", "imports": "/v1/consents/import", "optouts": "/v1/optouts", "inbound": "/v1/inbound",
+		"consents": "/v1/consents", "import": "/v1/consents/import", "imports": "/v1/imports", "optouts": "/v1/optouts", "via": "/v1/via", "inbound": "/v1/inbound",
 		"balance": "/v1/balance", "webhooks": "/v1/webhooks",
 	}})
 }

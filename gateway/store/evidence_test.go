@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,107 @@ func TestEvidenceOutlivesTheConsent(t *testing.T) {
 	}
 	if got := w.expiries(place(gone))[0]; !got.Equal(before[gone]) {
 		t.Errorf("gone: kept until %v, want %v", got, before[gone])
+	}
+}
+
+// TestEvidenceOfWhatIsNoRecordHere: of a consent the customer keeps at İYS himself the last word of the history counts, and a block ends it.
+func TestEvidenceOfWhatIsNoRecordHere(t *testing.T) {
+	w := newWorld(t, 8)
+	w.must(w.st.Close())
+	const retention = 30 * 24 * time.Hour
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
+	w.must(err)
+	w.st = st
+	ctx := t.Context()
+	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
+	now := time.Now()
+	place := func(addr string) []byte { return historyPrefix(w.acct, "1", 'm', addr) }
+	valid, blocked, refused := "+905320000001", "+905320000002", "+905320000003"
+	for _, addr := range []string{valid, blocked} {
+		o := gateway.OptIn{Code: "c" + addr, Form: "f", Account: w.acct, Brand: "1", Channel: gateway.ChannelSMS, Address: addr, Expires: now.Add(time.Hour)}
+		w.must(st.PutOptIn(ctx, &o))
+		_, err := st.ConfirmOptIn(ctx, o.Code, gateway.Trace{At: now}, "proof")
+		w.must(err)
+	}
+	w.must(st.do(func(t *tx) error {
+		k := iys.Key{Brand: "1", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: refused}
+		return t.history(w.acct, &iys.Consent{Key: k, Status: iys.StatusApproved}, "api", "pending")
+	}))
+	for _, addr := range []string{valid, blocked, refused} {
+		got := w.expiries(place(addr))
+		if len(got) != 1 || got[0].Sub(now.Add(retention)).Abs() > time.Minute {
+			t.Fatalf("%s is kept until %v, want the retention", addr, got)
+		}
+		w.must(st.do(func(t *tx) error { // ten days pass
+			k := onlyKey(w, place(addr))
+			v, err := t.get(k)
+			if err != nil {
+				return err
+			}
+			return t.set(k, v, retention-10*24*time.Hour)
+		}))
+	}
+	at := now.Add(-5 * 24 * time.Hour)
+	w.must(st.OptOut(ctx, gateway.Block{Account: w.acct, Brand: "1", Channel: "MESAJ", Address: blocked, Route: "sms", At: at}, nil, "owed_by_customer"))
+	_, err = st.Renew(ctx)
+	w.must(err)
+	for addr, want := range map[string]time.Time{valid: now.Add(retention), blocked: at.Add(retention), refused: now.Add(retention - 10*24*time.Hour)} {
+		if got := w.expiries(place(addr)); got[0].Sub(want).Abs() > time.Minute {
+			t.Errorf("%s is kept until %v, want %v", addr, got[0], want)
+		}
+	}
+}
+
+// TestViaIsKeptWithItsConsent: the question by which İYS's proof is fetched lives as long as the consent's evidence; one without an answer
+// goes, unless somebody holds it.
+func TestViaIsKeptWithItsConsent(t *testing.T) {
+	w := newWorld(t, 9)
+	w.must(w.st.Close())
+	const retention = 30 * 24 * time.Hour
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
+	w.must(err)
+	w.st = st
+	ctx := t.Context()
+	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
+	const valid, none = "+905320000001", "+905320000002"
+	now := time.Now()
+	w.must(st.PutConsents(ctx, []iys.Consent{{Key: iys.Key{Brand: "1", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: valid},
+		Status: iys.StatusApproved, ConsentDate: now.AddDate(-2, 0, 0), Origin: iys.OriginPush}}, "push"))
+	given := gateway.ViaOperation{Account: w.acct, Brand: "1", Address: valid, Request: "r1", Consents: []gateway.ViaConsent{{Channel: "MESAJ", TransactionID: "t1"}}}
+	failed := gateway.ViaOperation{Account: w.acct, Brand: "1", Address: none, Request: "r2"}
+	place := func(v *gateway.ViaOperation) []byte {
+		n, err := strconv.ParseUint(v.ID, 36, 64)
+		w.must(err)
+		return viaKey(w.acct, n)
+	}
+	for _, v := range []*gateway.ViaOperation{&given, &failed} {
+		w.must(st.PutVia(ctx, v))
+		w.must(st.do(func(t *tx) error { // ten days pass
+			b, err := t.get(place(v))
+			if err != nil {
+				return err
+			}
+			return t.set(place(v), b, retention-10*24*time.Hour)
+		}))
+	}
+	_, err = st.Renew(ctx)
+	w.must(err)
+	if got := w.expiries(place(&given))[0]; got.Sub(now.Add(retention)).Abs() > time.Minute {
+		t.Errorf("the question of a valid consent is kept until %v, want the retention from now", got)
+	}
+	if got := w.expiries(place(&failed))[0]; got.Sub(now.Add(retention-10*24*time.Hour)).Abs() > time.Minute {
+		t.Errorf("a question nobody answered is kept until %v, want what it had", got)
+	}
+	w.must(st.PutHold(ctx, gateway.Hold{Account: w.acct, Address: none, Why: "2026/124"}))
+	if got := w.expiries(place(&failed))[0]; got.Before(now.Add(retention)) {
+		t.Errorf("under hold it is kept until %v", got)
+	}
+	page, err := st.ListVia(ctx, w.acct, "", 1)
+	if err != nil || len(page.Items) != 1 || page.Items[0].ID != failed.ID || page.Next == "" {
+		t.Fatalf("first page %+v %v", page, err)
+	}
+	if page, err = st.ListVia(ctx, w.acct, page.Next, 1); err != nil || len(page.Items) != 1 || page.Items[0].ID != given.ID || page.Next != "" {
+		t.Errorf("second page %+v %v", page, err)
 	}
 }
 

@@ -85,8 +85,8 @@ func (s *Store) ConfirmOptIn(_ context.Context, code string, by gateway.Trace, e
 	return o, err
 }
 
-// proof writes a line of history that never expires: the consent it proves does not either (regulation.md §10 counts three years
-// from the end of the consent).
+// proof writes a line of history with the evidence. Like every line it is renewed as long as the consent is valid, and goes when the
+// retention behind its end is over (retention.go; regulation.md §10).
 func (t *tx) proof(o *gateway.OptIn) error {
 	ch := iys.ChannelSMS
 	if o.Channel == gateway.ChannelEmail {
@@ -99,7 +99,7 @@ func (t *tx) proof(o *gateway.OptIn) error {
 	if err != nil {
 		return err
 	}
-	return t.set(historyPrefix(o.Account, o.Brand, channelByte(ch), o.Address).u64(t.s.nextSeq()), v, 0)
+	return t.set(historyPrefix(o.Account, o.Brand, channelByte(ch), o.Address).u64(t.s.nextSeq()), v, t.s.opt.Retention)
 }
 
 // DoneOptIn notes that the consent of a confirmed request has been registered.

@@ -181,6 +181,17 @@ func (s *Store) Import(_ context.Context, a gateway.AccountID, id string) (j *ga
 	return j, err
 }
 
+// ListImports lists an account's imports, newest first: those that changed within the last 30 days.
+func (s *Store) ListImports(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ImportView], error) {
+	return newest(s, func(id uint64) key { return importKey(a, id) }, cursor, limit, func(k, v []byte, view *gateway.ImportView) error {
+		j, err := decodeImport(k, v)
+		if err == nil {
+			*view = j.ImportView
+		}
+		return err
+	})
+}
+
 // OpenImports lists the imports of all accounts that have not ended, for a restart.
 func (s *Store) OpenImports(ctx context.Context) (out []gateway.ImportJob, err error) {
 	err = s.each(ctx, kImport, true, func(k, v []byte) error {

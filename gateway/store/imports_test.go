@@ -16,8 +16,8 @@ func importJob(s *Store, a gateway.AccountID) *gateway.ImportJob {
 	now := time.UnixMilli(1_800_000_000_123)
 	return &gateway.ImportJob{
 		ImportView: gateway.ImportView{ID: strconv.FormatUint(s.NextSeq(), 36), Brand: "675403", Mode: "verify", State: gateway.ImportRunning,
-			Format: "txt", DryRun: true, Progress: 61, Known: 2, Rows: 10, Good: 7, Bad: 3, Approved: 5, Error: "waits", Created: now, Updated: now.Add(time.Second)},
-		Account: a, Credential: "k1", Channel: "MESAJ", RecipientType: "BIREYSEL", Name: "izinler.csv", Delimiter: ';', Encoding: "utf-8",
+			Format: "txt", DryRun: true, Progress: 61, Known: 2, Rows: 10, Good: 7, Bad: 3, Approved: 5, Error: "waits", Created: now, Updated: now.Add(time.Second), Name: "izinler.csv"},
+		Account: a, Credential: "k1", Channel: "MESAJ", RecipientType: "BIREYSEL", Delimiter: ';', Encoding: "utf-8",
 		Mark: true, Header: []string{"telefon", "", "alıcı tipi"}, HeaderLine: 1, Size: 20_000, Offset: 12345, Line: 11,
 		Defaults: gateway.ImportDefaults{Status: "ONAY", Source: "HS_WEB", ConsentDate: "2026-12-01", RetailerCode: 7},
 	}
@@ -69,8 +69,19 @@ func TestImportsAreKept(t *testing.T) {
 	if err != nil || len(open) != 2 {
 		t.Errorf("open: %d %v, want 2", len(open), err)
 	}
-	j.State = gateway.ImportDone
-	if err := s.PutImport(ctx, j, nil); err != nil {
+	second := importJob(s, 1)
+	if err := s.PutImport(ctx, second, nil); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.ListImports(ctx, 1, "", 1)
+	if err != nil || len(page.Items) != 1 || page.Items[0] != second.ImportView || page.Next == "" {
+		t.Errorf("first page: %+v %v, want the newer one", page, err)
+	}
+	if page, err = s.ListImports(ctx, 1, page.Next, 1); err != nil || len(page.Items) != 1 || page.Items[0] != j.ImportView || page.Next != "" {
+		t.Errorf("second page: %+v %v, want the older one", page, err)
+	}
+	j.State, second.State = gateway.ImportDone, gateway.ImportFailed
+	if err := errors.Join(s.PutImport(ctx, j, nil), s.PutImport(ctx, second, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if open, err := s.OpenImports(ctx); err != nil || len(open) != 1 || open[0].ID != other.ID || open[0].Account != 2 {

@@ -45,7 +45,7 @@ func (s *Store) Blocks(_ context.Context, a gateway.AccountID, cursor string, li
 
 // Bookings lists what was booked for an account by hand, newest first: credits bought or taken back, with the note.
 func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Booking], error) {
-	return newest(s, func(seq uint64) key { return creditKey(a, seq) }, cursor, limit, func(v []byte, b *gateway.Booking) error {
+	return newest(s, func(seq uint64) key { return creditKey(a, seq) }, cursor, limit, func(_, v []byte, b *gateway.Booking) error {
 		d := dec{b: v}
 		*b = gateway.Booking{At: d.time(), Credits: d.int(), Note: d.text()}
 		return d.err("booking")
@@ -54,7 +54,7 @@ func (s *Store) Bookings(_ context.Context, a gateway.AccountID, cursor string, 
 
 // newest reads a page of an account's numbered records backwards; keyOf makes the key of a number, which is its last eight octets. The
 // cursor is the number of the last record of the page before.
-func newest[T any](s *Store, keyOf func(seq uint64) key, cursor string, limit int, read func([]byte, *T) error) (page gateway.Page[T], err error) {
+func newest[T any](s *Store, keyOf func(seq uint64) key, cursor string, limit int, read func(k, v []byte, x *T) error) (page gateway.Page[T], err error) {
 	limit = pageSize(limit)
 	start := keyOf(^uint64(0))
 	if cursor != "" {
@@ -74,7 +74,7 @@ func newest[T any](s *Store, keyOf func(seq uint64) key, cursor string, limit in
 				return nil
 			}
 			var x T
-			if err := it.Item().Value(func(v []byte) error { return read(v, &x) }); err != nil {
+			if err := it.Item().Value(func(v []byte) error { return read(it.Item().Key(), v, &x) }); err != nil {
 				return err
 			}
 			page.Items = append(page.Items, x)
@@ -108,7 +108,7 @@ func (s *Store) ConsentTotals(ctx context.Context, brand string) (map[iys.Channe
 
 // NewestInbound lists inbound messages newest first, for people; Inbound is for programs that poll.
 func (s *Store) NewestInbound(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.Inbound], error) {
-	return newest(s, func(seq uint64) key { return inboundKey(a, seq) }, cursor, limit, func(v []byte, in *gateway.Inbound) error {
+	return newest(s, func(seq uint64) key { return inboundKey(a, seq) }, cursor, limit, func(_, v []byte, in *gateway.Inbound) error {
 		return json.Unmarshal(v, in)
 	})
 }

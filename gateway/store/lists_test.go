@@ -147,3 +147,37 @@ func TestConsentTotals(t *testing.T) {
 		t.Errorf("got %v, want 6 approved and 3 rejected", got)
 	}
 }
+
+// TestAddressCounts: approvals alone, telephone numbers by the channel that has more of them, another account's left out.
+func TestAddressCounts(t *testing.T) {
+	w := newWorld(t, 3)
+	ctx := t.Context()
+	other := gateway.Account{Name: "Başka"}
+	w.must(w.st.PutAccount(ctx, &other))
+	w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
+	w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: "2", Account: w.acct}))
+	w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: "3", Account: other.ID}))
+	var list []iys.Consent
+	add := func(n int, brand string, ch iys.Channel, status iys.Status) {
+		for i := range n {
+			addr := fmt.Sprintf("+90532%07d", i)
+			if ch == iys.ChannelEmail {
+				addr = fmt.Sprintf("k%d@example.com", i)
+			}
+			list = append(list, iys.Consent{Key: iys.Key{Brand: brand, Channel: ch, RecipientType: iys.RecipientPerson, Recipient: addr}, Status: status, ConsentDate: w.now, Origin: iys.OriginPull})
+		}
+	}
+	add(3, "1", iys.ChannelSMS, iys.StatusApproved)
+	add(2, "2", iys.ChannelSMS, iys.StatusApproved)
+	add(7, "1", iys.ChannelCall, iys.StatusApproved)
+	add(4, "1", iys.ChannelEmail, iys.StatusApproved)
+	add(9, "2", iys.ChannelEmail, iys.StatusRejected)
+	add(20, "3", iys.ChannelSMS, iys.StatusApproved)
+	w.must(w.st.PutConsents(ctx, list, "pull"))
+	if phones, emails, err := w.st.AddressCounts(ctx, w.acct); err != nil || phones != 7 || emails != 4 {
+		t.Errorf("%d phones, %d e-mails, %v; want the 7 for calls, and 4", phones, emails, err)
+	}
+	if phones, emails, err := w.st.AddressCounts(ctx, other.ID); err != nil || phones != 20 || emails != 0 {
+		t.Errorf("the other account: %d, %d, %v", phones, emails, err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"izinli/gateway"
 	"izinli/iys"
+	"izinli/iys/exchange"
 )
 
 // Records carry the instant of their expiry from the time they are written. Two things keep them longer: a consent's evidence has to
@@ -125,7 +126,11 @@ func (s *Store) Renew(ctx context.Context) (int, error) {
 		return held, err
 	}
 	n, err := s.renewHistory(ctx)
-	return held + n, err
+	if err != nil {
+		return held + n, err
+	}
+	vias, err := s.renewVia(ctx)
+	return held + n + vias, err
 }
 
 func (s *Store) renewHeld(ctx context.Context, holds []gateway.Hold) (int, error) {
@@ -164,7 +169,7 @@ func (r *renewal) hold(h *gateway.Hold) error {
 	case h.Address != "":
 		return r.address(h.Account, h.Address)
 	}
-	for _, kind := range []byte{kBatch, kBatchPage, kBlock, kFlags, kProgress, kAddress, kAddressPage, kAddressChunk, kAddressRun, kChain, kHistory, kInbound} {
+	for _, kind := range []byte{kBatch, kBatchPage, kBlock, kFlags, kProgress, kAddress, kAddressPage, kAddressChunk, kAddressRun, kChain, kHistory, kInbound, kVia} {
 		if err := r.prefix(newKey(kind, 4).account(h.Account)); err != nil {
 			return err
 		}
@@ -256,7 +261,12 @@ func (r *renewal) address(a gateway.AccountID, addr string) error {
 			}
 		}
 	}
-	return nil
+	return r.s.eachVia(r.ctx, newKey(kVia, 4).account(a), func(_ *badger.Txn, item *badger.Item, v *gateway.ViaOperation) error {
+		if v.Address != addr || !soon(item) {
+			return nil
+		}
+		return r.add(item.KeyCopy(nil))
+	})
 }
 
 func (r *renewal) add(k []byte) error {
@@ -358,7 +368,65 @@ func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// evidenceUntil is until when the history under a prefix is to be kept; the zero time leaves it to itself.
+// eachVia reads the questions over ViA under a prefix.
+func (s *Store) eachVia(ctx context.Context, prefix []byte, use func(*badger.Txn, *badger.Item, *gateway.ViaOperation) error) error {
+	return s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var v gateway.ViaOperation
+			if err := it.Item().Value(func(b []byte) error { return json.Unmarshal(b, &v) }); err != nil {
+				return fmt.Errorf("%w: ViA operation: %w", errCorrupt, err)
+			}
+			if err := use(txn, it.Item(), &v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// renewVia keeps the questions out of which a consent came as long as the evidence of that consent: İYS's proof is asked for by them.
+func (s *Store) renewVia(ctx context.Context) (n int, err error) {
+	kept := map[int64]*renewal{} // by day
+	err = s.eachVia(ctx, []byte{kVia}, func(txn *badger.Txn, item *badger.Item, v *gateway.ViaOperation) error {
+		if !soon(item) {
+			return nil
+		}
+		var keep time.Time
+		for _, x := range v.Consents {
+			until, err := s.evidenceUntil(txn, historyPrefix(v.Account, v.Brand, channelByte(iys.Channel(x.Channel)), v.Address))
+			if err != nil {
+				return err
+			}
+			if until.After(keep) {
+				keep = until
+			}
+		}
+		if keep.Unix() <= int64(item.ExpiresAt()) {
+			return nil
+		}
+		day := keep.Unix() / 86400
+		if kept[day] == nil {
+			kept[day] = &renewal{s: s, ctx: ctx, until: keep}
+		}
+		return kept[day].add(item.KeyCopy(nil))
+	})
+	for _, r := range kept {
+		if err == nil {
+			err = r.flush()
+		}
+		n += r.n
+	}
+	return n, err
+}
+
+// evidenceUntil is until when the history under a prefix is to be kept; the zero time leaves it to itself. A consent that is nobody's
+// record here (the customer keeps them at İYS himself) is valid as long as the last word of its history is an approval and nothing blocks
+// the address.
 func (s *Store) evidenceUntil(txn *badger.Txn, prefix []byte) (until time.Time, err error) {
 	a, brand, rest, ok := parseBrandKey(prefix)
 	if !ok || len(rest) < 2 {
@@ -385,6 +453,37 @@ func (s *Store) evidenceUntil(txn *badger.Txn, prefix []byte) (until time.Time, 
 		if keep := end.Add(s.opt.Retention); keep.After(until) {
 			until = keep
 		}
+	}
+	if !until.IsZero() {
+		return until, nil
+	}
+	return s.wordUntil(txn, prefix, blockMarkKey(a, string(brand), rest[0], addr))
+}
+
+// wordUntil judges by the history itself and the block.
+func (s *Store) wordUntil(txn *badger.Txn, prefix []byte, block key) (until time.Time, err error) {
+	v, err := getValue(txn, block)
+	if err != nil {
+		return until, err
+	}
+	if v != nil {
+		var b gateway.Block
+		if err := json.Unmarshal(v, &b); err != nil {
+			return until, fmt.Errorf("%w: block: %w", errCorrupt, err)
+		}
+		return b.At.Add(s.opt.Retention), nil
+	}
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
+	defer it.Close()
+	if it.Seek(append(slices.Clone(prefix), 0xFF)); !it.Valid() {
+		return until, nil
+	}
+	var last gateway.ConsentEvent
+	if err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &last) }); err != nil {
+		return until, fmt.Errorf("%w: history: %w", errCorrupt, err)
+	}
+	if last.Status == string(iys.StatusApproved) && last.Sync != string(exchange.StatePending) { // what İYS refused left no record
+		until = time.Now().Add(s.opt.Retention)
 	}
 	return until, nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"izinli/gateway"
 )
 
@@ -41,19 +39,11 @@ func (s *Store) Via(_ context.Context, a gateway.AccountID, id string) (gateway.
 }
 
 // ListVia lists an account's, newest first.
-func (s *Store) ListVia(_ context.Context, a gateway.AccountID, limit int) (out []gateway.ViaOperation, err error) {
-	prefix := newKey(kVia, 4).account(a)
-	err = s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true, PrefetchValues: true, PrefetchSize: min(limit, 100)})
-		defer it.Close()
-		for it.Seek(viaKey(a, ^uint64(0))); it.ValidForPrefix(prefix) && len(out) < limit; it.Next() {
-			var v gateway.ViaOperation
-			if err := it.Item().Value(func(b []byte) error { return json.Unmarshal(b, &v) }); err != nil {
-				return fmt.Errorf("%w: ViA operation: %w", errCorrupt, err)
-			}
-			out = append(out, v)
+func (s *Store) ListVia(_ context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error) {
+	return newest(s, func(seq uint64) key { return viaKey(a, seq) }, cursor, limit, func(_, b []byte, v *gateway.ViaOperation) error {
+		if err := json.Unmarshal(b, v); err != nil {
+			return fmt.Errorf("%w: ViA operation: %w", errCorrupt, err)
 		}
 		return nil
 	})
-	return out, err
 }
