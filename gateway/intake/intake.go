@@ -183,6 +183,8 @@ func (in *Intake) accept(ctx context.Context, d *draft, res gateway.Result) (gat
 	if err := in.store.Accept(ctx, a); err != nil {
 		return replayed(err)
 	}
+	// The store keeps the batch for a while and with it all of a: what it does not need any more goes now.
+	a.Decisions, a.Refused, a.Answer, a.Body = nil, nil, nil, nil
 	if in.cfg.Observer != nil {
 		in.cfg.Observer.Accepted(&a.Batch, &res)
 	}

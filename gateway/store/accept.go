@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -15,6 +16,7 @@ import (
 const (
 	stageSize  = 500
 	stageBytes = 512 << 10
+	headerRoom = 256 // what most batches need without their text
 )
 
 // Accept writes a submission so that it survives anything, and returns after the sync. Up to 1000 recipients (and half a MiB) go
@@ -28,6 +30,7 @@ func (s *Store) Accept(ctx context.Context, a *gateway.Acceptance) error {
 		return fmt.Errorf("store: accept: %d recipients with %d decisions", len(a.Recipients), len(a.Decisions))
 	}
 	p := &pendingBatch{Acceptance: a, ref: a.Batch.Ref()}
+	p.header = make(enc, 0, headerRoom+len(a.Batch.Text))
 	p.header.u8(1)
 	encodeBatch(&p.header, &a.Batch)
 	stages := p.stages()
@@ -223,7 +226,7 @@ func (p *pendingBatch) ttl(t *tx) time.Duration {
 
 // finish makes the batch accepted: header, due entries, charge, idempotency record.
 func (p *pendingBatch) finish(t *tx) error {
-	v := append(enc(nil), p.header...)
+	v := append(make(enc, 0, len(p.header)+len(p.inline)+binary.MaxVarintLen32), p.header...)
 	v.bytes(p.inline)
 	if err := t.putBatch(p, v); err != nil {
 		return err

@@ -93,7 +93,7 @@ func (t *tx) flushBatches(a gateway.AccountID, list []pagedBatch) error {
 			n++
 		}
 		k := batchPageKey(gateway.BatchRef{Account: a, Batch: list[0].id})
-		if err := t.set(k, encodeBatchPage(list[:n], size), t.batchTTL); err != nil {
+		if err := t.set(k, t.s.encodeBatchPage(list[:n]), t.batchTTL); err != nil {
 			return err
 		}
 		list = list[n:]
@@ -104,8 +104,8 @@ func (t *tx) flushBatches(a gateway.AccountID, list []pagedBatch) error {
 // encodeBatchPage writes batches in the order of their ids: the ids, each as its distance from the one before, with the sizes of the
 // records, then the records, all compressed (S2): the batches of a customer have most of their octets in common, and what is not
 // written need not be encrypted, kept in memory, sorted and written again.
-func encodeBatchPage(list []pagedBatch, size int) enc {
-	e := make(enc, 0, 8+10*len(list)+size)
+func (s *Store) encodeBatchPage(list []pagedBatch) enc {
+	e := s.pageRaw[:0]
 	e.uint(uint64(len(list)))
 	last := gateway.BatchID(0)
 	for i := range list {
@@ -116,9 +116,9 @@ func encodeBatchPage(list []pagedBatch, size int) enc {
 	for i := range list {
 		e = append(e, list[i].raw...)
 	}
-	out := make(enc, 1+s2.MaxEncodedLen(len(e)))
-	out[0] = 1
-	return out[:1+len(s2.Encode(out[1:], e))]
+	packed := s2.Encode(s.pagePacked, e)
+	s.pageRaw, s.pagePacked = e, packed[:cap(packed)]
+	return append(append(make(enc, 0, 1+len(packed)), 1), packed...)
 }
 
 // decodeBatchPage reads a page.

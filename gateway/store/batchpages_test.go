@@ -191,7 +191,7 @@ func TestBatchesOfTheirOwn(t *testing.T) {
 }
 
 func FuzzBatchPage(f *testing.F) {
-	f.Add([]byte(encodeBatchPage([]pagedBatch{{5, []byte("a")}, {9, nil}, {70, []byte("bcd")}}, 4)))
+	f.Add([]byte(new(Store).encodeBatchPage([]pagedBatch{{5, []byte("a")}, {9, nil}, {70, []byte("bcd")}})))
 	f.Fuzz(func(t *testing.T, v []byte) {
 		list, err := decodeBatchPage(v)
 		size := 0

@@ -65,7 +65,10 @@ type Store struct {
 	// Owned by the committer.
 	chains  map[gateway.AccountID]*chain
 	ledgers map[gateway.AccountID]*ledger
-	paged   map[gateway.AccountID]gateway.BatchID // highest batch in a page, of accounts that were asked for
+	// scratch of encodeBatchPage
+	pageRaw    enc
+	pagePacked []byte
+	paged      map[gateway.AccountID]gateway.BatchID // highest batch in a page, of accounts that were asked for
 
 	dir      atomic.Pointer[gateway.Directory]
 	flagsMu  sync.RWMutex
