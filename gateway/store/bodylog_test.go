@@ -86,6 +86,20 @@ func TestLoggedBodyMoves(t *testing.T) {
 	w.hasBody(b, false)
 }
 
+// A waiting mail whose body is gone is a finding.
+func TestVerifyMissesABody(t *testing.T) {
+	w := newWorld(t, 8)
+	a := w.bigMail(2, "a")
+	report, err := w.st.Verify(context.Background())
+	if w.must(err); len(report.Problems) > 0 {
+		t.Fatal(report.Problems)
+	}
+	w.must(w.st.DeleteBody(context.Background(), a.Batch.Body.ID))
+	if report, err = w.st.Verify(context.Background()); err != nil || len(report.Problems) != 2 {
+		t.Errorf("%q, %v: want a problem for each of two messages", report.Problems, err)
+	}
+}
+
 // An act that is given up leaves nothing in use.
 func TestLoggedBodyOfFailedAct(t *testing.T) {
 	w := newWorld(t, 6)

@@ -6,6 +6,10 @@
 // answers them together: durability without a sync per message. Because the committer is the only writer, every act reads
 // and writes a consistent state without locks or conflicts, and "now" is one instant per transaction.
 //
+// What a busy customer's submissions have one of each (a small batch, a place in the address index) stands in pages, one record for many
+// of a transaction (batchpages.go, addresses.go); mail bodies of some size stand in a log of files beside the database (bodies.go). The
+// cost of a message is the number of records it writes, far more than their octets.
+//
 // Keys are built in keys.go alone, documented there like a wire format. Values are written by codec.go. The in-memory parts
 // (directory of what administrators edit, balances, heads of the decision chains) are copies that change only after the
 // commit that changed the record.

@@ -8,6 +8,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"izinli/gateway"
+	"izinli/gateway/mailbody"
 )
 
 // Report is what Verify found.
@@ -281,12 +282,28 @@ func verifyMessage(book *decisionBook, m *stored, due map[gateway.BatchID][]dueS
 		return
 	}
 	r.Waiting++
+	if m.batch.Channel == gateway.ChannelEmail && !hasBody(book.txn, m.batch) {
+		r.problem("message %s waits, but its body %s is gone", m.id, m.batch.Body.ID)
+	}
 	for i := range due[m.id.Batch] {
 		if due[m.id.Batch][i].finds(m) {
 			return
 		}
 	}
 	r.problem("message %s waits in state %s, but nothing will look at it", m.id, st)
+}
+
+// hasBody reports whether the body of a mail is there, as far as records tell.
+func hasBody(txn *badger.Txn, b *gateway.Batch) bool {
+	if !mailbody.IsSmall(b.Body.ID) {
+		return true // none, or in a file, which is not this store's
+	}
+	for _, k := range []key{bodyKey(b.Body.ID), bodyPlaceKey(b.Body.ID)} {
+		if v, err := getValue(txn, k); err != nil || v != nil {
+			return true // an error shows elsewhere
+		}
+	}
+	return false
 }
 
 func (s *Store) verifyLedger(txn *badger.Txn, a gateway.AccountID, sums daySum, r *Report) error {
