@@ -99,6 +99,7 @@ func (c *call) credentialForm(x *gateway.Credential, fresh bool) (form, error) {
 		field{Name: "scopes", Label: c.t("credential.scopes"), Kind: "checks", Values: x.Scopes, Options: c.choices("scope.", "send", "read", "consents", "webhooks"), Hint: c.t("credential.scopes.hint")},
 		brand,
 		field{Name: "from", Label: c.t("credential.from"), Value: x.From, Max: 64},
+		field{Name: "recipientType", Label: c.t("credential.recipientType"), Kind: "select", Value: firstNonEmpty(x.RecipientType, gateway.RecipientIndividual), Options: c.choices("recipient.", gateway.RecipientIndividual, gateway.RecipientMerchant)},
 		field{Name: "cidrs", Label: c.t("credential.cidrs"), Kind: "textarea", Value: cidrText(x.CIDRs, "\n"), Hint: c.t("cidrs.hint")},
 	)
 	if fresh || x.Kind == gateway.KindSMPP {
@@ -148,7 +149,7 @@ func (c *call) readCredential(a gateway.AccountID) (x gateway.Credential, err er
 	w := whole{c: c}
 	x = gateway.Credential{Account: a, Kind: gateway.CredentialKind(c.value("kind")), ID: c.value("id"), Name: c.value("name"),
 		Classes: c.list("classes", allClasses), DefaultClass: c.value("defaultClass"), Reason: c.value("reason"),
-		Scopes: c.list("scopes", []string{"send", "read", "consents", "webhooks"}), Brand: c.value("brand"), From: c.value("from"),
+		Scopes: c.list("scopes", []string{"send", "read", "consents", "webhooks"}), Brand: c.value("brand"), From: c.value("from"), RecipientType: c.value("recipientType"),
 		Inline: c.checked("inline"), MaxBinds: w.read("maxBinds"), Window: w.read("window"), PerSecond: w.read("perSecond")}
 	x.CIDRs, err = readCIDRs("cidrs", c.value("cidrs"))
 	return x, firstError(w.err, err)
@@ -173,8 +174,13 @@ func (c *call) putCredential() error {
 	fresh := c.value("fresh") == "yes"
 	x, err := c.readCredential(a.ID)
 	if err == nil && !fresh {
-		if _, err = c.oneCredential(a.ID, string(x.Kind), x.ID); err != nil {
+		var before gateway.Credential
+		if before, err = c.oneCredential(a.ID, string(x.Kind), x.ID); err != nil {
 			return err
+		}
+		x.Retailer = before.Retailer // what the form does not show it does not take away
+		if x.Kind != gateway.KindSMPP {
+			x.PerSecond = before.PerSecond
 		}
 		if _, err = c.p.deps.Desk.ChangeCredential(c.ctx(), x); err == nil {
 			return c.done(accountPath(a.ID), "saved")

@@ -150,6 +150,22 @@ func TestFromSetupToCredential(t *testing.T) {
 	if n := len(st.Directory().Credentials); n != 1 {
 		t.Errorf("%d credentials stored, want 1", n)
 	}
+	// What the form does not show, saving it does not take away.
+	var cred gateway.Credential
+	for _, c := range st.Directory().Credentials {
+		cred = *c
+	}
+	cred.Retailer, cred.PerSecond = 12345678, 7
+	if _, err := office.ChangeCredential(t.Context(), cred); err != nil {
+		t.Fatal(err)
+	}
+	v.open("/accounts/1/credential?kind=api&cid=" + cred.ID)
+	v.send("/accounts/1/credential", "kind", "api", "id", cred.ID, "classes", "commercial", "recipientType", "TACIR")
+	for _, c := range st.Directory().Credentials {
+		if c.Retailer != 12345678 || c.PerSecond != 7 || c.RecipientType != "TACIR" {
+			t.Errorf("saved in the panel it is %+v", c)
+		}
+	}
 	v.open("/audit")
 	for _, part := range []string{"Kimlik oluşturuldu", "Marka kaydedildi", "Giriş yapıldı", "ayse, adres 127.0.0.1"} {
 		v.want(part)

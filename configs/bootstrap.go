@@ -213,6 +213,8 @@ type BootCredential struct {
 	Reason string `yaml:"reason"`
 	Brand  string `yaml:"brand"`
 	From   string `yaml:"from"`
+	// RecipientType is the default one: BIREYSEL (without one), TACIR.
+	RecipientType string `yaml:"recipientType"`
 	// CIDRs are the networks it may be used from; empty: any.
 	CIDRs []Network `yaml:"cidrs"`
 	// Inline answers policy refusals in submit_sm_resp instead of a receipt.

@@ -80,6 +80,9 @@ type Mail struct {
 	// DelayNotice is how long a mail waits before its submitter is told, once, if he asked for it (NOTIFY=DELAY). Default 4h. 0 (never)
 	// or 1m to 72h.
 	DelayNotice Duration `yaml:"delayNotice"`
+	// Sites is a file of rules for mail exchangers (connections, rates, pauses) in the form of gateway/mailer/sites.tsv, whose rules
+	// follow those of the file. Read at the start. Default "": none.
+	Sites string `yaml:"sites"`
 }
 
 // Store configures the store.
@@ -126,6 +129,13 @@ type Limits struct {
 	HTTPConnections int `yaml:"httpConnections"`
 	SMPPSessions    int `yaml:"smppSessions"`
 	SMTPSessions    int `yaml:"smtpSessions"`
+	// SMTPPerAddress and SMTPPerAccount bound the mail connections of one address (an IPv6 /64; peers have their own) and the sessions of
+	// one account. Defaults 20, 100. 1 to 100000.
+	SMTPPerAddress int `yaml:"smtpPerAddress"`
+	SMTPPerAccount int `yaml:"smtpPerAccount"`
+	// SMTPRecipients bounds a mail, SMTPMessages a connection. Defaults 1000, 10000. 100 (RFC 5321 §4.5.3.1.8) to 10000; 1 to 1000000.
+	SMTPRecipients int `yaml:"smtpRecipients"`
+	SMTPMessages   int `yaml:"smtpMessages"`
 	// BindTimeout is how long an SMPP connection may take to bind. Default 10s. 1s to 5m.
 	BindTimeout Duration `yaml:"bindTimeout"`
 	// IdleTimeout ends silent connections to the HTTP API and to the mail listeners. Default 5m, the least RFC 5321 §4.5.3.2.7 asks of
@@ -187,6 +197,7 @@ func Default() Config {
 		Queue: Queue{OTPWorkers: 64, Workers: 160, DrainTimeout: Duration(20 * time.Second)},
 		Limits: Limits{
 			Body: 16 << 20, Import: 512 << 20, Mail: 25 << 20, HTTPConnections: 4096, SMPPSessions: 1024, SMTPSessions: 1024,
+			SMTPPerAddress: 20, SMTPPerAccount: 100, SMTPRecipients: 1000, SMTPMessages: 10_000,
 			BindTimeout: Duration(10 * time.Second), IdleTimeout: Duration(5 * time.Minute),
 		},
 		Mail: Mail{DelayNotice: Duration(4 * time.Hour)},

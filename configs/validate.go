@@ -127,6 +127,10 @@ func (v *problems) limits(l *Limits) {
 	within(v, "limits.httpConnections", l.HTTPConnections, 1, 100_000)
 	within(v, "limits.smppSessions", l.SMPPSessions, 1, 100_000)
 	within(v, "limits.smtpSessions", l.SMTPSessions, 1, 100_000)
+	within(v, "limits.smtpPerAddress", l.SMTPPerAddress, 1, 100_000)
+	within(v, "limits.smtpPerAccount", l.SMTPPerAccount, 1, 100_000)
+	within(v, "limits.smtpRecipients", l.SMTPRecipients, 100, 10_000)
+	within(v, "limits.smtpMessages", l.SMTPMessages, 1, 1_000_000)
 	within(v, "limits.bindTimeout", l.BindTimeout, second, 5*minute)
 	within(v, "limits.idleTimeout", l.IdleTimeout, 10*second, hour)
 }

@@ -132,13 +132,15 @@ type Credential struct {
 	Scopes       []string       `json:"scopes,omitempty"`
 	Classes      []string       `json:"classes,omitempty"` // new ones: commercial only
 	DefaultClass string         `json:"defaultClass,omitempty"`
-	Reason       string         `json:"reason,omitempty"`   // default reason of transactional messages
-	Brand        string         `json:"brand,omitempty"`    // default brand
-	From         string         `json:"from,omitempty"`     // default sender
-	Retailer     int            `json:"retailer,omitempty"` // dealer (bayi) of the brand that sends with it; 0: the brand itself
-	CIDRs        []netip.Prefix `json:"cidrs,omitempty"`
-	Revoked      bool           `json:"revoked,omitempty"`
-	Created      time.Time      `json:"created"`
+	Reason       string         `json:"reason,omitempty"` // default reason of transactional messages
+	Brand        string         `json:"brand,omitempty"`  // default brand
+	From         string         `json:"from,omitempty"`   // default sender
+	// RecipientType of messages that say none: BIREYSEL (default), TACIR. At SMTP's RCPT, where nothing is said yet, recipients are judged by it.
+	RecipientType string         `json:"recipientType,omitempty"`
+	Retailer      int            `json:"retailer,omitempty"` // dealer (bayi) of the brand that sends with it; 0: the brand itself
+	CIDRs         []netip.Prefix `json:"cidrs,omitempty"`
+	Revoked       bool           `json:"revoked,omitempty"`
+	Created       time.Time      `json:"created"`
 
 	// SMPP only.
 	Inline    bool `json:"inline,omitempty"`    // policy refusals in submit_sm_resp instead of a receipt

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"izinli/gateway"
+	"izinli/gateway/desk"
 	"izinli/test/stage"
 )
 
@@ -111,4 +113,91 @@ func TestMailThroughSMTP(t *testing.T) {
 	if got := s.Mails("yok@example.com"); len(got) != 0 {
 		t.Errorf("%d mails to somebody who did not agree", len(got))
 	}
+}
+
+// A credential says for which type of recipient it sends: a merchant who agreed as one is judged so at RCPT, before any header.
+func TestRecipientTypeOfCredential(t *testing.T) {
+	s := stage.New(t)
+	s.MailConsent(s.Seeds.Brand, gateway.RecipientMerchant, "dukkan@example.com", "ONAY")
+	s.MailConsent(s.Seeds.Brand, gateway.RecipientIndividual, "kisi@example.com", "ONAY")
+	s.Run()
+	m := s.Seeds.Mail
+	is, err := s.Server.Admin.CreateCredential(t.Context(), desk.NewCredential{Credential: gateway.Credential{ID: "bayiler@ornek", Kind: gateway.KindSMTP,
+		Account: s.Seeds.Account, RecipientType: gateway.RecipientMerchant}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := []string{"dukkan@example.com", "kisi@example.com"}
+	for _, c := range []struct{ user, password, refused string }{{is.Credential.ID, is.Secret, to[1]}, {m.User, m.Password, to[0]}} {
+		out := s.SubmitMail(c.user, c.password, "bulten@"+m.Domain, to, mailText)
+		if out.Err != nil || len(out.Refused) != 1 || out.Refused[c.refused] == nil {
+			t.Errorf("%s: refused %v, data %v; want %s refused alone", c.user, out.Refused, out.Err, c.refused)
+		}
+	}
+	for _, a := range to {
+		s.AwaitMail(a, 1)
+	}
+	_, err = s.Server.Admin.CreateCredential(t.Context(), desk.NewCredential{Credential: gateway.Credential{ID: "kedi@ornek", Kind: gateway.KindSMTP,
+		Account: s.Seeds.Account, RecipientType: "KEDI"}})
+	var refusal *gateway.Error
+	if !errors.As(err, &refusal) || refusal.Code != gateway.CodeInvalid {
+		t.Errorf("an unknown recipient type: %v", err)
+	}
+}
+
+// A transactional mail that advertises is told or held by the account's policy, whichever door it came through, whole or as texts, and
+// whether its words say so or its header.
+func TestPromotionalMail(t *testing.T) {
+	s := stage.New(t)
+	s.Run()
+	m := s.Seeds.Mail
+	acct := *s.Store.Directory().Accounts[s.Seeds.Account]
+	acct.Policy.Promotional = "hold"
+	if _, err := s.Server.Admin.PutAccount(t.Context(), acct); err != nil {
+		t.Fatal(err)
+	}
+	head := "From: bulten@" + m.Domain + "\nX-Message-Class: transactional\nX-Message-Reason: order\n"
+	large := "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html; charset=iso-8859-9\nContent-Transfer-Encoding: quoted-printable\n\n<p>B=FCy=FCk <b>kampanya</b> " +
+		"=\nba=FElad=FD</p>\n--b\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n" + strings.Repeat(strings.Repeat("QUJD", 18)+"\n", 2000) + "--b--\n"
+	for i, c := range []struct {
+		why, mail string
+		held      bool
+	}{
+		{"an order", "Subject: Siparis\n\nSiparisiniz yola cikti.\n", false},
+		{"a word in the text", "Subject: Siparis\n\nSiparisiniz yola cikti. Buyuk indirim sizi bekliyor!\n", true},
+		{"a word in the subject, encoded", "Subject: =?utf-8?q?B=C3=BCy=C3=BCk_kampanya?=\n\nSiparisiniz yola cikti.\n", true},
+		{"a word in the markup of a large mail", "Subject: Siparis\n" + large, true},
+		{"a field of mailing lists", "Subject: Siparis\nList-Unsubscribe: <https://ornek.example/cik>\n\nSiparisiniz yola cikti.\n", true},
+		{"bulk by its own word", "Subject: Siparis\nPrecedence: bulk\n\nSiparisiniz yola cikti.\n", true},
+	} {
+		to := fmt.Sprintf("kisi%d@example.com", i)
+		if out := s.SubmitMail(m.MixedUser, m.MixedPass, "bulten@"+m.Domain, []string{to}, head+c.mail); out.Err != nil || len(out.Refused) > 0 {
+			t.Fatalf("%s: %+v", c.why, out)
+		}
+		v := mailTo(t, s, to)
+		if !c.held {
+			s.Await(v.ID, gateway.StateSent)
+			continue
+		}
+		if v.State != gateway.StateHeld || v.Code != gateway.CodePromotional {
+			t.Errorf("%s: it is %s (%s), want it held", c.why, v.State, v.Code)
+		}
+		if list := s.Decisions(v.ID); len(list) == 0 || len(list[len(list)-1].Words) == 0 {
+			t.Errorf("%s: the record names no words: %+v", c.why, list)
+		}
+	}
+	body := newsletter(s, "api@example.com").With(stage.Body{"class": "transactional", "reason": "order", "headers": stage.Body{"list-id": "<haber.ornek.example>"}})
+	if res := s.API.Send(body); res.Accepted != 1 || res.Messages[0].State != gateway.StateHeld {
+		t.Errorf("as texts: %+v", res.Messages)
+	}
+}
+
+// mailTo is the one message to an address.
+func mailTo(t *testing.T, s *stage.Stage, to string) gateway.MessageView {
+	t.Helper()
+	page, err := s.Server.Admin.ListMessages(t.Context(), desk.MessageQuery{Account: s.Seeds.Account, To: to})
+	if err != nil || len(page.Items) != 1 {
+		t.Fatalf("to %s: %d messages, %v", to, len(page.Items), err)
+	}
+	return page.Items[0]
 }

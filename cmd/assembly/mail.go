@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -38,6 +39,8 @@ type MailOptions struct {
 	MXPort      string
 	Timeouts    smarthost.Config
 	DelayNotice time.Duration // see mailback.NewNotifier
+	Sites       string        // rules for mail exchangers; see mailer.Config
+	Policies    string        // file of MTA-STS policies; see mailer.Config
 }
 
 // Mail is what mail needs beside the road all messages share.
@@ -71,8 +74,10 @@ func (g *Gateway) buildMail(o *Options) error {
 	if x.VERP, err = smarthost.NewVERP(cmp.Or(m.BounceDomain, m.Domain), purpose("verp")); err != nil {
 		return err
 	}
-	x.Mailer = mailer.New(mailer.Config{Domain: m.Domain, VERP: x.VERP, Bodies: x.Bodies, Unsubscribe: m.Unsubscribe, Log: o.Log, Now: o.Now,
-		Resolver: m.Resolver, MXPort: m.MXPort, Timeouts: m.Timeouts}, g.Store, g.Dispatch)
+	if x.Mailer, err = mailer.New(mailer.Config{Domain: m.Domain, VERP: x.VERP, Bodies: x.Bodies, Unsubscribe: m.Unsubscribe, Log: o.Log, Now: o.Now,
+		Resolver: m.Resolver, MXPort: m.MXPort, Timeouts: m.Timeouts, Sites: m.Sites, Policies: m.Policies}, g.Store, g.Dispatch); err != nil {
+		return err
+	}
 	x.Inbox = mailback.New(mailback.Config{Log: o.Log, Now: o.Now, Slow: x.Mailer.Slow}, g.Store, g.Desk, x.VERP)
 	x.Notifier = mailback.NewNotifier(m.Domain, m.DelayNotice, g.Store, staged{x.Bodies}, g.Intake, o.Log, o.Now)
 	g.Store.WatchNotices(x.Notifier.Wake)
@@ -144,6 +149,21 @@ func (s staged) Delete(ctx context.Context, ref gateway.BodyRef) error {
 	return s.Store.Delete(ctx, ref)
 }
 
+// mailSites reads the administrator's rules for mail exchangers.
+func mailSites(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(name)
+	if err == nil {
+		err = mailer.CheckSites(string(b))
+	}
+	if err != nil {
+		return "", fmt.Errorf("mail.sites: %s: %w", name, err)
+	}
+	return string(b), nil
+}
+
 // unsubscribeURL is the one-click link of a message, empty without public pages.
 func (s *Server) unsubscribeURL(m gateway.MessageID, b *gateway.Batch, address string) string {
 	base := s.PublicURL()
@@ -172,7 +192,9 @@ func (s *Server) openMail(secure *tls.Config) error {
 	}
 	var err error
 	s.SMTP, err = smtpserver.New(smtpserver.Config{Domain: s.mailDomain(), SMSDomain: s.cfg.Mail.SMSDomain, TLS: secure,
-		MaxSize: int64(s.cfg.Limits.Mail), MaxConns: s.cfg.Limits.SMTPSessions, CommandTimeout: time.Duration(s.cfg.Limits.IdleTimeout)},
+		MaxSize: int64(s.cfg.Limits.Mail), MaxConns: s.cfg.Limits.SMTPSessions, CommandTimeout: time.Duration(s.cfg.Limits.IdleTimeout),
+		MaxPerAddress: s.cfg.Limits.SMTPPerAddress, MaxPerAccount: s.cfg.Limits.SMTPPerAccount, MaxRecipients: s.cfg.Limits.SMTPRecipients,
+		MaxMessages: s.cfg.Limits.SMTPMessages},
 		smtpserver.Deps{Auth: s.Auth, Submit: s.Intake, Bodies: staged{s.Mail.Bodies}, Directory: s.Store.Directory, Peers: s.relayPeers,
 			Inbox: inbox{s.Mail.Inbox}, Allow: s.Limits.Allow, Refused: s.refusedAtDoor, Log: s.log})
 	if err != nil {
@@ -233,7 +255,7 @@ func (s *Server) relayPeers() []*smtpserver.Peer {
 func (s *Server) refusedAtDoor(ctx context.Context, sub *gateway.Submission, v gateway.Verdict) error {
 	now := time.Now()
 	b := &gateway.Batch{Account: sub.Principal.Account, Channel: sub.Channel, Class: sub.Class, Brand: sub.Brand,
-		RecipientType: cmp.Or(sub.RecipientType, gateway.RecipientIndividual)}
+		RecipientType: cmp.Or(sub.RecipientType, sub.Principal.Credential.RecipientType, gateway.RecipientIndividual)}
 	if sub.Channel == gateway.ChannelEmail && b.Brand == "" {
 		if x := s.Store.Directory().SenderOfMail(b.Account, sub.From); x != nil {
 			b.Brand = x.Brand

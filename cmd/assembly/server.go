@@ -96,7 +96,10 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 	if err := s.openJournal(); err != nil {
 		return nil, err
 	}
-	var err error
+	sites, err := mailSites(cfg.Mail.Sites)
+	if err != nil {
+		return nil, err
+	}
 	s.Gateway, err = Build(ctx, st, Options{Journal: s.journalOrNil(), Observer: s.observer(), Inbound: s.noteInbound,
 		OptOut: s.noteOptOut, Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
 		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, OTPWorkers: cfg.Queue.OTPWorkers, MaxTasks: cfg.Queue.MaxTasks,
@@ -104,7 +107,8 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 		IYSLimits: limits, Now: o.Now,
 		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter,
 		Mail: MailOptions{Dir: filepath.Join(cfg.Data, "bodies"), Domain: s.mailDomain(), BounceDomain: cfg.Mail.BounceDomain,
-			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, DelayNotice: time.Duration(cfg.Mail.DelayNotice), MXPort: o.MXPort, Resolver: o.Resolver}})
+			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, DelayNotice: time.Duration(cfg.Mail.DelayNotice), MXPort: o.MXPort, Resolver: o.Resolver,
+			Sites: sites, Policies: filepath.Join(cfg.Data, "mta-sts.json")}})
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (s *seeder) brand(ctx context.Context, id gateway.AccountID, b *configs.Boo
 func (s *seeder) credential(ctx context.Context, id gateway.AccountID, c *configs.BootCredential) error {
 	in := desk.NewCredential{Secret: c.Secret, Credential: gateway.Credential{
 		ID: c.ID, Kind: gateway.CredentialKind(c.Kind), Account: id, Name: c.Name, Scopes: c.Scopes, Classes: c.Classes, DefaultClass: c.DefaultClass,
-		Reason: c.Reason, Brand: c.Brand, From: c.From, Inline: c.Inline, MaxBinds: c.MaxBinds, Window: c.Window, PerSecond: c.PerSecond}}
+		Reason: c.Reason, Brand: c.Brand, From: c.From, RecipientType: c.RecipientType, Inline: c.Inline, MaxBinds: c.MaxBinds, Window: c.Window, PerSecond: c.PerSecond}}
 	for _, n := range c.CIDRs {
 		in.Credential.CIDRs = append(in.Credential.CIDRs, netip.Prefix(n.Prefix))
 	}

@@ -42,6 +42,7 @@ func credentialFlags(e *edits[gateway.Credential]) {
 	e.text("default-class", "`class` of messages that say none", func(c *gateway.Credential) *string { return &c.DefaultClass })
 	e.text("reason", "default `reason` of transactional messages", func(c *gateway.Credential) *string { return &c.Reason })
 	e.text("brand", "default `brandCode`", func(c *gateway.Credential) *string { return &c.Brand })
+	e.text("recipient-type", "default recipient type, `BIREYSEL|TACIR`", func(c *gateway.Credential) *string { return &c.RecipientType })
 	e.text("from", "default `sender`", func(c *gateway.Credential) *string { return &c.From })
 	e.number("retailer", "`code` of the dealer (bayi) that sends with it: only on consents that grant it access; 0: the brand itself",
 		func(c *gateway.Credential) *int { return &c.Retailer })

@@ -235,7 +235,7 @@ func checkClasses(c *gateway.Credential) error {
 	if c.Reason != "" && !c.Allows(gateway.ClassTransactional) {
 		return invalid("reason", "A reason belongs to transactional messages, which this credential may not send.")
 	}
-	return oneOf("reason", c.Reason, gateway.Reasons...)
+	return first(oneOf("reason", c.Reason, gateway.Reasons...), oneOf("recipientType", c.RecipientType, gateway.RecipientIndividual, gateway.RecipientMerchant))
 }
 
 // checkKind checks what belongs to one kind alone.

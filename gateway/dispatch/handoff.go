@@ -48,6 +48,10 @@ func (c *chunk) handOffAll(ctx context.Context) error {
 func (c *chunk) permit(ctx context.Context) ([]*job, error) {
 	first := c.jobs[0]
 	k, lane := first.carrier, first.batch.Lane()
+	if !k.up() {
+		c.leave(k)
+		return nil, nil
+	}
 	if _, err := k.permits.acquire(ctx, len(first.sending), lane); err != nil {
 		if errors.Is(err, errDown) {
 			c.jobs = c.jobs[1:]
@@ -66,6 +70,19 @@ func (c *chunk) permit(ctx context.Context) ([]*job, error) {
 	group := c.jobs[:n]
 	c.jobs = c.jobs[n:]
 	return group, nil
+}
+
+// leave puts back the messages of a carrier that went down meanwhile: each of them would wait to be told so.
+func (c *chunk) leave(k *carrier) {
+	keep := c.jobs[:0]
+	for _, j := range c.jobs {
+		if j.carrier == k {
+			c.end(j, c.d.carrierDown(j, c.d.cfg.Now()))
+		} else {
+			keep = append(keep, j)
+		}
+	}
+	c.jobs = keep
 }
 
 func (c *chunk) openIntents(ctx context.Context, group []*job) ([]bool, error) {

@@ -1,6 +1,8 @@
 package intake
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +21,9 @@ type Bodies interface {
 // content checks that a commercial mail says of its sender what the law asks for (regulation.md §7). What is missing is refused,
 // or marked to be written below the text at hand-off, by the account's policy.
 func (d *draft) content(ctx context.Context) error {
+	if err := d.bodyWords(ctx); err != nil {
+		return asRefusal(err)
+	}
 	if d.batch.Channel != gateway.ChannelEmail || d.batch.Class != gateway.ClassCommercial || d.sub.Door == gateway.DoorSystem {
 		return nil
 	}
@@ -44,6 +49,51 @@ func (d *draft) content(ctx context.Context) error {
 	}
 	d.batch.Headers = marked
 	return nil
+}
+
+// bodyWords looks for advertising in a transactional mail that came whole.
+func (d *draft) bodyWords(ctx context.Context) error {
+	ref := d.sub.Body
+	if ref.ID == "" || d.batch.Class != gateway.ClassTransactional || d.acct.Policy.Promotional == "off" || d.sub.Door == gateway.DoorSystem {
+		return nil
+	}
+	var src io.Reader = bytes.NewReader(ref.Inline)
+	if ref.Inline == nil {
+		if d.in.cfg.Bodies == nil {
+			return nil
+		}
+		rc, err := d.in.cfg.Bodies.Open(ctx, ref)
+		if err != nil {
+			return err
+		}
+		defer rc.Close()
+		src = rc
+	}
+	br := bufio.NewReaderSize(src, 16<<10)
+	head, err := mail.ReadHeader(br)
+	if err != nil {
+		return err
+	}
+	texts := []string{mail.Text(head.Get("Subject"))}
+	err = mailcontent.Texts(io.MultiReader(bytes.NewReader(head.Bytes()), br), func(text string) { texts = append(texts, text) })
+	d.letter.words = append(d.mailWords(texts...), d.bulkSigns(head.Get)...)
+	return err
+}
+
+// bulkSigns names the fields by which a transactional mail says itself that it went to many.
+func (d *draft) bulkSigns(get func(name string) string) (out []string) {
+	if d.batch.Class != gateway.ClassTransactional || d.acct.Policy.Promotional == "off" {
+		return nil
+	}
+	for _, name := range [...]string{"List-Unsubscribe", "List-Id"} {
+		if get(name) != "" {
+			out = append(out, name)
+		}
+	}
+	if strings.EqualFold(get("Precedence"), "bulk") {
+		out = append(out, "Precedence: bulk")
+	}
+	return out
 }
 
 // missing names what the texts of the mail lack.

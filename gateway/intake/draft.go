@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"time"
 
 	"izinli/gateway"
@@ -68,9 +69,7 @@ func (d *draft) channel() error {
 	default:
 		return gateway.Refuse(gateway.CodeInvalid, "channel", "channel must be \"sms\" or \"email\", not %q", d.sub.Channel)
 	}
-	switch t := d.sub.RecipientType; t {
-	case "":
-		d.batch.RecipientType = gateway.RecipientIndividual
+	switch t := cmp.Or(d.sub.RecipientType, d.cred.RecipientType, gateway.RecipientIndividual); t {
 	case gateway.RecipientIndividual, gateway.RecipientMerchant:
 		d.batch.RecipientType = t
 	default:

@@ -25,7 +25,8 @@ const (
 type letter struct {
 	subject, text, html template.Template
 	fixed               bool
-	words               []string // promotional words of a fixed transactional mail
+	words               []string // promotional words of a fixed transactional mail, signs included
+	signs               []string // fields of bulk mail in a transactional one
 }
 
 // mailSender resolves the sender of a mail: an address whose domain, or which itself, is approved for the account. Our own
@@ -93,8 +94,9 @@ func (d *draft) mailText() error {
 	d.letter = letter{subject: template.Parse(s.Subject), text: template.Parse(s.Text), html: template.Parse(s.HTML)}
 	l := &d.letter
 	l.fixed = l.subject.Fixed() && l.text.Fixed() && l.html.Fixed()
+	l.signs = d.bulkSigns(d.headerValue)
 	if l.fixed {
-		l.words = d.mailWords(s.Subject, s.Text, s.HTML)
+		l.words = append(d.mailWords(s.Subject, s.Text, s.HTML), l.signs...)
 	}
 	return nil
 }
@@ -125,6 +127,16 @@ func (d *draft) mailHeaders() error {
 		}
 	}
 	return nil
+}
+
+// headerValue is a field the caller asked for, in any case of its name.
+func (d *draft) headerValue(name string) string {
+	for k, v := range d.sub.Headers {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return ""
 }
 
 // mailWords finds advertising words in what a person reads.
@@ -163,7 +175,7 @@ func (d *draft) mailRecipient(to *gateway.Destination, v *gateway.Verdict) (gate
 			}
 			rendered = append(rendered, text)
 		}
-		words = d.mailWords(rendered...)
+		words = append(d.mailWords(rendered...), l.signs...)
 	}
 	r.Vars = d.mailVars(to)
 	return r, words, true

@@ -129,12 +129,15 @@ func dotless(r rune) byte {
 	return 0
 }
 
+// plain is the text of markup.
+func plain(markup string) string { return html.UnescapeString(tagRE.ReplaceAllString(markup, " ")) }
+
 // Missing names what a text lacks; markup tells that it is HTML.
 func (d Details) Missing(text string, markup bool) (out []string) {
 	raw := fold(text)
 	seen := raw
 	if markup {
-		seen = fold(html.UnescapeString(tagRE.ReplaceAllString(text, " ")))
+		seen = fold(plain(text))
 	}
 	if d.Title == "" || !strings.Contains(seen, strings.TrimSpace(fold(d.Title))) {
 		out = append(out, "trade name")

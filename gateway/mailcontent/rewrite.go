@@ -59,6 +59,25 @@ func (d Details) check(rw *rewriter) (missing []string, err error) {
 	return missing, err
 }
 
+// Texts reads a mail to its end and shows what a person reads of it, without markup. What cannot be read is passed over; the error is
+// that of r.
+func Texts(r io.Reader, see func(text string)) error {
+	rw := &rewriter{br: bufio.NewReaderSize(r, 16<<10), bw: bufio.NewWriterSize(io.Discard, 16)}
+	rw.edit = func(text string, markup bool) string {
+		if markup {
+			see(plain(text))
+		} else {
+			see(text)
+		}
+		return text
+	}
+	err := rw.run()
+	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnreadable) || errors.Is(err, errTooDeep) {
+		return nil
+	}
+	return err
+}
+
 // Rewrite copies a mail and puts the footer below every text that lacks something.
 func (d Details) Rewrite(r io.Reader, w io.Writer, leave string) error {
 	return rewrite(r, w, func(text string, markup bool) string { return d.Complete(text, markup, leave) })

@@ -34,6 +34,11 @@ type carrier struct {
 	ready  atomic.Pointer[func()]
 	rests  atomic.Int64 // until when it is not tried, Unix nanoseconds
 
+	// Of a smarthost; Direct knows its sites one by one.
+	flying  atomic.Int64 // messages it has been given, and not answered
+	heard   atomic.Int64 // its last answer, or since when it has something to answer; Unix nanoseconds
+	failing atomic.Bool  // it could not be reached the last time
+
 	mu     sync.Mutex
 	busy   [gateway.Lanes]int // guarded by mu
 	closed bool               // guarded by mu
@@ -105,10 +110,28 @@ func (c *carrier) signal() {
 // Name implements dispatch.Carrier.
 func (c *carrier) Name() string { return gateway.SmarthostCarrier(c.host.Name) }
 
-// Window implements dispatch.Carrier.
+// stallAfter is how long a smarthost may leave everything it was given without an answer before others are preferred. It is below
+// the time a connection waits: who waits for such a host keeps a worker of the queue from those whose host is there.
+const stallAfter = 20 * time.Second
+
+// Window implements dispatch.Carrier. A smarthost that does not answer is down; one that could not be reached is tried by one message.
 func (c *carrier) Window() int {
-	if c.rests.Load() > time.Now().UnixNano() {
+	now := time.Now().UnixNano()
+	switch {
+	case c.rests.Load() > now:
 		return 0
+	case c.direct != nil || c.flying.Load() == 0:
+		return c.most()
+	case c.failing.Load() || now-c.heard.Load() > int64(stallAfter):
+		return 0
+	}
+	return c.window
+}
+
+// most is how many messages may be under way.
+func (c *carrier) most() int {
+	if c.failing.Load() {
+		return 1
 	}
 	return c.window
 }
@@ -145,8 +168,11 @@ func (c *carrier) TryReserve(_ int, lane gateway.Lane) (dispatch.Slot, bool) {
 	for _, n := range c.busy {
 		total += n
 	}
-	if c.closed || total >= c.window || lane == gateway.LaneCommercial && c.busy[lane] >= max(1, c.window*commercialShare/100) {
+	if c.closed || total >= c.most() || lane == gateway.LaneCommercial && c.busy[lane] >= max(1, c.window*commercialShare/100) {
 		return nil, false
+	}
+	if c.flying.Add(1) == 1 {
+		c.heard.Store(time.Now().UnixNano())
 	}
 	c.busy[lane]++
 	c.under.Add(1)
@@ -156,6 +182,7 @@ func (c *carrier) TryReserve(_ int, lane gateway.Lane) (dispatch.Slot, bool) {
 func (c *carrier) free(lane gateway.Lane) {
 	c.mu.Lock()
 	c.busy[lane]--
+	c.flying.Add(-1)
 	c.mu.Unlock()
 	c.under.Done()
 	c.signal()
@@ -272,10 +299,11 @@ func (c *carrier) attempt(ctx context.Context, domain string, msg *smarthost.Mes
 		return try{held: true}
 	}
 	t.outcome = res.Outcomes[0]
-	if t.outcome.Unasked() {
-		if rests := c.client.Status()[0].Rests; !rests.IsZero() {
-			c.rests.Store(rests.UnixNano())
-		}
+	c.failing.Store(t.outcome.Unasked())
+	if !t.outcome.Unasked() {
+		c.heard.Store(time.Now().UnixNano())
+	} else if rests := c.client.Status()[0].Rests; !rests.IsZero() {
+		c.rests.Store(rests.UnixNano())
 	}
 	return t
 }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/mtasts"
 	"izinli/gateway/smarthost"
 )
 
@@ -26,10 +29,14 @@ type direct struct {
 
 // mxAnswer is what the DNS said about a domain.
 type mxAnswer struct {
-	hosts []string // by preference
-	key   string   // the same for all domains with these hosts
-	until time.Time
+	hosts    []string // by preference
+	key      string   // the same for all domains with these hosts
+	verified bool     // its policy asks for certificates (MTA-STS)
+	until    time.Time
 }
+
+// verified marks the key of a set of exchangers that have to show certificates.
+const verified = " verified "
 
 type mxSite struct {
 	client *smarthost.Client
@@ -76,6 +83,12 @@ func (d *direct) deliver(ctx context.Context, domain string, msg *smarthost.Mess
 		t.wait = d.m.sites.leave(p, began, time.Now(), refusal.Kind == smarthost.Permanent)
 		return t
 	}
+	if a, refusal = d.trusted(ctx, domain, a); refusal != nil {
+		p.GiveBack()
+		refusal.To = to
+		t.outcome = *refusal
+		return t
+	}
 	s, err := d.site(a)
 	if err != nil {
 		p.GiveBack()
@@ -94,8 +107,47 @@ func (d *direct) deliver(ctx context.Context, domain string, msg *smarthost.Mess
 		return t
 	}
 	t.outcome = res.Outcomes[0]
+	d.heed(domain, &t.outcome)
 	t.wait = d.m.sites.leave(p, began, time.Now(), !t.outcome.Unasked())
 	return t
+}
+
+// heed does what a site asks for that would rather have less of us.
+func (d *direct) heed(domain string, o *smarthost.Outcome) {
+	if o.Kind == smarthost.Delivered {
+		return
+	}
+	if p, ok := d.m.table.asked(o.Host, o.Reply()); ok {
+		d.m.sites.pause(domain, p, time.Now())
+		d.m.cfg.Log.Warn("a site wants less mail", "smarthost", d.host.Name, "domain", domain, "host", o.Host, "for", p.lasts, "every", p.every, "reply", o.Reply())
+	}
+}
+
+// trusted applies the domain's MTA-STS policy: where it is enforced, only exchangers it names count, and they have to show a
+// certificate (RFC 8461 §4). A policy that fails is for the schedule, since it may be put right; the mail is never sent without it.
+func (d *direct) trusted(ctx context.Context, domain string, a mxAnswer) (mxAnswer, *smarthost.Outcome) {
+	if d.m.sts == nil || d.host.TLS == "off" {
+		return a, nil
+	}
+	policy := d.m.sts.Policy(ctx, domain)
+	if policy == nil {
+		return a, nil
+	}
+	var named []string
+	for _, h := range a.hosts {
+		if policy.Permits(h) {
+			named = append(named, h)
+		}
+	}
+	switch {
+	case policy.Mode == mtasts.ModeEnforce && len(named) == 0:
+		return a, &smarthost.Outcome{Kind: smarthost.TryLater, Code: 451, Enhanced: "4.4.4", Text: "the domain's MTA-STS policy names none of its mail exchangers"}
+	case policy.Mode == mtasts.ModeEnforce: // a site of its own: what fails here need not fail without certificates
+		a.hosts, a.key, a.verified = named, a.key+verified, true
+	case len(named) < len(a.hosts):
+		d.m.cfg.Log.Info("mta-sts policy under test does not name all exchangers", "domain", domain, "hosts", a.hosts, "mx", policy.MX)
+	}
+	return a, nil
 }
 
 // exchangers finds the hosts of a domain; the refusal says why there is none.
@@ -107,13 +159,15 @@ func (d *direct) exchangers(ctx context.Context, domain string) (a mxAnswer, ref
 	if ok && a.until.After(now) {
 		return a, nil
 	}
-	hosts, refusal := lookup(ctx, d.m.cfg.Resolver, domain)
+	hosts, refusal := lookup(ctx, d.m.cfg.Resolver, domain, strings.ToLower(d.m.cfg.Domain))
 	if refusal != nil {
 		return a, refusal
 	}
 	hosts = hosts[:min(len(hosts), mxMost)]
 	a = mxAnswer{hosts: hosts, key: strings.Join(slices.Sorted(slices.Values(hosts)), " "), until: now.Add(mxLife)}
-	d.m.sites.relearn(a.key, limitsOf(hosts[0]).conns)
+	for _, key := range [...]string{a.key, a.key + verified} {
+		d.m.sites.relearn(key, d.m.table.of(hosts[0]).conns)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.answers) > 100_000 {
@@ -123,7 +177,9 @@ func (d *direct) exchangers(ctx context.Context, domain string) (a mxAnswer, ref
 	return a, nil
 }
 
-func lookup(ctx context.Context, r Resolver, domain string) ([]string, *smarthost.Outcome) {
+// lookup finds the exchangers of a domain by preference. self is our own name: an exchanger of that name, and those after it, would
+// bring the mail back to us (RFC 5321 §5.1).
+func lookup(ctx context.Context, r Resolver, domain, self string) ([]string, *smarthost.Outcome) {
 	permanent := func(enhanced, text string) *smarthost.Outcome {
 		return &smarthost.Outcome{Kind: smarthost.Permanent, Code: 550, Enhanced: enhanced, Text: text}
 	}
@@ -132,12 +188,21 @@ func lookup(ctx context.Context, r Resolver, domain string) ([]string, *smarthos
 	switch {
 	case err == nil && len(list) == 1 && (list[0].Host == "." || list[0].Host == ""):
 		return nil, permanent("5.1.10", "the domain takes no mail (null MX)") // RFC 7505 §4
-	case err == nil && len(list) > 0:
+	case len(list) > 0: // with an error some of the records are malformed: the others count
 		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] }) // RFC 5321 §5.1: equal ones in any order
 		slices.SortStableFunc(list, func(a, b *net.MX) int { return int(a.Pref) - int(b.Pref) })
 		var hosts []string
 		for _, mx := range list {
-			hosts = append(hosts, strings.ToLower(strings.TrimSuffix(mx.Host, ".")))
+			name := strings.ToLower(strings.TrimSuffix(mx.Host, "."))
+			if name != self {
+				hosts = append(hosts, name)
+				continue
+			}
+			better := slices.IndexFunc(list, func(x *net.MX) bool { return x.Pref == mx.Pref })
+			if hosts = hosts[:better]; len(hosts) == 0 {
+				return nil, permanent("5.4.6", "mail for the domain comes back to us: its mail exchanger is "+name) // RFC 3463 §3.5
+			}
+			break
 		}
 		return hosts, nil
 	case err != nil && (!errors.As(err, &dns) || !dns.IsNotFound):
@@ -158,7 +223,11 @@ func (d *direct) site(a mxAnswer) (*mxSite, error) {
 	hosts, now := a.hosts, time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s := d.clients[a.key]; s != nil {
+	key, policy := a.key, d.policy()
+	if a.verified {
+		key, policy = a.key+strings.Join(hosts, " "), smarthost.TLSVerified
+	}
+	if s := d.clients[key]; s != nil {
 		s.used = now
 		return s, nil
 	}
@@ -168,21 +237,51 @@ func (d *direct) site(a mxAnswer) (*mxSite, error) {
 			delete(d.clients, old)
 		}
 	}
-	s := &mxSite{limits: limitsOf(hosts[0]), used: now}
-	policy, _ := smarthost.ParseTLS(d.host.TLS)
-	if d.host.TLS == "" {
-		policy = smarthost.TLSOpportunistic // most exchangers have no certificate for the name in the MX record
+	s := &mxSite{limits: d.m.table.of(hosts[0]), used: now}
+	perSecond := s.limits.perSecond
+	if own := d.host.PerSecond; own > 0 && (perSecond == 0 || own < perSecond) {
+		perSecond = own
 	}
 	list := make([]smarthost.Host, len(hosts))
 	for i, h := range hosts {
-		list[i] = smarthost.Host{Name: h, Addr: net.JoinHostPort(h, d.m.cfg.MXPort), Rank: i, TLS: policy, MaxConns: s.limits.conns,
-			MaxPerConn: s.limits.perConn, PerSecond: d.host.PerSecond}
+		list[i] = smarthost.Host{Name: h, Addr: net.JoinHostPort(h, d.m.cfg.MXPort), Rank: i, TLS: policy, Roots: d.m.cfg.Roots, MaxConns: s.limits.conns,
+			MaxPerConn: s.limits.perConn, PerSecond: perSecond, DialsPerMinute: s.limits.dialsPerMinute}
 	}
 	cfg := d.m.cfg.Timeouts
+	if cfg.Dial == nil && d.m.cfg.MXPort == mxPort {
+		cfg.Dial = dialOutside
+	}
 	var err error
 	if s.client, err = smarthost.New(cfg, list); err != nil {
 		return nil, err
 	}
-	d.clients[a.key] = s
+	d.clients[key] = s
 	return s, nil
+}
+
+// policy is how connections are protected without a word of the domain.
+func (d *direct) policy() smarthost.TLSPolicy {
+	if d.host.TLS == "" {
+		return smarthost.TLSOpportunistic // most exchangers have no certificate for the name in the MX record
+	}
+	p, _ := smarthost.ParseTLS(d.host.TLS)
+	return p
+}
+
+var errLocal = errors.New("the mail exchanger's address is this machine's or its link's")
+
+// dialOutside connects to mail exchangers. Anybody can name a loopback address as his exchanger: the server that listens there may
+// trust whoever connects, and pass on what it should not.
+func dialOutside(network, addr string, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		if a := ap.Addr().Unmap(); a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+			return errLocal
+		}
+		return nil
+	}}
+	return d.Dial(network, addr)
 }

@@ -10,7 +10,8 @@
 // slows what goes to that domain. When a server asks to be tried again, the schedule belongs to the message (schedule.go).
 //
 // A smarthost with Direct delivers to the mail exchangers of each domain. Sites are told apart by their set of exchangers; each
-// has connections, rate and back-off of its own (sites.tsv), so that one dead site does not hold up the others.
+// has connections, rate and back-off of its own (sites.tsv), so that one dead site does not hold up the others. What a domain demands
+// of TLS (package mtasts) is kept to or the mail waits. An exchanger of our own name or on this machine is none: mail would come back.
 //
 // The package decides nothing about consent and knows neither Badger nor asynq.
 package mailer

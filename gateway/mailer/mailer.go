@@ -2,14 +2,17 @@ package mailer
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
+	"net/http"
 	"reflect"
 	"sync"
 	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/dispatch"
+	"izinli/gateway/mtasts"
 	"izinli/gateway/smarthost"
 )
 
@@ -43,9 +46,15 @@ type Config struct {
 	Log         *slog.Logger
 	Now         func() time.Time
 	Check       time.Duration // how often the directory is compared; default 250 ms
-	Resolver    Resolver      // default net.DefaultResolver
-	MXPort      string        // of mail exchangers; default 25
-	Timeouts    smarthost.Config
+	// Resolver defaults to net.DefaultResolver. One that finds TXT records too is asked for policies (MTA-STS).
+	Resolver Resolver
+	// MXPort of mail exchangers; default 25. Another one is a network of tests, where they may be on the loopback.
+	MXPort   string
+	Roots    *x509.CertPool // that certificates of mail exchangers are checked against; nil: the system's
+	Policies string         // file where MTA-STS policies outlive a restart; empty: they do not
+	Fetch    *http.Client   // fetches them; nil: see mtasts.Config
+	Sites    string         // an administrator's rules in the form of sites.tsv, before those of the program
+	Timeouts smarthost.Config
 	// Attempt bounds one delivery; default 15 min.
 	Attempt time.Duration
 	// Blocked is told when a route is in trouble: our mail is unwanted there, or its authentication fails. It must not block.
@@ -60,14 +69,19 @@ type Manager struct {
 	keys     keyring
 	bodies   bodyCache
 	sites    *sites
+	table    siteTable
+	sts      *mtasts.Cache // nil: policies are not asked for
 
 	mu      sync.Mutex
 	running map[string]*carrier // by smarthost; guarded by mu
 	life    context.Context     // of deliveries; set by Run
 }
 
-// New returns a manager without carriers.
-func New(cfg Config, st Store, d Dispatcher) *Manager {
+// mxPort is where mail exchangers listen.
+const mxPort = "25"
+
+// New returns a manager without carriers. The error is a mistake in Config.Sites.
+func New(cfg Config, st Store, d Dispatcher) (*Manager, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,7 +95,7 @@ func New(cfg Config, st Store, d Dispatcher) *Manager {
 		cfg.Resolver = net.DefaultResolver
 	}
 	if cfg.MXPort == "" {
-		cfg.MXPort = "25"
+		cfg.MXPort = mxPort
 	}
 	if cfg.Attempt == 0 {
 		cfg.Attempt = 15 * time.Minute
@@ -90,7 +104,15 @@ func New(cfg Config, st Store, d Dispatcher) *Manager {
 		cfg.Blocked = func(string, string, string) {}
 	}
 	cfg.Timeouts.Helo = cfg.Domain
-	return &Manager{cfg: cfg, store: st, dispatch: d, sites: newSites(), running: map[string]*carrier{}}
+	m := &Manager{cfg: cfg, store: st, dispatch: d, sites: newSites(), running: map[string]*carrier{}}
+	var err error
+	if m.table, err = newSiteTable(cfg.Sites); err != nil {
+		return nil, err
+	}
+	if r, ok := cfg.Resolver.(mtasts.Resolver); ok {
+		m.sts = mtasts.New(mtasts.Config{Resolver: r, File: cfg.Policies, Client: cfg.Fetch, Log: cfg.Log, Now: cfg.Now})
+	}
+	return m, nil
 }
 
 // Run keeps the carriers as the directory says until ctx ends; then deliveries under way are cut off, to be in doubt or tried
@@ -110,10 +132,21 @@ func (m *Manager) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			m.stopAll()
+			m.savePolicies(true)
 			return
 		case now := <-tick.C:
 			m.sites.prune(now)
+			m.savePolicies(false)
 		}
+	}
+}
+
+func (m *Manager) savePolicies(now bool) {
+	if m.sts == nil {
+		return
+	}
+	if err := m.sts.Save(now); err != nil {
+		m.cfg.Log.Error("mta-sts policies not kept", "err", err)
 	}
 }
 

@@ -52,12 +52,40 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
+// drip is a way on which messages pass one by one for a while, or not at all.
+type drip struct {
+	until time.Time
+	every time.Duration // 0: none passes
+	next  time.Time     // when the next one may
+	line  line          // those after it
+}
+
+// wait is how long a message has to wait; 0: this one may pass.
+func (d *drip) wait(now time.Time) time.Duration {
+	switch {
+	case !d.until.After(now):
+		return 0
+	case d.every == 0:
+		return d.line.turn(d.until, now, spreadFailed)
+	case d.next.After(now):
+		return d.line.turn(d.next, now, d.every)
+	}
+	d.next = now.Add(d.every)
+	return 0
+}
+
+// begin lets it drip. A stricter pause that lasts is not lifted by a milder one.
+func (d *drip) begin(p pause, now time.Time) {
+	if d.until.After(now) && d.every == 0 && p.every > 0 {
+		return
+	}
+	d.until, d.every, d.next = latest(d.until, now.Add(p.lasts)), p.every, now.Add(p.every)
+}
+
 // domain is how mail to one domain fares at whatever site it goes to.
 type domain struct {
-	site string    // the set of its exchangers; empty: not known, it counts as a site of its own
-	slow time.Time // one message a minute until then
-	next time.Time // the next of them
-	line line      // those after it
+	site string // the set of its exchangers; empty: not known, it counts as a site of its own
+	slow drip
 	used time.Time
 }
 
@@ -71,6 +99,7 @@ type site struct {
 	fails  int           // in a row
 	failed time.Time     // the last that counted
 	rests  time.Time     // not tried before
+	slow   drip          // it asked for less
 	line   line
 	used   time.Time
 }
@@ -130,26 +159,25 @@ func (s *sites) unwanted(name string, now time.Time) time.Duration {
 
 func (s *sites) unwantedLocked(name string, now time.Time) time.Duration {
 	d := s.domains[name]
-	if d == nil || !d.slow.After(now) {
+	if d == nil {
 		return 0
 	}
 	d.used = now
-	if d.next.After(now) {
-		return d.line.turn(d.next, now, slowEvery)
-	}
-	d.next = now.Add(slowEvery)
-	return 0
+	return d.slow.wait(now)
 }
 
 // book gives a message a place at the site of its domain, or tells when to come back.
 func (s *sites) book(name string, now time.Time) (*place, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	x := s.siteLocked(cmp.Or(s.domainLocked(name, now).site, name), now)
+	if wait := x.wait(now); wait > 0 {
+		return nil, wait
+	}
 	if wait := s.unwantedLocked(name, now); wait > 0 {
 		return nil, wait
 	}
-	x := s.siteLocked(cmp.Or(s.domainLocked(name, now).site, name), now)
-	if wait := x.wait(now); wait > 0 {
+	if wait := x.slow.wait(now); wait > 0 {
 		return nil, wait
 	}
 	x.busy++
@@ -185,6 +213,9 @@ func (s *sites) settle(p *place, name, key string, most int, now time.Time) (wai
 		return 0
 	}
 	if wait := x.wait(now); wait > 0 {
+		return wait
+	}
+	if wait := x.slow.wait(now); wait > 0 {
 		return wait
 	}
 	p.site.busy--
@@ -244,9 +275,14 @@ func (x *site) missed(began, now time.Time) {
 func (s *sites) slow(name string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.domainLocked(name, now)
-	d.slow = now.Add(slowFor)
-	d.next = now.Add(slowEvery)
+	s.domainLocked(name, now).slow.begin(pause{slowFor, slowEvery}, now)
+}
+
+// pause does what the site of a domain asked for.
+func (s *sites) pause(name string, p pause, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.siteLocked(cmp.Or(s.domainLocked(name, now).site, name), now).slow.begin(p, now)
 }
 
 // relearn lets the table speak again about what a site may have, which an earlier refusal had lowered.
@@ -270,12 +306,12 @@ func (s *sites) prune(now time.Time) {
 	}
 	s.seen = now
 	for name, d := range s.domains {
-		if !d.slow.After(now) && now.Sub(d.used) > forgetAfter {
+		if !d.slow.until.After(now) && now.Sub(d.used) > forgetAfter {
 			delete(s.domains, name)
 		}
 	}
 	for key, x := range s.by {
-		if x.busy == 0 && !x.rests.After(now) && now.Sub(x.used) > forgetAfter {
+		if x.busy == 0 && !x.rests.After(now) && !x.slow.until.After(now) && now.Sub(x.used) > forgetAfter {
 			delete(s.by, key)
 		}
 	}

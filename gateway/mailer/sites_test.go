@@ -193,3 +193,48 @@ func TestUnwanted(t *testing.T) {
 		t.Errorf("%d sites and %d domains are never forgotten", len(s.by), len(s.domains))
 	}
 }
+
+// A site that asks for less gets it, all its domains together, and other sites do not; a suspension is not lifted by a milder wish.
+func TestSitePauses(t *testing.T) {
+	s := newSites()
+	for _, d := range []string{"a.example", "b.example"} {
+		deliverAt(s, d, "mx.big", noon, time.Second, true)
+	}
+	deliverAt(s, "c.example", "mx.other", noon, time.Second, true)
+	passes := func(domain string, at time.Time) bool {
+		return deliverAt(s, domain, s.domains[domain].site, at, time.Second, true)
+	}
+
+	s.pause("a.example", pause{90 * time.Minute, time.Minute}, noon)
+	if passes("a.example", noon.Add(2*time.Second)) || passes("b.example", noon.Add(2*time.Second)) {
+		t.Error("more goes at once")
+	}
+	at := noon.Add(61 * time.Second)
+	if !passes("b.example", at) || passes("a.example", at.Add(time.Second)) {
+		t.Error("want one message a minute for all domains of the site")
+	}
+	if !passes("c.example", at) {
+		t.Error("another site pauses too")
+	}
+
+	s.pause("b.example", pause{2 * time.Hour, 0}, at)
+	s.pause("a.example", pause{90 * time.Minute, time.Minute}, at)
+	for _, later := range []time.Duration{time.Minute, time.Hour, 119 * time.Minute} {
+		if passes("a.example", at.Add(later)) {
+			t.Errorf("after %s something goes to a site that wants nothing for two hours", later)
+		}
+	}
+	if _, wait := s.book("a.example", at.Add(time.Hour)); wait < time.Hour || wait > time.Hour+spreadMost {
+		t.Errorf("a message is to come back in %s, want an hour and a little", wait)
+	}
+	s.prune(at.Add(time.Hour))
+	if !passes("a.example", at.Add(2*time.Hour+time.Second)) || !passes("a.example", at.Add(2*time.Hour+3*time.Second)) {
+		t.Error("the pause has no end")
+	}
+	// A domain whose site becomes known only now waits as well.
+	s.pause("a.example", pause{time.Hour, 0}, at.Add(3*time.Hour))
+	p, _ := s.book("new.example", at.Add(3*time.Hour))
+	if p == nil || s.settle(p, "new.example", "mx.big", 10, at.Add(3*time.Hour)) <= 0 {
+		t.Error("a new domain of a site that pauses gets through")
+	}
+}

@@ -138,6 +138,7 @@ type pool struct {
 	rests   time.Time // guarded by mu
 	lastErr string    // guarded by mu
 	next    time.Time // when the rate permits the next message; guarded by mu
+	dials   time.Time // when it permits the next connection; guarded by mu
 }
 
 // probeAfter is how long a connection may lie idle before it is asked whether it still lives. Asking costs a round trip; not
@@ -215,8 +216,10 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 }
 
 func (p *pool) connect(ctx context.Context) (*conn, error) {
-	if err := p.pace(ctx); err != nil {
-		return nil, err
+	if n := p.host.PerSecond; n > 0 {
+		if err := p.pace(ctx, &p.next, time.Second/time.Duration(n), 0); err != nil {
+			return nil, err
+		}
 	}
 	for c := p.take(); c != nil; c = p.take() {
 		if time.Since(c.last) < probeAfter || c.probe(ctx) {
@@ -229,6 +232,11 @@ func (p *pool) connect(ctx context.Context) (*conn, error) {
 
 // dial makes a new connection.
 func (p *pool) dial(ctx context.Context) (*conn, error) {
+	if n := p.host.DialsPerMinute; n > 0 {
+		if err := p.pace(ctx, &p.dials, time.Minute/time.Duration(n), p.host.MaxConns-1); err != nil {
+			return nil, err
+		}
+	}
 	began := time.Now()
 	c, err := dial(ctx, p.cfg, &p.host)
 	if err != nil {
@@ -251,20 +259,18 @@ func (c *conn) probe(ctx context.Context) bool {
 	return stop() && err == nil && r.code == 250
 }
 
-// pace keeps to PerSecond.
-func (p *pool) pace(ctx context.Context) error {
-	if p.host.PerSecond <= 0 {
-		return nil
-	}
+// pace waits for a turn: one every so often, and after a pause as many more at once as may have been saved up. next, which p.mu guards,
+// is when the coming one begins.
+func (p *pool) pace(ctx context.Context, next *time.Time, every time.Duration, saved int) error {
 	p.mu.Lock()
 	now := time.Now()
-	at := p.next
-	if at.Before(now) {
-		at = now
+	at := *next
+	if least := now.Add(-every * time.Duration(saved)); at.Before(least) {
+		at = least
 	}
-	p.next = at.Add(time.Second / time.Duration(p.host.PerSecond))
+	*next = at.Add(every)
 	p.mu.Unlock()
-	if at.Equal(now) {
+	if !at.After(now) {
 		return nil
 	}
 	t := time.NewTimer(at.Sub(now))

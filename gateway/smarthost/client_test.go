@@ -534,3 +534,27 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+// New connections keep to their rate, but those a host may have at once come at once.
+func TestDialsPerMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var mu sync.Mutex
+		var at []time.Duration
+		c := client(t, Config{RestFirst: time.Nanosecond, RestMost: time.Nanosecond, Dial: func(string, string, time.Duration) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Since(start))
+			return nil, errors.New("connection refused")
+		}}, Host{Addr: "127.0.0.1:1", TLS: TLSOff, MaxConns: 3, DialsPerMinute: 60})
+		for range 6 {
+			time.Sleep(time.Microsecond)
+			c.Deliver(t.Context(), message(small, "a@c.example"))
+		}
+		for i, want := range []time.Duration{0, 0, 0, 1, 2, 3} {
+			if got := at[i].Round(100 * time.Millisecond); got != want*time.Second {
+				t.Errorf("connection %d after %s, want %ds", i+1, got, want)
+			}
+		}
+	})
+}

@@ -49,10 +49,12 @@ type Host struct {
 	Username   string // AUTH PLAIN or LOGIN, under TLS only
 	Password   string
 
-	MaxConns    int           // default 10
-	MaxPerConn  int           // messages of one connection; default 100
-	PerSecond   int           // messages; 0: no limit
-	IdleTimeout time.Duration // default 60 s
+	MaxConns   int // default 10
+	MaxPerConn int // messages of one connection; default 100
+	PerSecond  int // messages; 0: no limit
+	// DialsPerMinute bounds new connections; MaxConns of them may come at once. 0: no limit.
+	DialsPerMinute int
+	IdleTimeout    time.Duration // default 60 s
 }
 
 func (h Host) withDefaults() (Host, error) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -180,6 +181,11 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	opt := assembly.ServerOptions{PrivateWebhooks: true, IYSLimits: assembly.FastLimits(), RequestAfter: g.order.Settle}
 	if m := g.order.Mail; m != nil && m.MXPort != "" {
 		opt.Resolver, opt.MXPort = siteResolver{}, m.MXPort
+		// What a site is served with is measured, not the pace the program's table keeps to.
+		cfg.Mail.Sites = filepath.Join(g.order.Dir, "sites.tsv")
+		if err := os.WriteFile(cfg.Mail.Sites, []byte("limit\t*\t10\t100\t0\t0\n"), 0o600); err != nil {
+			return ready, err
+		}
 	}
 	g.server, err = assembly.NewServer(ctx, cfg, g.store, g.log, opt)
 	if err != nil {

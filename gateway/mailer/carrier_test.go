@@ -1,0 +1,145 @@
+package mailer
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"izinli/gateway"
+	"izinli/gateway/smarthost"
+)
+
+// host plays a smarthost behind a pipe: silent, gone or good.
+type host struct {
+	mu   sync.Mutex
+	mood string // guarded by mu
+}
+
+func (h *host) be(mood string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mood = mood
+}
+
+func (h *host) dial(string, string, time.Duration) (net.Conn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mood == "gone" {
+		return nil, errors.New("connection refused")
+	}
+	ours, theirs := net.Pipe()
+	if h.mood == "silent" {
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		return ours, nil
+	}
+	go func() {
+		defer theirs.Close()
+		br := bufio.NewReader(theirs)
+		for reply := "220 here"; ; {
+			if _, err := io.WriteString(theirs, reply+"\r\n"); err != nil {
+				return
+			}
+			line, err := br.ReadString('\n')
+			for reply == "354 go" && err == nil && line != ".\r\n" {
+				line, err = br.ReadString('\n')
+			}
+			if err != nil {
+				return
+			}
+			if reply = "250 ok"; line == "DATA\r\n" {
+				reply = "354 go"
+			}
+		}
+	}()
+	return ours, nil
+}
+
+func newCarrierForTest(t *testing.T, h *host, conns int) *carrier {
+	t.Helper()
+	cfg := smarthost.Config{Helo: "izinli.example", Dial: h.dial}
+	m, err := New(Config{Domain: "izinli.example", Timeouts: cfg}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &carrier{m: m, host: gateway.Smarthost{Name: "h", MaxConns: conns}, window: conns, work: make(chan delivery)}
+	if c.client, err = smarthost.New(m.cfg.Timeouts, []smarthost.Host{{Name: "h", Addr: "h:25", TLS: smarthost.TLSOff, MaxConns: conns}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.client.Close)
+	return c
+}
+
+// attemptForTest is what a worker does with one message; nil: there is no place for it.
+func (c *carrier) attemptForTest(t *testing.T) <-chan try {
+	if _, ok := c.TryReserve(1, gateway.LaneTransactional); !ok {
+		return nil
+	}
+	done := make(chan try, 1)
+	go func() {
+		a := c.attempt(t.Context(), "c.example", &smarthost.Message{From: "b@izinli.example", To: []smarthost.Recipient{{Addr: "a@c.example"}},
+			Body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(letterText)), nil }}, nil)
+		c.free(gateway.LaneTransactional)
+		done <- a
+	}()
+	return done
+}
+
+// A smarthost that takes connections and says nothing is down before its connections have given up, and afterwards one message at a
+// time finds out whether it is back.
+func TestSilentSmarthost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{mood: "silent"}
+		c := newCarrierForTest(t, h, 10)
+		var under []<-chan try
+		for range 10 {
+			under = append(under, c.attemptForTest(t))
+		}
+		if c.Window() != 10 || c.attemptForTest(t) != nil {
+			t.Fatal("want ten places, all of them taken")
+		}
+		time.Sleep(stallAfter + time.Second)
+		if c.Window() != 0 {
+			t.Errorf("a host that has said nothing for %s has a window of %d", stallAfter, c.Window())
+		}
+		for _, done := range under {
+			if a := <-done; a.outcome.Kind != smarthost.TryLater || !a.outcome.Unasked() {
+				t.Errorf("%+v", a.outcome)
+			}
+		}
+		if c.Window() != 0 {
+			t.Error("it does not rest")
+		}
+		time.Sleep(10 * time.Second)
+		if c.Window() != 1 {
+			t.Errorf("after its rest: a window of %d, want one to try it", c.Window())
+		}
+		trial := c.attemptForTest(t)
+		if trial == nil || c.Window() != 0 || c.attemptForTest(t) != nil {
+			t.Error("more than one tries it")
+		}
+		<-trial
+		time.Sleep(15 * time.Second)
+		h.be("good")
+		if a := <-c.attemptForTest(t); a.outcome.Kind != smarthost.Delivered || c.Window() != 10 {
+			t.Errorf("back again: %+v with a window of %d", a.outcome, c.Window())
+		}
+		time.Sleep(time.Hour)
+		if c.Window() != 10 {
+			t.Error("a host that has nothing to answer is down")
+		}
+		h.be("gone")
+		for range 3 {
+			<-c.attemptForTest(t)
+			if c.Window() != 0 {
+				t.Error("a host that is gone has a window")
+			}
+			time.Sleep(6 * time.Minute)
+		}
+	})
+}
