@@ -274,6 +274,23 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// A stranger's long domain in foreign letters is refused for its length: converting it takes a third of a second of ours.
+func TestLongDomain(t *testing.T) {
+	var b strings.Builder
+	for i := range 3500 {
+		b.WriteRune(rune(0x4e00 + i*7919%20000))
+	}
+	for domain, want := range map[string]bool{b.String(): false, strings.Repeat("ş.", 84) + "example": false, strings.Repeat("ş.", 20) + "example": true} {
+		if n := testing.AllocsPerRun(1, func() {
+			if _, err := mailbox("a@"+domain, true); (err == nil) != want {
+				t.Errorf("a domain of %d octets: %v", len(domain), err)
+			}
+		}); !want && n > 10 {
+			t.Errorf("a domain of %d octets was converted: %v allocations", len(domain), n)
+		}
+	}
+}
+
 func FuzzMailbox(f *testing.F) {
 	f.Add("Ali@Örnek.example", true)
 	f.Add("a@b.example>\r\nDATA", false)

@@ -314,6 +314,9 @@ func (s *session) submission(tx *transaction, k kind) *gateway.Submission {
 	return sub
 }
 
+// maxDomain is the longest domain, in octets as written (RFC 5321 §4.5.3.1.2).
+const maxDomain = 255
+
 // mailbox reads an address of the envelope. With SMTPUTF8 an international domain becomes its A-label form; a mailbox name
 // outside ASCII has no canonical form at İYS and is refused.
 func mailbox(raw string, utf8 bool) (string, error) {
@@ -324,6 +327,9 @@ func mailbox(raw string, utf8 bool) (string, error) {
 	local, domain := raw[:at], raw[at+1:]
 	if !isASCII(local) {
 		return "", errUTF8Local
+	}
+	if len(domain) > maxDomain { // before the conversion, whose cost grows with the square of the length
+		return "", replyOfCode(gateway.CodeBadAddress, "")
 	}
 	if !isASCII(domain) {
 		a, err := idna.Lookup.ToASCII(domain)
