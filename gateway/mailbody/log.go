@@ -72,6 +72,7 @@ type segment struct {
 	size   int64 // octets written
 	live   int64 // octets of bodies in use
 	closed bool  // nothing is appended any more
+	kept   bool  // not to be emptied
 	aead   cipher.AEAD
 }
 
@@ -297,6 +298,15 @@ func (l *Log) Forget(n uint64) {
 	}
 }
 
+// Keep takes a segment out of what Sparse names: something in it cannot be read, so that it cannot be emptied.
+func (l *Log) Keep(n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.segments[n]; s != nil {
+		s.kept = true
+	}
+}
+
 // Tidy removes the segments in which nothing is in use.
 func (l *Log) Tidy() error {
 	l.mu.Lock()
@@ -329,7 +339,7 @@ func (l *Log) Sparse() (n uint64, ok bool) {
 			continue
 		}
 		size, live = size+s.size, live+s.live
-		if s.live*sparseShare < s.size && (worst == nil || s.live*worst.size < worst.live*s.size) {
+		if !s.kept && s.live*sparseShare < s.size && (worst == nil || s.live*worst.size < worst.live*s.size) {
 			worst = s
 		}
 	}

@@ -216,6 +216,15 @@ func TestLogForget(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	l.sparseSize = 0
+	l.Free(p)
+	if n, ok := l.Sparse(); !ok || n != p.Segment {
+		t.Errorf("sparse: %d, %v", n, ok)
+	}
+	l.Keep(p.Segment)
+	if n, ok := l.Sparse(); ok {
+		t.Errorf("segment %d is to be emptied, and was to be kept", n)
+	}
 	l.Forget(p.Segment)
 	if err := l.Tidy(); err != nil || segmentFiles(t, dir) != 0 {
 		t.Fatalf("%v, %d segments", err, segmentFiles(t, dir))

@@ -42,6 +42,13 @@ func (s *Store) notePages(a gateway.AccountID, n int) {
 	}
 }
 
+// noPages says that the pages that were counted are gone: they expired.
+func (s *Store) noPages(a gateway.AccountID) {
+	s.pagesMu.Lock()
+	defer s.pagesMu.Unlock()
+	delete(s.pages, a)
+}
+
 // loadPages counts the pages at the start.
 func (s *Store) loadPages() error {
 	return s.db.View(func(txn *badger.Txn) error {
@@ -136,8 +143,12 @@ func (s *Store) mergePages(ctx context.Context, a gateway.AccountID) error {
 			}
 		}
 		return nil
-	}); err != nil || len(pages) == 0 {
+	}); err != nil {
 		return err
+	}
+	if len(pages) == 0 {
+		s.noPages(a)
+		return nil
 	}
 	slices.SortFunc(refs, addressRef.compare)
 	w := &runWriter{s: s, ctx: ctx, account: a, run: &run}

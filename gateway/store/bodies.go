@@ -142,7 +142,10 @@ func (s *Store) tidyBodies(ctx context.Context) error {
 		if !ok {
 			break
 		}
-		if err := s.emptySegment(ctx, n); err != nil {
+		if err := s.emptySegment(ctx, n); errors.Is(err, mailbody.ErrDamaged) {
+			s.log.Error("a mail body cannot be read: its segment stays", "segment", n, "err", err)
+			s.bodies.Keep(n)
+		} else if err != nil {
 			return err
 		}
 		if err := s.bodies.Tidy(); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,25 @@ func TestVerifyMissesABody(t *testing.T) {
 	w.must(w.st.DeleteBody(context.Background(), a.Batch.Body.ID))
 	if report, err = w.st.Verify(context.Background()); err != nil || len(report.Problems) != 2 {
 		t.Errorf("%q, %v: want a problem for each of two messages", report.Problems, err)
+	}
+}
+
+// A body that cannot be read keeps its segment, and nothing else from being tidied.
+func TestDamagedBodyStays(t *testing.T) {
+	w := newWorld(t, 7)
+	w.bigMail(1, "a")
+	w.must(w.st.bodies.Close())
+	name := filepath.Join(w.dir, "bodies", "0000000000000001.seg")
+	raw, err := os.ReadFile(name)
+	w.must(err)
+	raw[len(raw)-1] ^= 1
+	w.must(os.WriteFile(name, raw, 0o600))
+	if err := w.st.emptySegment(context.Background(), 1); !errors.Is(err, mailbody.ErrDamaged) {
+		t.Fatalf("%v, want ErrDamaged", err)
+	}
+	w.must(w.st.tidyBodies(context.Background()))
+	if _, err := os.Stat(name); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 	"izinli/gateway"
 )
 
-// version of the key layout and value encodings. A store written by a newer version is refused.
-const version = 1
+// version of the key layout and value encodings. A store written by a newer version is refused; one of an older version is read, and
+// belongs to this one from its opening on. 2: pages of batches and addresses, bodies in a log.
+const version = 2
 
 // Key layout. Integers are big endian, so that keys sort by them; times are Unix milliseconds. The first octet is the kind:
 //

@@ -237,11 +237,7 @@ func (s *Store) loadHeader() error {
 				return err
 			}
 			s.instance = hex.EncodeToString(id[:])
-			var e enc
-			e.uint(version)
-			e.text(s.instance)
-			e.time(s.opt.Now())
-			return errors.Join(txn.Set(newKey(kHeader, 0), e), txn.Set(namedKey(outboxDueName), []byte{1}), txn.Set(namedKey(outboxAgesName), []byte{1}),
+			return errors.Join(txn.Set(newKey(kHeader, 0), headerValue(s.instance, s.opt.Now())), txn.Set(namedKey(outboxDueName), []byte{1}), txn.Set(namedKey(outboxAgesName), []byte{1}),
 				s.startSeq(txn))
 		}
 		d := dec{b: v}
@@ -249,8 +245,21 @@ func (s *Store) loadHeader() error {
 			return fmt.Errorf("%w: it has version %d, this program knows %d", ErrNewer, got, version)
 		}
 		s.instance = d.text()
-		return errors.Join(d.err("header"), s.startSeq(txn))
+		made := d.time()
+		if err := d.err("header"); err != nil {
+			return err
+		}
+		return errors.Join(txn.Set(newKey(kHeader, 0), headerValue(s.instance, made)), s.startSeq(txn))
 	})
+}
+
+// headerValue is the header of a store of this version.
+func headerValue(instance string, made time.Time) enc {
+	var e enc
+	e.uint(version)
+	e.text(instance)
+	e.time(made)
+	return e
 }
 
 // seqARun is more numbers than any run uses.

@@ -42,15 +42,34 @@ func TestOpenErrors(t *testing.T) {
 	if st.Instance() != instance {
 		t.Error("the instance changed over a restart")
 	}
-	err = st.db.Update(func(txn *badger.Txn) error {
-		var e enc
-		e.uint(version + 1)
+	made := time.UnixMilli(1_700_000_000_000)
+	header := func(v uint64) (e enc) {
+		e.uint(v)
 		e.text(instance)
-		return txn.Set(newKey(kHeader, 0), e)
-	})
-	if err := errors.Join(err, st.Close()); err != nil {
+		e.time(made)
+		return e
+	}
+	put := func(v uint64) {
+		t.Helper()
+		err := st.db.Update(func(txn *badger.Txn) error { return txn.Set(newKey(kHeader, 0), header(v)) })
+		if err := errors.Join(err, st.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	if st, err = Open(good); err != nil {
 		t.Fatal(err)
 	}
+	if err := st.db.View(func(txn *badger.Txn) error {
+		v, err := getValue(txn, newKey(kHeader, 0))
+		if !bytes.Equal(v, header(version)) {
+			t.Errorf("header %x after older data was opened, want %x: an older program must not take it again", v, header(version))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	put(version + 1)
 	if _, err := Open(good); !errors.Is(err, ErrNewer) {
 		t.Errorf("newer data = %v, want ErrNewer", err)
 	}
