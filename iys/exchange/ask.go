@@ -45,6 +45,7 @@ type round struct {
 	done  chan struct{} // closed when answers are there
 	at    time.Time
 	okays map[string]bool
+	bad   map[string]*iys.Refusal // addresses İYS says are none
 	err   error
 }
 
@@ -66,6 +67,12 @@ func (a *asker) close() {
 // answer is aligned with addresses. What İYS says also becomes the mirror's:
 // for partner brands for as long as it is kept fresh, for AHS brands for a
 // quarter of an hour. Ask returns when ctx ends, the call it shared goes on.
+//
+// An address İYS calls none gets its refusal as Answer.Err and does not keep
+// the others from being answered; the mirror holds it as not approved, since
+// nobody can have agreed under it. A brand İYS does not answer for (a right, a
+// subscription, a password) is not asked about again for a while: each such
+// answer counts against the address of this machine.
 func (x *Exchange) Ask(ctx context.Context, brand string, ch iys.Channel, rt iys.RecipientType, addresses []string) ([]Answer, error) {
 	if !rt.Valid() || !ch.Valid() {
 		return nil, fmt.Errorf("exchange: ask: %w", iysapi.ErrInvalid)
@@ -95,6 +102,10 @@ func (x *Exchange) Ask(ctx context.Context, brand string, ch iys.Channel, rt iys
 		}
 		if r.err != nil {
 			out[i].Err = r.err
+			continue
+		}
+		if refusal := r.bad[names[i]]; refusal != nil {
+			out[i].Err = refusal
 			continue
 		}
 		out[i].ReadAt, out[i].Status = r.at, iys.StatusNotApproved
@@ -149,7 +160,7 @@ func (x *Exchange) runRound(r *round) {
 
 	ctx, cancel := context.WithTimeout(x.base, askTimeout)
 	defer cancel()
-	r.okays, r.at, r.err = x.question(ctx, r)
+	r.at, r.err = x.question(ctx, r)
 
 	x.asks.mu.Lock()
 	for _, a := range r.list {
@@ -159,45 +170,179 @@ func (x *Exchange) runRound(r *round) {
 	close(r.done)
 }
 
-func (x *Exchange) question(ctx context.Context, r *round) (map[string]bool, time.Time, error) {
+// question asks for a round and fills its answers in.
+func (x *Exchange) question(ctx context.Context, r *round) (time.Time, error) {
 	k := r.key
 	b, ok, err := x.cfg.Directory.Brand(ctx, k.brand)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("exchange: ask: brand: %w", err)
+		return time.Time{}, fmt.Errorf("exchange: ask: brand: %w", err)
+	}
+	var client any // who is asked
+	var ask func(list []string) ([]bool, error)
+	switch {
+	case ok && b.partner(k.ch):
+		client = b.API
+		ask = func(list []string) ([]bool, error) { return b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, list) }
+	case ok && b.Modes[k.ch] == iys.ModeAHS && b.AHS != nil:
+		client = b.AHS
+		ask = func(list []string) ([]bool, error) { return b.AHS.Approved(ctx, b.BrandCode, k.rt, k.ch, list) }
+	default:
+		return time.Time{}, fmt.Errorf("exchange: ask: %w", ErrMode)
+	}
+	if err := x.mute(k, client); err != nil {
+		return time.Time{}, fmt.Errorf("exchange: ask: %w", err)
 	}
 	// The answer holds as of the moment the question left: what happened after
 	// may or may not be in it.
 	at := time.Now()
-	var approved []bool
-	switch {
-	case ok && b.partner(k.ch):
-		approved, err = b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, r.list)
-	case ok && b.Modes[k.ch] == iys.ModeAHS && b.AHS != nil:
-		approved, err = b.AHS.Approved(ctx, b.BrandCode, k.rt, k.ch, r.list)
-	default:
-		return nil, time.Time{}, fmt.Errorf("exchange: ask: %w", ErrMode)
-	}
-	if err == nil && len(approved) != len(r.list) {
-		err = iysapi.ErrAnswer
-	}
+	approved, bad, err := sift(k.ch, r.list, ask)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("exchange: ask: %w", err)
+		x.refusedAsk(k, client, err)
+		return time.Time{}, fmt.Errorf("exchange: ask: %w", err)
 	}
-	okays := make(map[string]bool, len(r.list))
+	r.okays, r.bad = make(map[string]bool, len(r.list)), make(map[string]*iys.Refusal, len(bad))
 	records := make([]iys.Consent, len(r.list))
 	for i, a := range r.list {
-		okays[a] = approved[i]
-		records[i] = iys.Consent{
-			Key:    iys.Key{Brand: k.brand, Channel: k.ch, RecipientType: k.rt, Recipient: a},
-			Status: iys.StatusNotApproved, Origin: iys.OriginLive, ReadAt: at,
+		if r.okays[a] = approved[i]; bad[i] != nil {
+			r.bad[a] = bad[i]
 		}
-		if approved[i] {
-			records[i].Status = iys.StatusApproved
+		records[i] = k.record(a, approved[i], at)
+	}
+	x.keep(ctx, b, k.ch, records, r.okays)
+	return at, nil
+}
+
+// record is an answer as the mirror keeps it.
+func (k askKey) record(address string, approved bool, at time.Time) iys.Consent {
+	c := iys.Consent{
+		Key:    iys.Key{Brand: k.brand, Channel: k.ch, RecipientType: k.rt, Recipient: address},
+		Status: iys.StatusNotApproved, Origin: iys.OriginLive, ReadAt: at,
+	}
+	if approved {
+		c.Status = iys.StatusApproved
+	}
+	return c
+}
+
+// siftCalls bounds the calls of one sift: İYS is documented to name all errors
+// of a list at once, so that two are enough.
+const siftCalls = 64
+
+// sift asks about a list from which İYS may single out addresses: its check
+// knows the numbering plan, ours does not, and one address it does not take
+// would spoil the question for all. Those it names are left out of the next
+// call; where it names none, the list is halved. bad has the refusals by
+// place; a bad address counts as not approved.
+func sift(ch iys.Channel, list []string, ask func([]string) ([]bool, error)) (approved []bool, bad map[int]*iys.Refusal, err error) {
+	approved, bad = make([]bool, len(list)), map[int]*iys.Refusal{}
+	places := make([]int, len(list))
+	for i := range places {
+		places[i] = i
+	}
+	calls := 0
+	var part func(places []int) error
+	part = func(places []int) error {
+		for len(places) > 0 {
+			if calls++; calls > siftCalls {
+				return fmt.Errorf("%w: addresses refused in %d calls", iysapi.ErrAnswer, siftCalls)
+			}
+			some := make([]string, len(places))
+			for i, p := range places {
+				some[i] = list[p]
+			}
+			got, err := ask(some)
+			if err == nil && len(got) != len(some) {
+				err = iysapi.ErrAnswer
+			}
+			if err == nil {
+				for i, p := range places {
+					approved[p] = got[i]
+				}
+				return nil
+			}
+			named, about := iysapi.RefusedAddresses(err)
+			switch {
+			case !about:
+				return err
+			case len(places) == 1:
+				bad[places[0]] = addressRefusal(ch, codeOf(err))
+				return nil
+			case len(named) == 0:
+				half := len(places) / 2
+				if err := part(places[:half]); err != nil {
+					return err
+				}
+				places = places[half:]
+				continue
+			}
+			rest := make([]int, 0, len(places))
+			for i, p := range places {
+				if code, is := named[i]; is {
+					bad[p] = addressRefusal(ch, code)
+				} else {
+					rest = append(rest, p)
+				}
+			}
+			if len(rest) == len(places) {
+				return err // places that are not in the list
+			}
+			places = rest
+		}
+		return nil
+	}
+	return approved, bad, part(places)
+}
+
+// addressRefusal is İYS's refusal of an address in the words of an add: a
+// question has other codes for the same fault (iys-api.md §16.1).
+func addressRefusal(ch iys.Channel, code string) *iys.Refusal {
+	switch code {
+	case "H120", "H121":
+	default:
+		if code = "H121"; ch == iys.ChannelEmail {
+			code = "H120"
 		}
 	}
-	x.keep(ctx, b, k.ch, records, okays)
-	return okays, at, nil
+	r, _ := iys.RefusalFor(code)
+	return &r
 }
+
+// askRest is how long İYS is not asked again about a brand and channel for
+// which it answered that an operator must act.
+const askRest = 5 * time.Minute
+
+// muted is a question not to be asked for now.
+type muted struct {
+	client any // another one (the link was changed) may ask
+	until  time.Time
+	err    error
+}
+
+// mute returns the error of a question that rests.
+func (x *Exchange) mute(k askKey, client any) error {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	m, ok := x.muted[muteKey(k)]
+	if !ok || m.client != client || !time.Now().Before(m.until) {
+		return nil
+	}
+	return m.err
+}
+
+// refusedAsk lets questions rest that İYS refuses for a reason of the brand's.
+func (x *Exchange) refusedAsk(k askKey, client any, err error) {
+	switch iysapi.RetryOf(err) {
+	case iysapi.RetryOperator, iysapi.RetryNewToken:
+	default:
+		return
+	}
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	x.muted[muteKey(k)] = muted{client, time.Now().Add(askRest), err}
+}
+
+// muteKey leaves the recipient type out: rights are of a brand and channel.
+func muteKey(k askKey) askKey { return askKey{brand: k.brand, ch: k.ch} }
 
 // keep makes answers the mirror's. An intermediary's answer lives minutes and
 // is not stored; a partner's is, and where the store knows something later

@@ -51,6 +51,7 @@ type Exchange struct {
 	restMu sync.Mutex
 	rest   map[string]time.Time // brands not to be pulled before; guarded by restMu
 	shut   map[string]Shut      // brands İYS lets us not write to; guarded by restMu
+	muted  map[askKey]muted     // questions not to be asked for now; guarded by restMu
 
 	base context.Context // ends with Close; parent of work nobody waits for alone
 	stop context.CancelFunc
@@ -86,7 +87,7 @@ func New(cfg Config) (*Exchange, error) {
 	base, stop := context.WithCancel(context.Background())
 	return &Exchange{
 		cfg: cfg, cal: cfg.Calendar, log: cfg.Log, wake: make(chan struct{}, 1), lost: make(chan struct{}, 1),
-		recent: map[iys.Key]time.Time{}, rest: map[string]time.Time{}, shut: map[string]Shut{}, started: time.Now(), base: base, stop: stop,
+		recent: map[iys.Key]time.Time{}, rest: map[string]time.Time{}, shut: map[string]Shut{}, muted: map[askKey]muted{}, started: time.Now(), base: base, stop: stop,
 		asks: asker{open: map[askKey]*round{}, flying: map[iys.Key]*round{}},
 	}, nil
 }

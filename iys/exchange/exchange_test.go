@@ -103,6 +103,18 @@ func (w *world) restart() {
 		w.x.Close()
 	}
 	w.store.revive()
+	w.restartAPI()
+	var err error
+	w.mirror = mirror.New()
+	w.x, err = exchange.New(exchange.Config{Store: w.store, Mirror: w.mirror, Directory: w, Listener: w.heard})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restartAPI makes the clients anew, as for a link that was changed.
+func (w *world) restartAPI() {
+	w.t.Helper()
 	cfg := iysapi.Config{URL: "http://127.0.0.1:1", Username: iystest.SeedPartner, Password: iystest.SeedPassword, HTTP: w.sim.Transport()}
 	var err error
 	if w.api, err = iysapi.New(cfg); err != nil {
@@ -110,11 +122,6 @@ func (w *world) restart() {
 	}
 	cfg.Username = iystest.SeedAHS
 	if w.ahs, err = iysapi.NewAHS(cfg); err != nil {
-		w.t.Fatal(err)
-	}
-	w.mirror = mirror.New()
-	w.x, err = exchange.New(exchange.Config{Store: w.store, Mirror: w.mirror, Directory: w, Listener: w.heard})
-	if err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -308,6 +315,27 @@ func TestBatchOfApprovals(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A batch is asked about no sooner than İYS wishes: 300 s after it was added (iys-api.md §6.5).
+func TestABatchIsNotAskedAboutTooSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for n := range 10 {
+			w.store.add(w.entry(n, iys.StatusApproved))
+		}
+		stop := w.running()
+		defer stop()
+		w.x.Wake()
+		asked := func() int { return w.sim.Counters().ByOperation["request"] }
+		pass(299 * time.Second)
+		if c := w.sim.Counters().ByOperation; c["addBatch"] != 1 || c["request"] != 0 {
+			t.Errorf("after 299 s: %v calls, want one batch and no question", c)
+		}
+		pass(15 * time.Second)
+		if asked() != 1 {
+			t.Errorf("after 314 s: %d questions, want 1", asked())
+		}
+	})
 }
 
 func TestOneBadItemDoesNotSinkTheBatch(t *testing.T) {

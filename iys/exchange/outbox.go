@@ -258,7 +258,7 @@ func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, 
 	if p.down[b.API] != nil {
 		return nil, nil
 	}
-	if until, ok := p.shutUntil(k.brand); ok {
+	if until, ok := p.shutUntil(k.brand, iys.StatusRejected); ok {
 		for i := range part {
 			part[i].NextAt = until
 		}
@@ -270,7 +270,7 @@ func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, 
 		addresses[i], keys[i] = e.Recipient, e.Key
 	}
 	at := time.Now()
-	approved, err := b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, addresses)
+	approved, bad, err := sift(k.ch, addresses, func(some []string) ([]bool, error) { return b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, some) })
 	if err != nil {
 		return nil, p.failed(ctx, b, err, part)
 	}
@@ -281,6 +281,10 @@ func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, 
 	var ready, done []Entry
 	var records []iys.Consent
 	for i, e := range part {
+		if bad[i] != nil { // İYS alone knew; it can hold nothing for such an address
+			done = append(done, p.refused(e, bad[i].Code))
+			continue
+		}
 		if !approved[i] {
 			// RET already or no record (H174 or H175): nothing to refuse.
 			done = append(done, p.end(e, StateNotApplicable, ""))

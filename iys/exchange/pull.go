@@ -37,16 +37,29 @@ func (x *Exchange) PullAll(ctx context.Context) error {
 		if x.resting(b.BrandCode) {
 			continue
 		}
-		if err := x.Pull(ctx, b); err != nil {
-			if iysapi.RetryOf(err) == iysapi.RetryOperator {
-				x.restMu.Lock()
-				x.rest[b.BrandCode] = time.Now().Add(operatorRest)
-				x.restMu.Unlock()
-			}
-			errs = append(errs, fmt.Errorf("brand %s: %w", b.BrandCode, err))
+		err := x.Pull(ctx, b)
+		if err == nil {
+			x.listed(b.BrandCode)
+			continue
 		}
+		switch iysapi.RetryOf(err) {
+		case iysapi.RetryOperator, iysapi.RetryNewToken:
+			x.unlisted(b.BrandCode, err)
+		}
+		errs = append(errs, fmt.Errorf("brand %s: %w", b.BrandCode, err))
 	}
 	return errors.Join(errs...)
+}
+
+// unlisted leaves a brand alone that İYS refuses to list, and stops writing
+// for it: who may not read may not write.
+func (x *Exchange) unlisted(brand string, err error) {
+	until := time.Now().Add(operatorRest)
+	x.restMu.Lock()
+	x.rest[brand] = until
+	x.restMu.Unlock()
+	x.shutBrand(brand, Shut{Code: codeOf(err), Until: until, Reading: true})
+	x.log.Error("iys needs an operator: nothing is read or written for the brand until then", "brand", brand, "code", codeOf(err), "err", err)
 }
 
 func (x *Exchange) resting(brand string) bool {

@@ -148,22 +148,12 @@ func (x *Exchange) askPage(ctx context.Context, b Brand, page []iys.Consent) (an
 		for len(list) > 0 {
 			n := min(len(list), iysapi.MaxBatch)
 			at := time.Now()
-			approved, err := b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, list[:n])
-			if err == nil && len(approved) != n {
-				err = iysapi.ErrAnswer
-			}
+			approved, _, err := sift(k.ch, list[:n], func(some []string) ([]bool, error) { return b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, some) })
 			if err != nil {
 				return nil, 0, err
 			}
 			for i, ok := range approved {
-				rec := iys.Consent{
-					Key:    iys.Key{Brand: k.brand, Channel: k.ch, RecipientType: k.rt, Recipient: list[i]},
-					Status: iys.StatusNotApproved, Origin: iys.OriginLive, ReadAt: at,
-				}
-				if ok {
-					rec.Status = iys.StatusApproved
-				}
-				answers = append(answers, rec)
+				answers = append(answers, k.record(list[i], ok, at))
 			}
 			list = list[n:]
 		}

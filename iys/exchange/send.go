@@ -34,7 +34,7 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 		if p.down[b.API] != nil {
 			continue
 		}
-		if until, ok := p.shutUntil(b.BrandCode); ok {
+		if until, ok := p.shutUntil(b.BrandCode, e.Status); ok {
 			e.NextAt = until
 			if err := p.commit(ctx, e); err != nil {
 				return err
@@ -65,7 +65,7 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 
 // accepted notes what İYS stored, in outbox, store and mirror.
 func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Receipt) error {
-	p.openBrand(list[0].Brand) // a list is of one brand
+	p.openBrand(list[0].Brand, list[0].Status) // a list is of one brand and status
 	var records []iys.Consent
 	for i := range list {
 		e := p.end(list[i], StateAccepted, "")
@@ -87,7 +87,8 @@ func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again 
 		return p.failed(ctx, b, err, []Entry{e})
 	}
 	code := codeOf(err)
-	if again && (code == "H174" || code == "H178" || code == "H462") {
+	// H467: the attempt before may have been in time.
+	if again && (code == "H174" || code == "H178" || code == "H462" || code == "H467") {
 		stored, ok, sErr := b.API.Status(ctx, b.Brand, e.Key)
 		if sErr != nil {
 			return p.failed(ctx, b, sErr, []Entry{e})
@@ -148,7 +149,7 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 		p.down[b.API] = err
 	case retry == iysapi.RetryOperator, retry == iysapi.RetryNewToken:
 		wait = operatorWait
-		p.shutBrand(b.BrandCode, codeOf(err), time.Now().Add(wait))
+		p.shutBrand(b.BrandCode, Shut{Code: codeOf(err), Until: time.Now().Add(wait)})
 		p.log.Error("iys needs an operator: nothing is written for the brand until then", "brand", b.BrandCode, "code", codeOf(err), "err", err)
 	default: // our own mistake: keep it visible, not hot
 		wait = operatorWait
@@ -170,7 +171,7 @@ func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
 	if p.down[b.API] != nil {
 		return nil
 	}
-	if until, ok := p.shutUntil(b.BrandCode); ok {
+	if until, ok := p.shutUntil(b.BrandCode, iys.StatusApproved); ok {
 		for i := range list {
 			list[i].NextAt = until
 		}

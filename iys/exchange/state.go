@@ -15,32 +15,55 @@ type Shut struct {
 	Code  string // İYS code, e.g. H353; empty when it gave none
 	Since time.Time
 	Until time.Time // when it is tried again
+	// Reading says that İYS refuses the listing of changes as well: what is
+	// known ages, and is believed up to the freshness limit.
+	Reading bool
 }
 
-func (x *Exchange) shutBrand(brand, code string, until time.Time) {
+// codeQuota is İYS's refusal of new addresses once the package is full. It
+// concerns approvals alone: a refusal needs no room (iys-api.md §9.3).
+const codeQuota = "H525"
+
+func (s *Shut) stops(st iys.Status) bool {
+	return s.Code != codeQuota || st == iys.StatusApproved
+}
+
+func (x *Exchange) shutBrand(brand string, s Shut) {
 	x.restMu.Lock()
 	defer x.restMu.Unlock()
-	s := Shut{code, time.Now(), until}
-	if old, ok := x.shut[brand]; ok && old.Code == code {
-		s.Since = old.Since
+	s.Since = time.Now()
+	if old, ok := x.shut[brand]; ok && old.Code == s.Code {
+		s.Since, s.Reading = old.Since, s.Reading || old.Reading
 	}
 	x.shut[brand] = s
 }
 
-// shutUntil reports whether a brand is not to be written for now. A shut brand
-// whose time has come is tried with its next entry.
-func (x *Exchange) shutUntil(brand string) (time.Time, bool) {
+// shutUntil reports whether nothing of a status is to be written for a brand
+// now. A shut brand whose time has come is tried with its next entry.
+func (x *Exchange) shutUntil(brand string, st iys.Status) (time.Time, bool) {
 	x.restMu.Lock()
 	defer x.restMu.Unlock()
 	s, ok := x.shut[brand]
-	return s.Until, ok && time.Now().Before(s.Until)
+	return s.Until, ok && s.stops(st) && time.Now().Before(s.Until)
 }
 
-// openBrand notes that İYS took something for the brand.
-func (x *Exchange) openBrand(brand string) {
+// openBrand notes that İYS took something of a status for the brand.
+func (x *Exchange) openBrand(brand string, st iys.Status) {
 	x.restMu.Lock()
 	defer x.restMu.Unlock()
-	delete(x.shut, brand)
+	if s, ok := x.shut[brand]; ok && s.stops(st) {
+		delete(x.shut, brand)
+	}
+}
+
+// listed notes that İYS lists changes for the brand: what it refused for that
+// reason may be tried again.
+func (x *Exchange) listed(brand string) {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	if x.shut[brand].Reading {
+		delete(x.shut, brand)
+	}
 }
 
 // BrandState is how the exchange of one brand stands.

@@ -113,6 +113,8 @@ var retryByCode = map[string]Retry{
 	"H196": RetryOperator, "H251": RetryOperator, "H437": RetryOperator,
 	"H180": RetryFinal, // 403, but about the dealer named and nothing else
 
+	"H245":  RetryOperator, // the iysCode is not of the partner's group
+	"H1028": RetryAgain,    // the recipient has not acted yet
 	// ViA: the form, the credit, the subscription.
 	"H1000": RetryOperator, "H1014": RetryOperator, "H1015": RetryOperator, "H1031": RetryOperator,
 	"H1062": RetryOperator, "H1092": RetryOperator, "H1093": RetryOperator,
@@ -134,6 +136,34 @@ func retryFor(status int, code string) Retry {
 		return RetryOperator // İYS redirects nothing; a proxy or a wrong host does
 	}
 	return RetryFinal
+}
+
+// RefusedAddresses tells which addresses of a list İYS would not take in a
+// question (StatusMany, AHSClient.Approved), by their place in the list, with
+// the codes. about is true when the refusal is of addresses at all; without
+// places İYS has not said which.
+func RefusedAddresses(err error) (named map[int]string, about bool) {
+	e, ok := errors.AsType[*APIError](err)
+	if !ok || e.HTTP != http.StatusUnprocessableEntity && e.HTTP != http.StatusBadRequest {
+		return nil, false
+	}
+	named = map[int]string{}
+	for _, d := range e.Details {
+		switch d.Code {
+		case "H464", "H120", "H121", "H122", "H160", "H166": // iys-api.md §7.2, §16.1
+		default:
+			return nil, false // something else is wrong as well
+		}
+		about = true
+		var place int
+		if n, err := fmt.Sscanf(d.Location, "recipients[%d]", &place); err != nil || n != 1 {
+			place = d.Index
+		}
+		if place >= 0 {
+			named[place] = d.Code
+		}
+	}
+	return named, about
 }
 
 // parseError reads any error body of iys-api.md §17.1 and §3.1: an errors
