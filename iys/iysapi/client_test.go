@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -115,13 +117,18 @@ func TestConsentsRoundTrip(t *testing.T) {
 }
 
 func TestUnknownAddressInEveryForm(t *testing.T) {
-	for _, form := range []int{204, 200, 404} {
+	for _, form := range []int{204, 200, 404, 422} {
 		inBubble(t, func(t *testing.T, s *iystest.Sim, newClient func() *iysapi.Client, _ *memTokens) {
 			s.SetOddities(iystest.Oddities{UnknownStatus: form})
-			_, ok, err := newClient().Status(t.Context(), brand, sms(9, "").Key)
+			c := newClient()
+			_, ok, err := c.Status(t.Context(), brand, sms(9, "").Key)
 			if ok || err != nil {
 				t.Errorf("%d: got %v %v, want no record", form, ok, err)
 			}
+			bad := sms(9, "").Key
+			bad.Recipient = "+90532"
+			_, _, err = c.Status(t.Context(), brand, bad)
+			wantCode(t, err, "H121", iysapi.RetryFinal) // a refusal stays one
 		})
 	}
 }
@@ -488,6 +495,23 @@ func TestAHS(t *testing.T) {
 			t.Errorf("foreign brand: got %v", err)
 		}
 	})
+}
+
+// An intermediary may ask and do nothing else: the type has no other method, so that no caller can try.
+func TestAHSCannotWrite(t *testing.T) {
+	var have []string
+	for _, m := range reflect.VisibleFields(reflect.TypeFor[iysapi.AHSClient]()) {
+		if m.Anonymous {
+			t.Errorf("%s is embedded: its methods would be the intermediary's", m.Name)
+		}
+	}
+	typ := reflect.TypeFor[*iysapi.AHSClient]()
+	for i := range typ.NumMethod() {
+		have = append(have, typ.Method(i).Name)
+	}
+	if want := []string{"Approved", "Brands", "Quality"}; !slices.Equal(have, want) {
+		t.Errorf("methods %v, want %v alone", have, want)
+	}
 }
 
 func TestConfigRefuses(t *testing.T) {

@@ -183,7 +183,7 @@ func FuzzOperations(f *testing.F) {
 		}
 		c.PrivacyRequests(ctx, "1", ViaNotice, "+905321234567")
 		c.RejectLinks(ctx, b, iys.RecipientPerson, []string{"a@bb.cc"})
-		if n, err := c.AddRetailer(ctx, b, Retailer{Title: "t", Name: "n", TCKN: "1", TIN: "1", City: Place{1, "x"}, Town: Place{1, "x"}}); err == nil && n == 0 {
+		if n, err := c.AddRetailer(ctx, b, Retailer{Title: "t", Name: "n", TCKN: "1", TIN: "1", City: Place{Code: 1, Name: "x"}, Town: Place{Code: 1, Name: "x"}}); err == nil && n == 0 {
 			t.Error("a dealer without a code")
 		}
 	})

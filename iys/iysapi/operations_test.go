@@ -229,6 +229,9 @@ func TestInfo(t *testing.T) {
 		if err != nil || err2 != nil || len(cities) == 0 || len(towns) == 0 {
 			t.Fatalf("%v %v %v %v", cities, err, towns, err2)
 		}
+		if p, ok, err := c.Town(ctx, 3); err != nil || !ok || p != (iysapi.Place{Code: 3, Name: "Kadıköy", City: 34}) {
+			t.Errorf("town 3: %+v %t %v, want Kadıköy in 34", p, ok, err)
+		}
 		if p, ok, err := c.City(ctx, 34); err != nil || !ok || p.Name != "İstanbul" {
 			t.Errorf("city 34: %+v %t %v", p, ok, err)
 		}

@@ -27,8 +27,8 @@ func encodeKey(k iys.Key) keyRequest {
 // Status asks for one record, with date and source; at most 1000 an hour for
 // the whole address, so it is for the panel and for cases of doubt. false
 // means that İYS has no record: the documents do not say how it tells, so 204,
-// an empty body, a record without status and 404 without a known code all read
-// that way.
+// an empty body, a record without status, 404 and 422 without a known code all
+// read that way (iys-api.md §7.1).
 func (c *Client) Status(ctx context.Context, b Brand, k iys.Key) (iys.Consent, bool, error) {
 	path, err := b.path()
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *Client) Status(ctx context.Context, b Brand, k iys.Key) (iys.Consent, b
 		method: http.MethodPost, path: path + "/consents/status", name: "status",
 		body: encodeKey(k), priority: PriorityQuery, timeout: singleTimeout, share: b.BrandCode,
 	})
-	if e, ok := errors.AsType[*APIError](err); ok && e.HTTP == http.StatusNotFound && e.Code != "H001" && e.Code != "H018" {
+	if e, ok := errors.AsType[*APIError](err); ok && saysNoRecord(e) {
 		return iys.Consent{}, false, nil
 	}
 	if err != nil {
@@ -61,6 +61,22 @@ func (c *Client) Status(ctx context.Context, b Brand, k iys.Key) (iys.Consent, b
 	out.Key = k // asked for by name; the answer's spelling does not matter
 	out.Brand = b.BrandCode
 	return out, true, nil
+}
+
+// saysNoRecord reports a refusal of the single question that can only mean that
+// there is no record: it has none of the codes documented for the operation.
+func saysNoRecord(e *APIError) bool {
+	switch e.HTTP {
+	case http.StatusNotFound:
+		return e.Code != "H001" && e.Code != "H018"
+	case http.StatusUnprocessableEntity:
+		switch e.Code {
+		case "H111", "H114", "H116", "H117", "H118", "H120", "H121", "H122", "H166", "H170", "H190", "H191":
+			return false
+		}
+		return true
+	}
+	return false
 }
 
 // StatusMany asks which of up to MaxBatch addresses are approved. The answer

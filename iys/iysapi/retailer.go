@@ -22,6 +22,7 @@ const (
 type Place struct {
 	Code int
 	Name string
+	City int `json:",omitempty"` // of a town: the code of its city
 }
 
 // Retailer is a dealer (bayi) of a brand.
@@ -59,9 +60,13 @@ type retailerOut struct {
 }
 
 type placeIn struct {
-	Code flexInt    `json:"code"` // "34" and 34 are both seen
-	Name flexString `json:"name"`
+	Code  flexInt    `json:"code"` // "34" and 34 are both seen
+	Name  flexString `json:"name"`
+	City  flexInt    `json:"city_code"` // as the sample spells it
+	City2 flexInt    `json:"cityCode"`  // as the schema does (iys-api.md §5.3)
 }
+
+func (p placeIn) place() Place { return Place{int(p.Code), string(p.Name), int(p.City + p.City2)} }
 
 type retailerIn struct {
 	Code   flexInt    `json:"retailerCode"`
@@ -81,7 +86,7 @@ type retailerIn struct {
 func (r retailerIn) retailer() Retailer {
 	return Retailer{
 		Code: int(r.Code), Title: string(r.Title), Name: string(r.Name), TCKN: string(r.TCKN), TIN: string(r.TIN),
-		MERSIS: string(r.MERSIS), City: Place{int(r.City.Code), string(r.City.Name)}, Town: Place{int(r.Town.Code), string(r.Town.Name)},
+		MERSIS: string(r.MERSIS), City: r.City.place(), Town: r.Town.place(),
 		Alias: string(r.Alias), Mobile: string(r.Mobile), Status: string(r.Status), Consents: int(r.Count),
 	}
 }
@@ -313,7 +318,7 @@ func (c *Client) places(ctx context.Context, path string) ([]Place, error) {
 	}
 	out := make([]Place, len(w))
 	for i, p := range w {
-		out[i] = Place{int(p.Code), string(p.Name)}
+		out[i] = p.place()
 	}
 	return out, nil
 }
@@ -331,5 +336,5 @@ func (c *Client) place(ctx context.Context, path string, code int) (Place, bool,
 		}
 		one = list[0]
 	}
-	return Place{int(one.Code), string(one.Name)}, true, nil
+	return one.place(), true, nil
 }

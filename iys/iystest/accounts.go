@@ -177,6 +177,16 @@ func (s *Sim) bearer(r *http.Request) (*caller, *answer) {
 	return &caller{user: s.users[ses.user]}, nil
 }
 
+// viaBearer is bearer with the codes of ViA (iys-api.md §13.1).
+func (s *Sim) viaBearer(r *http.Request) (*caller, *answer) {
+	c, a := s.bearer(r)
+	if a != nil {
+		denied := s.viaFail(401, "H1045")
+		a = &denied
+	}
+	return c, a
+}
+
 func (s *Sim) basic(r *http.Request) (*caller, *answer) {
 	name, password, ok := r.BasicAuth()
 	a := s.ahs[name]

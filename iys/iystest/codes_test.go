@@ -17,12 +17,14 @@ type asked struct {
 }
 
 const (
-	good     = `{"recipient":"+905321234567","type":"MESAJ","source":"HS_WEB","status":"ONAY","consentDate":"2026-11-20 09:00:00"}`
-	keyOf    = `{"recipient":"+905321234567","type":"MESAJ","recipientType":"BIREYSEL"}`
-	dealer   = `{"title":"T","name":"N","tckn":"10000000146","tin":"1234567890","city":{"code":"34","name":"İstanbul"},"town":{"code":"3","name":"Kadıköy"}}`
-	viaOK    = `{"formId":"1","recipient":"+905321234567","verificationType":"SMS_OTP","consentTypes":[{"title":"ETK","brandCodes":[100001],"types":["MESAJ"],"recipientType":"BIREYSEL"}]}`
-	access   = `{"type":"MESAJ","recipientType":"BIREYSEL","recipients":["+905321234567"],"retailerAccess":[55550127]}`
-	receiver = `{"url":"https://x.example/","type":"MESAJ","username":"u","password":"p"}`
+	good   = `{"recipient":"+905321234567","type":"MESAJ","source":"HS_WEB","status":"ONAY","consentDate":"2026-11-20 09:00:00"}`
+	keyOf  = `{"recipient":"+905321234567","type":"MESAJ","recipientType":"BIREYSEL"}`
+	dealer = `{"title":"T","name":"N","tckn":"10000000146","tin":"1234567890","city":{"code":"34","name":"İstanbul"},"town":{"code":"3","name":"Kadıköy"}}`
+	viaOK  = `{"formId":"1","recipient":"+905321234567","verificationType":"SMS_OTP","consentTypes":[{"title":"ETK","brandCodes":[100001],"types":["MESAJ"],"recipientType":"BIREYSEL"}]}`
+	access = `{"type":"MESAJ","recipientType":"BIREYSEL","recipients":["+905321234567"],"retailerAccess":[55550127]}`
+	// Identity numbers of dealers that are there, one of them passive.
+	takenTCKN, passiveTCKN = "10000000214", "10000000382"
+	receiver               = `{"url":"https://x.example/","type":"MESAJ","username":"u","password":"p"}`
 )
 
 // with replaces a part of a good body.
@@ -88,17 +90,28 @@ func requests() []asked {
 		{"H031", "GET", "/integrator/700001/sps/999999", "", 404},
 		push("H093", with(receiver, `"p"`, `""`)), push("H531", with(receiver, "https", "http")), push("H530", receiver),
 		retail("H017", with(dealer, `"T"`, `"`+strings.Repeat("T", 256)+`"`)), retail("H201", with(dealer, `{`, `{"status":"x",`)), retail("H214", with(dealer, `"T"`, `""`)),
-		retail("H215", with(dealer, `"N"`, `""`)), retail("H216", with(dealer, `10000000146`, ``)), retail("H217", with(dealer, `İstanbul`, ``)), retail("H220", with(dealer, `Kadıköy`, ``)),
-		retail("H224", with(dealer, `{`, `{"mobile":"1",`)), retail("H225", with(dealer, `10000000146`, `x`)), retail("H226", with(dealer, `10000000146`, `1`)),
-		retail("H228", with(dealer, `{`, `{"mersis":"1",`)), retail("H230", with(with(dealer, `{`, `{"mersis":"0123456789012345",`), "146", "147")), retail("H231", with(dealer, "146", "999")),
-		retail("H244", with(dealer, `1234567890`, `1`)), retail("H288", with(dealer, `1234567890`, ``)),
+		retail("H016", with(dealer, `{`, `{"phone":"x",`)), retail("H229", with(dealer, `"N"`, `"N7"`)), retail("H229", with(dealer, `"T"`, `"<T>"`)),
+		retail("H215", with(dealer, `"N"`, `""`)), retail("H216", with(dealer, `10000000146`, ``)),
+		retail("H217", with(dealer, `{"code":"34","name":"İstanbul"}`, `null`)), retail("H218", with(dealer, `"34"`, `""`)), retail("H219", with(dealer, `İstanbul`, ``)),
+		retail("H220", with(dealer, `{"code":"3","name":"Kadıköy"}`, `null`)), retail("H221", with(dealer, `"3"`, `""`)), retail("H222", with(dealer, `Kadıköy`, ``)),
+		retail("H224", with(dealer, `{`, `{"mobile":"1",`)), retail("H225", with(dealer, `10000000146`, `x`)), retail("H225", with(dealer, `10000000146`, `10000000147`)),
+		retail("H226", with(dealer, `10000000146`, `1`)), retail("H227", with(dealer, `{`, `{"mersis":"0123456789112345",`)),
+		retail("H228", with(dealer, `{`, `{"mersis":"1",`)), retail("H230", with(dealer, `{`, `{"mersis":"0123456789012345",`)), retail("H231", with(dealer, "10000000146", takenTCKN)),
+		retail("H253", with(dealer, "10000000146", passiveTCKN)),
+		retail("H243", with(dealer, `1234567890`, `1234567891`)), retail("H244", with(dealer, `1234567890`, `1`)), retail("H288", with(dealer, `1234567890`, ``)),
+		{"H184", "GET", b + "/retailers?all=x", "", 422}, {"H185", "GET", b + "/retailers?short=x", "", 422},
 		{"H058", "DELETE", b + "/retailers/1", "", 404}, {"H061", "DELETE", b + "/retailers/55550127", "", 500},
-		{"H090", "", "", "", 0}, {"H401", "POST", b + "/consents/retailers/access", `{"type":"MESAJ","recipientType":"BIREYSEL","recipient":"+905330000000","retailerAccess":[55550127]}`, 400},
-		{"H171", "PUT", b + "/consents/retailers/access", `{"recipients":5}`, 400}, acc("H169", with(access, `,"retailerAccess":[55550127]`, ``)),
+		{"H090", "POST", b + "/consents/retailers/access", `{"recipient":5}`, 400}, {"H401", "POST", b + "/consents/retailers/access", `{"type":"MESAJ","recipientType":"BIREYSEL","recipient":"+905330000000","retailerAccess":[55550127]}`, 400},
+		{"H171", "PUT", b + "/consents/retailers/access", `{"recipients":5}`, 400}, {"H172", "POST", b + "/consents/retailers/access/remove", `{"recipients":5}`, 400},
+		{"H172", "POST", b + "/consents/retailers/access/remove/all", `{"recipients":5}`, 400}, {"H173", "POST", b + "/consent/retailers/access/list", `{"recipient":5}`, 400},
+		acc("H169", with(access, `,"retailerAccess":[55550127]`, ``)), acc("H163", with(access, `[55550127]`, `[]`)), acc("H126", with(access, `[55550127]`, ints(101))),
+		acc("H168", with(access, `,"recipients":["+905321234567"]`, ``)), acc("H164", with(access, `["+905321234567"]`, `[]`)),
 		{"H501", "GET", b + "/agreements/20261119", "", 422}, {"H502", "GET", b + "/agreements/2026-11-20", "", 422}, {"H512", "PUT", b + "/agreements/2026-11-19", `{"agreementStatus":false}`, 422},
 		{"H568", "POST", b + "/via-hash-links", `{"recipients":[{"recipient":"a@bb.cc","recipientType":"BIREYSEL"}]}`, 200},
 		viaCall("H1016", `{`), viaCall("H1000", with(viaOK, `"1"`, `"2"`)), viaCall("H1005", `{}`), viaCall("H1012", with(viaOK, "SMS_OTP", "FAX")), viaCall("H1014", with(viaOK, "[100001]", "[200001]")),
-		viaCall("H1026", with(viaOK, "+905", "")), viaCall("H1027", with(viaOK, `["MESAJ"]`, `["EPOSTA"]`)),
+		viaCall("H1026", with(viaOK, "+905", "")), viaCall("H1027", with(viaOK, `["MESAJ"]`, `["EPOSTA"]`)), viaCall("H1010", with(viaOK, `["MESAJ"]`, `["FAX"]`)),
+		viaCall("H1013", with(viaOK, "ETK", "XYZ")), viaCall("H1066", with(viaOK, `["MESAJ"]`, `["MESAJ","EPOSTA"]`)),
+		{"H1046", "POST", "/via/sps/999999/consent", viaOK, 403},
 		{"H1030", "POST", v + "/confirmation", `{"requestId":"x"}`, 400}, {"H1072", "GET", v + "/via/clarification/x/file", "", 400},
 	}
 }
@@ -109,8 +122,93 @@ var elsewhere = map[string]string{
 	"H084": "TestTokenLimitRestarts", "H124": "TestPerSecondLimit", "H086": "TestHourlyLimits", "H089": "TestHourlyLimits",
 	"H520": "TestSubscriptionAndRights", "H521": "TestSubscriptionAndRights", "H524": "TestSubscriptionAndRights", "H586": "TestSubscriptionAndRights", "H525": "TestSubscriptionAndRights",
 	"H251": "TestWho", "H351": "TestWho", "H363": "TestWho", "H522": "TestWho", "H437": "TestWho",
-	"H1015": "TestViaTries", "H1032": "TestViaTries", "H1050": "TestViaTries", "H1051": "TestViaTries", "H1052": "TestViaTries", "H1056": "TestViaTries",
-	"H015": "fault", "H018": "fault", "H090": "fault", "H103": "fault", "H123": "fault", "H192": "fault", "H470": "fault",
+	"H1045": "TestWho", "H1064": "TestViaTries", "H1015": "TestViaTries", "H1032": "TestViaTries", "H1050": "TestViaTries", "H1051": "TestViaTries", "H1052": "TestViaTries", "H1056": "TestViaTries",
+	"H015": "fault", "H018": "fault", "H103": "fault", "H123": "fault", "H192": "fault", "H470": "fault",
+}
+
+// absent are documented codes the simulator has no words for, and why. A fault
+// brings any of them (Fault.Code); the client's table has them all.
+var absent = map[string]string{
+	"H060 H062 H100 H101 H102 H105 H106 H107 H179 H181 H412 H476": "a failure inside İYS: without a cause in the request",
+	"H067":                               "needs ninety million dealers",
+	"H082 H241":                          "a failure of the info lists",
+	"H083":                               "another word for H124",
+	"H095 H402 H403":                     "requests of screens, not of the operations a gateway calls",
+	"H098 H405":                          "which malformed question earns them is not told: H506, H507 and H183 name the parameter",
+	"H122":                               "the channel decides what an address should be: H120 or H121",
+	"H125":                               "another word for H091",
+	"H129 H176 H195 H196 H245 H268 H355": "accounts set up in ways no documented call tells: H353, H363 and H031 come instead",
+	"H197 H404":                          "search screens",
+	"H250 H252":                          "credentials missing: which operation tells it apart from H251 and H351 is not documented",
+	"H450 H451 H452 H453 H454 H455 H456 H457 H458 H459 H460 H465": "the ViA of 2020, switched off",
+	"H503": "an older word for H116",
+}
+
+// Every code of the documents is earned here, or there is a reason why not.
+func TestEveryDocumentedCode(t *testing.T) {
+	why := map[string]string{}
+	for codes, reason := range absent {
+		for _, c := range strings.Fields(codes) {
+			why[c] = reason
+		}
+	}
+	list := DocumentedCodes()
+	known := map[string]bool{}
+	for _, c := range list {
+		if known[c] {
+			t.Errorf("%s twice", c)
+		}
+		known[c] = true
+		if (texts[c] == "") == (why[c] == "") {
+			t.Errorf("%s: words %q, reason for having none %q: want one of the two", c, texts[c], why[c])
+		}
+	}
+	for c := range texts {
+		if !known[c] {
+			t.Errorf("%s has words, and is not documented", c)
+		}
+	}
+	for c := range why {
+		if !known[c] {
+			t.Errorf("%s is excused, and is not documented", c)
+		}
+	}
+	if len(list) < 180 {
+		t.Errorf("%d codes: the list has shrunk", len(list))
+	}
+}
+
+// The words of iys-api.md §17.2 that are verbatim there are verbatim here.
+func TestVerbatimTexts(t *testing.T) {
+	for code, want := range map[string]string{
+		"H014": "Gönderilen istek JSON formatına uygun olmalıdır.",
+		"H084": "Saatte kabul edilen kimlik doğrulama istek limitine ulaşıldı. Lütfen daha sonra tekrar deneyiniz.",
+		"H086": "Saatte kabul edilen tekil izin durumu sorgulama istek limitine ulaşıldı. Lütfen daha sonra tekrar deneyiniz.",
+		"H110": "Durum (status) bulunamadı.", "H111": "İzin tipi (type) bulunamadı.", "H112": "İzin tarihi (consentDate) bulunamadı.",
+		"H113": "İzin kaynağı (source) bulunamadı.", "H114": "Alıcı (recipient) bulunamadı.", "H170": "Alıcı tipi (recipientType) bulunamadı.",
+		"H115": "Durum (status) için uygun değerler: ONAY, RET", "H116": "Alıcı tipi (recipientType) için uygun değerler: BIREYSEL, TACIR",
+		"H117": "İzin tipi (type) için uygun değerler: ARAMA, MESAJ, EPOSTA",
+		"H120": "Alıcı (recipient) kabul edilemedi. Geçerli bir eposta adresi giriniz.",
+		"H121": "Alıcı (recipient) için E164 uluslararası([+][country code][area code][local phone number]) formatına uygun bir telefon numarası girilmelidir. (örn. +905992000000)",
+		"H124": "Saniyede kabul edilen istek limitine ulaşıldı. Lütfen daha sonra tekrar deneyiniz.",
+		"H155": "İzin kaynağı “1 Mayıs 2015 öncesi” olan izinler için, izin tarihi sadece 2015-05-01 00:00:00 olabilir.",
+		"H156": "İzinler için 1 Mayıs 2015’den önceki tarihler kabul edilmemektedir.",
+		"H157": "Geçerli bir tarih girilmelidir.", "H158": "İzin tarihi yyyy-mm-dd hh:mm:ss formatında olmalıdır.",
+		"H162": "Mevcut tarih ve saatten ileri bir tarih ve saat girilmemelidir.",
+		"H174": "İzin durumu (status) güncellemesi için farklı bir durum girilmelidir. İzin durumu: RET",
+		"H175": "İlk defa kaydedilen bir iznin durum (status) bilgisi RET olmamalıdır.",
+		"H178": "Sistemdeki iznin tarihinden önceki tarihli izinlerle güncelleme yapılamaz.",
+		"H194": "İzin listede daha önce tanımlandı. Liste içinde izinler alıcı tipi (recipientType), tip (type) ve alıcı (recipient) değerleri için tekrarlanamaz.",
+		"H351": "Eksik veya geçersiz jeton!", "H353": "iysCode, kullanıcı izinleriyle eşleştirilemiyor",
+		"H408": "HS_KARAR kaynağından iletilen izinler için durum bilgisi RET olmalıdır.",
+		"H467": "Üç iş günü öncesinde alınan izinler kaydedilemez.",
+		"H525": "Kullanılan izin sayısı maksimum sayıya ulaştığı için yeni izin eklenememektedir.",
+		"H015": "Beklenmedik bir hata oluştu!",
+	} {
+		if texts[code] != want {
+			t.Errorf("%s: got %q, want %q", code, texts[code], want)
+		}
+	}
 }
 
 // codesOf are all codes in an answer, in whichever shape.
@@ -146,8 +244,11 @@ func prepared(t *testing.T) *world {
 		ConsentDate: at, CreationDate: at, RetailerCode: SeedRetailer})
 	w.s.Put(Movement{BrandCode: SeedIYSCode, Recipient: "+905321237777", RecipientType: "BIREYSEL", Type: "MESAJ", Status: "RET", Source: "HS_WEB", ConsentDate: at, CreationDate: at})
 	w.s.Put(Movement{BrandCode: SeedIYSCode, Recipient: "+905321238888", RecipientType: "TACIR", Type: "MESAJ", Status: "ONAY", CreationDate: at})
-	if status, body := w.call("POST", brandPath+"/retailers", with(with(dealer, "146", "999"), `{`, `{"mersis":"0123456789012345",`)); status != 201 {
-		t.Fatal(status, string(body))
+	for _, body := range []string{with(with(dealer, "10000000146", takenTCKN), `{`, `{"mersis":"0123456789012345",`),
+		with(with(dealer, "10000000146", passiveTCKN), `{`, `{"status":"passive",`)} {
+		if status, answer := w.call("POST", brandPath+"/retailers", body); status != 201 {
+			t.Fatal(status, string(answer))
+		}
 	}
 	return w
 }
@@ -237,6 +338,9 @@ func TestWho(t *testing.T) {
 	w.s.RevokeTokens()
 	expect("GET", brandPath+"/consents/changes", "H351")
 	expect("GET", "/brands/1234567890", "H251")
+	if status, body := w.call("GET", "/via/sps/100001/consent/request/x", ""); status != 401 || codesOf(body) != "H1045" {
+		t.Errorf("ViA without a token: got %d %s, want H1045", status, body)
+	}
 }
 
 func TestViaTries(t *testing.T) {
@@ -270,6 +374,7 @@ func TestViaTries(t *testing.T) {
 	w.now = w.now.Add(codeLife + time.Second)
 	complete(id, w.s.ViaCode(id), "H1051")
 	complete(start(with(viaOK, "SMS_OTP", "SMS_SHORTURL")), "1", "H1056")
+	complete(start(with(viaOK, "SMS_OTP", "EPOSTA_OTP")), "1", "H1064")
 	w.s.AddProvider(Provider{IYSCode: SeedIYSCode, Brands: []Brand{{SeedIYSCode, "Örnek", true}}, ViaForms: []string{"1"}})
 	if status, b := w.call("POST", "/via/sps/100001/consent", viaOK); codesOf(b) != "H1015" {
 		t.Errorf("without credit: %d %s", status, b)

@@ -1,11 +1,13 @@
 package iystest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Retailer is a dealer (bayi) as the simulator keeps it.
@@ -45,7 +47,7 @@ type retailerBody struct {
 	Status string     `json:"status"`
 }
 
-// check collects what is wrong with a dealer (iys-api.md §10.1).
+// check collects what is wrong with a dealer (iys-api.md §10.1, §17.2).
 func (b *retailerBody) check(p *provider) []problem {
 	var ps []problem
 	add := func(bad bool, code, field string) {
@@ -55,31 +57,108 @@ func (b *retailerBody) check(p *provider) []problem {
 	}
 	add(b.Title == "", "H214", "title")
 	add(len(b.Title) > 255, "H017", "title")
+	add(!plainText(b.Title, true), "H229", "title")
 	add(b.Name == "", "H215", "name")
+	add(!plainText(b.Name, false), "H229", "name")
 	switch {
 	case b.TCKN == "":
 		add(true, "H216", "tckn")
-	case !numeric(b.TCKN):
-		add(true, "H225", "tckn")
+	case numeric(b.TCKN) && len(b.TCKN) != 11:
+		add(true, "H226", "tckn")
 	default:
-		add(len(b.TCKN) != 11, "H226", "tckn")
+		add(!validTCKN(b.TCKN), "H225", "tckn")
 	}
 	switch {
 	case b.TIN == "":
 		add(true, "H288", "tin")
+	case len(b.TIN) != 10 && len(b.TIN) != 11:
+		add(true, "H244", "tin")
 	default:
-		add(!numeric(b.TIN) || len(b.TIN) != 10 && len(b.TIN) != 11, "H244", "tin")
+		add(!validVKN(b.TIN) && !validTCKN(b.TIN), "H243", "tin")
 	}
-	add(b.City == nil || b.City.Name == "", "H217", "city")
-	add(b.Town == nil || b.Town.Name == "", "H220", "town")
-	add(b.MERSIS != "" && (!numeric(b.MERSIS) || len(b.MERSIS) != 16), "H228", "mersis")
+	for _, x := range []struct {
+		p                       *placeBody
+		field, none, code, name string
+	}{{b.City, "city", "H217", "H218", "H219"}, {b.Town, "town", "H220", "H221", "H222"}} {
+		add(x.p == nil, x.none, x.field)
+		add(x.p != nil && x.p.code() == "", x.code, x.field+".code")
+		add(x.p != nil && x.p.Name == "", x.name, x.field+".name")
+	}
+	switch {
+	case b.MERSIS == "":
+	case !numeric(b.MERSIS) || len(b.MERSIS) != 16:
+		add(true, "H228", "mersis")
+	default:
+		add(b.MERSIS[0] == '0' && !validVKN(b.MERSIS[1:11]), "H227", "mersis")
+	}
 	add(b.Mobile != "" && !validPhone(b.Mobile), "H224", "mobile")
 	add(!oneOf(b.Status, "", "active", "passive", "suspended"), "H201", "status")
+	return append(ps, b.taken(p)...)
+}
+
+// taken finds dealers with the same numbers; a passive one has a code of its own.
+func (b *retailerBody) taken(p *provider) (ps []problem) {
 	for _, r := range p.retailers {
-		add(b.TCKN != "" && r.TCKN == b.TCKN, "H231", "tckn")
-		add(b.MERSIS != "" && r.MERSIS == b.MERSIS, "H230", "mersis")
+		for _, x := range []struct{ field, ours, theirs, code string }{{"tckn", b.TCKN, r.TCKN, "H231"}, {"mersis", b.MERSIS, r.MERSIS, "H230"}} {
+			if x.ours == "" || x.ours != x.theirs {
+				continue
+			}
+			if r.Status == "passive" {
+				x.code = "H253"
+			}
+			ps = append(ps, problem{Code: x.code, Location: []any{x.field}})
+		}
 	}
 	return ps
+}
+
+// plainText takes letters, blanks and what stands in names of firms; digits where they may.
+func plainText(s string, digits bool) bool {
+	for _, r := range s {
+		if !unicode.IsLetter(r) && !strings.ContainsRune(" .,'&-", r) && !(digits && (unicode.IsDigit(r) || strings.ContainsRune("()/", r))) {
+			return false
+		}
+	}
+	return true
+}
+
+// validTCKN checks the two last digits of an identity number.
+func validTCKN(s string) bool {
+	if len(s) != 11 || !numeric(s) || s[0] == '0' {
+		return false
+	}
+	odd, even, sum := 0, 0, 0
+	for i := range 10 {
+		d := int(s[i] - '0')
+		sum += d
+		switch {
+		case i == 9:
+		case i%2 == 0:
+			odd += d
+		default:
+			even += d
+		}
+	}
+	return (odd*7-even+100)%10 == int(s[9]-'0') && sum%10 == int(s[10]-'0')
+}
+
+// validVKN checks the last digit of a tax number.
+func validVKN(s string) bool {
+	if len(s) != 10 || !numeric(s) {
+		return false
+	}
+	sum := 0
+	for i := range 9 {
+		v := (int(s[i]-'0') + 9 - i) % 10
+		if v == 0 {
+			continue
+		}
+		if v = v << (9 - i) % 9; v == 0 {
+			v = 9
+		}
+		sum += v
+	}
+	return (10-sum%10)%10 == int(s[9]-'0')
 }
 
 func (s *Sim) addRetailer(c *caller, r *http.Request, body []byte) answer {
@@ -88,8 +167,13 @@ func (s *Sim) addRetailer(c *caller, r *http.Request, body []byte) answer {
 		return *a
 	}
 	var in retailerBody
-	if json.Unmarshal(body, &in) != nil {
+	if !json.Valid(body) {
 		return s.fail(400, problem{Code: "H014"})
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if d.Decode(&in) != nil {
+		return s.fail(400, problem{Code: "H016"})
 	}
 	p := s.brands[brand]
 	if ps := in.check(p); len(ps) > 0 {
@@ -151,6 +235,11 @@ func (s *Sim) listRetailers(c *caller, r *http.Request, _ []byte) answer {
 	brand, a := s.brandOf(c, r, "", false)
 	if a != nil {
 		return *a
+	}
+	for name, code := range map[string]string{"all": "H184", "short": "H185"} {
+		if v := r.URL.Query().Get(name); !oneOf(v, "", "true", "false") {
+			return s.fail(422, at(code, name, v))
+		}
 	}
 	return s.retailerPage(r, brand, s.retailersOf(brand))
 }
@@ -220,8 +309,15 @@ type accessBody struct {
 	Access        *[]int    `json:"retailerAccess"`
 }
 
-// parseAccess reads and checks an access call: many names recipients, few one.
-func (s *Sim) parseAccess(c *caller, r *http.Request, body []byte, many, named bool) (string, *accessBody, *answer) {
+// accessCall says what an access call names and what its bad requests are called: many recipients or one, dealers or none.
+type accessCall struct {
+	many, named bool
+	bad         string // H-code
+}
+
+// parseAccess reads and checks an access call.
+func (s *Sim) parseAccess(c *caller, r *http.Request, body []byte, call accessCall) (string, *accessBody, *answer) {
+	many, named := call.many, call.named
 	brand, a := s.brandOf(c, r, "", true)
 	if a != nil {
 		return "", nil, a
@@ -231,7 +327,7 @@ func (s *Sim) parseAccess(c *caller, r *http.Request, body []byte, many, named b
 		return "", nil, s.failp(400, problem{Code: "H014"})
 	}
 	if json.Unmarshal(body, &in) != nil {
-		return "", nil, s.failp(400, problem{Code: "H171"})
+		return "", nil, s.failp(400, problem{Code: call.bad})
 	}
 	var ps []problem
 	add := func(bad bool, code string) {
@@ -280,7 +376,7 @@ func (in *accessBody) key(brand, recipient string) key {
 }
 
 func (s *Sim) grantAccess(c *caller, r *http.Request, body []byte) answer {
-	brand, in, a := s.parseAccess(c, r, body, false, true)
+	brand, in, a := s.parseAccess(c, r, body, accessCall{named: true, bad: "H090"})
 	if a != nil {
 		return *a
 	}
@@ -319,8 +415,11 @@ func removeAllAccess(m *Movement, _ []int) { m.RetailerAccess, m.RetailerCode = 
 
 func changeAccess(change func(*Movement, []int)) func(*Sim, *caller, *http.Request, []byte) answer {
 	return func(s *Sim, c *caller, r *http.Request, body []byte) answer {
-		named := !strings.HasSuffix(r.URL.Path, "/all")
-		brand, in, a := s.parseAccess(c, r, body, true, named)
+		call := accessCall{many: true, named: !strings.HasSuffix(r.URL.Path, "/all"), bad: "H172"}
+		if r.Method == http.MethodPut {
+			call.bad = "H171"
+		}
+		brand, in, a := s.parseAccess(c, r, body, call)
 		if a != nil {
 			return *a
 		}
@@ -339,7 +438,7 @@ func changeAccess(change func(*Movement, []int)) func(*Sim, *caller, *http.Reque
 }
 
 func (s *Sim) listAccess(c *caller, r *http.Request, body []byte) answer {
-	brand, in, a := s.parseAccess(c, r, body, false, false)
+	brand, in, a := s.parseAccess(c, r, body, accessCall{bad: "H173"})
 	if a != nil {
 		return *a
 	}

@@ -200,7 +200,7 @@ func (s *Sim) limitLocked(op string, r *http.Request) *answer {
 		q = &rates{hourly: map[string]*hourly{}}
 		s.rates[host] = q
 	}
-	now := s.cfg.Now()
+	now := s.clock()
 	if per := limit(s.limits.PerSecond, 10); per > 0 && !q.second(now, float64(per)) {
 		return s.failp(429, problem{Code: "H124"})
 	}

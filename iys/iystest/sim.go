@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,7 +61,7 @@ type Config struct {
 	Holiday      func(time.Time) bool // days off besides weekends and fixed holidays; nil = none
 	AgeRule2015  bool                 // true exempts HS_2015 from the three-day rule
 	NoAgeRule    bool                 // switches the three-day rule (H467) off
-	AllowControl bool                 // serve /_sim/… for citizen acts by hand
+	AllowControl bool                 // serve /_sim/… for citizen acts, clock, faults and the rest by hand
 	Push         PushConfig
 }
 
@@ -90,6 +91,7 @@ type Sim struct {
 	cfg    Config
 	secret []byte
 	mux    *http.ServeMux
+	ahead  atomic.Int64 // nanoseconds Advance has moved the clock on
 
 	mu        sync.Mutex
 	odd       Oddities
@@ -143,7 +145,10 @@ func New(cfg Config) *Sim {
 	return s
 }
 
-func (s *Sim) now() time.Time { return s.cfg.Now().In(Istanbul).Truncate(time.Second) }
+// clock is the simulator's time: that of its configuration, moved on by Advance.
+func (s *Sim) clock() time.Time { return s.cfg.Now().Add(time.Duration(s.ahead.Load())) }
+
+func (s *Sim) now() time.Time { return s.clock().In(Istanbul).Truncate(time.Second) }
 
 // answer is what a handler wants to say.
 type answer struct {
@@ -190,10 +195,7 @@ func (s *Sim) routes() *http.ServeMux {
 	}
 	m.HandleFunc("GET /RET/{hash}", s.useLink)
 	if s.cfg.AllowControl {
-		m.HandleFunc("POST /_sim/citizen", s.controlCitizen)
-		m.HandleFunc("GET /_sim/movements", s.controlMovements)
-		m.HandleFunc("GET /_sim/via/{requestId}", s.controlVia)
-		m.HandleFunc("POST /_sim/via/{requestId}", s.controlViaClick)
+		s.controlRoutes(m)
 	}
 	return m
 }
@@ -229,12 +231,12 @@ func moreRoutes(B string) map[string]operation {
 		"GET /info/city/{code}":                                     {"info", bearer, (*Sim).city},
 		"GET /info/town":                                            {"info", bearer, (*Sim).towns},
 		"GET /info/town/{code}":                                     {"info", bearer, (*Sim).town},
-		"POST /via/sps/{iysCode}/consent":                           {"via", bearer, (*Sim).startVia},
-		"POST /via/sps/{iysCode}/confirmation":                      {"via", bearer, (*Sim).completeVia},
-		"GET /via/sps/{iysCode}/consent/request/{requestId}":        {"via", bearer, (*Sim).viaState},
-		"GET /via/sps/{iysCode}/consent/{requestId}":                {"via", bearer, (*Sim).viaPrivacy},
-		"POST /via/sps/{iysCode}/consent/status":                    {"via", bearer, (*Sim).viaPrivacyList},
-		"GET /via/sps/{iysCode}/via/clarification/{requestId}/file": {"via", bearer, (*Sim).viaFile},
+		"POST /via/sps/{iysCode}/consent":                           {"via", (*Sim).viaBearer, (*Sim).startVia},
+		"POST /via/sps/{iysCode}/confirmation":                      {"via", (*Sim).viaBearer, (*Sim).completeVia},
+		"GET /via/sps/{iysCode}/consent/request/{requestId}":        {"via", (*Sim).viaBearer, (*Sim).viaState},
+		"GET /via/sps/{iysCode}/consent/{requestId}":                {"via", (*Sim).viaBearer, (*Sim).viaPrivacy},
+		"POST /via/sps/{iysCode}/consent/status":                    {"via", (*Sim).viaBearer, (*Sim).viaPrivacyList},
+		"GET /via/sps/{iysCode}/via/clarification/{requestId}/file": {"via", (*Sim).viaBearer, (*Sim).viaFile},
 	}
 }
 
@@ -385,32 +387,6 @@ func number(code string) json.Number {
 		return "0"
 	}
 	return json.Number(code)
-}
-
-func (s *Sim) controlCitizen(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		BrandCode, Type, RecipientType, Recipient, Status, Source string
-	}
-	if json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in) != nil || in.BrandCode == "" || in.Recipient == "" ||
-		!oneOf(in.Status, "ONAY", "RET") || !oneOf(in.Type, "MESAJ", "EPOSTA", "ARAMA") {
-		write(w, answer{400, map[string]string{"error": "brandCode, type, recipient and status are required"}})
-		return
-	}
-	if in.RecipientType == "" {
-		in.RecipientType = "BIREYSEL"
-	}
-	m := s.Citizen(in.BrandCode, in.Type, in.RecipientType, in.Recipient, in.Status, in.Source)
-	write(w, answer{200, m.listed()})
-}
-
-func (s *Sim) controlMovements(w http.ResponseWriter, _ *http.Request) {
-	out := []map[string]any{}
-	for _, m := range s.Movements() {
-		l := m.listed()
-		l["brandCode"] = m.BrandCode
-		out = append(out, l)
-	}
-	write(w, answer{200, out})
 }
 
 func oneOf(s string, values ...string) bool {

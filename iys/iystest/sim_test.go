@@ -93,6 +93,12 @@ func TestStateRules(t *testing.T) {
 		{"a later RET is stored", consent("RET", "2026-11-20 10:00:00"), 200, ""},
 		{"a second RET is refused", consent("RET", "2026-11-20 11:00:00"), 400, "H174"},
 		{"a later ONAY is stored", consent("ONAY", "2026-11-20 11:00:00"), 200, ""},
+		{"ONAY on ONAY with a later date is stored", consent("ONAY", "2026-11-20 11:30:00"), 200, ""},
+		{"ONAY on ONAY of the same date is not", consent("ONAY", "2026-11-20 11:30:00"), 400, "H178"},
+		{"another later RET", consent("RET", "2026-11-20 11:40:00"), 200, ""},
+		{"a second RET that is older: H174 comes first", consent("RET", "2026-11-20 11:00:00"), 400, "H174"},
+		{"a merchant's record is another one", `{"recipient":"+905321234567","type":"MESAJ","source":"HS_WEB","status":"RET","consentDate":"2026-11-20 11:50:00","recipientType":"TACIR"}`, 400, "H175"},
+		{"a call, without the right to write them", `{"recipient":"+905321234567","type":"ARAMA","source":"HS_WEB","status":"RET","consentDate":"2026-11-20 11:50:00"}`, 403, "H353"},
 	}
 	for _, st := range steps {
 		w.now = w.now.Add(time.Second)
@@ -101,8 +107,14 @@ func TestStateRules(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d %s", st.name, status, body, st.status, st.code)
 		}
 	}
-	if got := len(w.s.Movements()); got != 3 {
-		t.Errorf("got %d movements, want 3", got)
+	if got := len(w.s.Movements()); got != 5 {
+		t.Errorf("got %d movements, want 5", got)
+	}
+	// ONAY by the provider after a refusal over İYS: only the date rule applies (iys-api.md §16.2).
+	w.s.Citizen(SeedIYSCode, "MESAJ", "BIREYSEL", "+905321234567", "RET", "IYS_KISAMESAJ")
+	w.now = w.now.Add(time.Minute)
+	if status, body := w.call("POST", brandPath+"/consents", consent("ONAY", w.now.Format(dateForm))); status != 200 {
+		t.Errorf("ONAY after a refusal over İYS: got %d %s", status, body)
 	}
 }
 
@@ -123,6 +135,23 @@ func TestFieldRules(t *testing.T) {
 		{"all missing", `{}`, 422, "H110 H111 H113 H114 H112"},
 		{"three business days ago", consent("ONAY", "2026-11-17 00:00:00"), 200, ""},
 		{"one second earlier", consent("ONAY", "2026-11-16 23:59:59"), 422, "H467"},
+		{"905… without a plus", with(consent("ONAY", "2026-11-20 09:00:00"), "+905", "905"), 422, "H121"},
+		{"+05…", with(consent("ONAY", "2026-11-20 09:00:00"), "+905", "+05"), 422, "H121"},
+		{"0905…", with(consent("ONAY", "2026-11-20 09:00:00"), "+905", "0905"), 422, "H121"},
+		{"a land line is taken", with(consent("ONAY", "2026-11-20 09:00:00"), "+905321234567", "+902121230000"), 200, ""},
+		{"a foreign number is taken", with(consent("ONAY", "2026-11-20 09:00:00"), "+905321234567", "+4915112345678"), 200, ""},
+		{"a label before the @", mailOf("ad+etiket@ornek.com"), 200, ""},
+		{"a leading dash", mailOf("-ad@ornek.com"), 200, ""},
+		{"five characters", mailOf("a@b.c"), 422, "H120"},
+		{"265 characters", mailOf(strings.Repeat("a", 265-len("@ornek.com")) + "@ornek.com"), 200, ""},
+		{"266 characters", mailOf(strings.Repeat("a", 266-len("@ornek.com")) + "@ornek.com"), 422, "H120"},
+		{"a blank in an address", mailOf("a d@ornek.com"), 422, "H120"},
+		{"Turkish letters in an address", mailOf("şule@ornek.com"), 422, "H120"},
+		{"a phone for an e-mail", mailOf("+905321234567"), 422, "H120"},
+		{"the first second of May 2015 is old, but not too early", consent("ONAY", "2015-05-01 00:00:00"), 422, "H467"},
+		{"a second before it", consent("ONAY", "2015-04-30 23:59:59"), 422, "H156"},
+		{"this second", consent("ONAY", "2026-11-20 12:00:00"), 200, ""},
+		{"the next second", consent("ONAY", "2026-11-20 12:00:01"), 422, "H162"},
 		{"month fifteen", consent("ONAY", "2026-15-01 00:00:00"), 422, "H157"},
 		{"another date form", consent("ONAY", "17.11.2026"), 422, "H158"},
 		{"the useless +9005 form is taken", `{"recipient":"+9005321234567","type":"MESAJ","source":"HS_WEB","status":"ONAY","consentDate":"2026-11-20 09:00:00"}`, 200, ""},
@@ -138,6 +167,11 @@ func TestFieldRules(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d %s", tt.name, status, body, tt.status, tt.code)
 		}
 	}
+}
+
+// mailOf is a good approval of an e-mail address.
+func mailOf(address string) string {
+	return with(with(consent("ONAY", "2026-11-20 09:00:00"), "+905321234567", address), "MESAJ", "EPOSTA")
 }
 
 func TestWireTexts(t *testing.T) {

@@ -106,6 +106,10 @@ func (s *Sim) checkVia(p *provider, v *via) string {
 		return "H1005"
 	case len(v.channels) > 0 && (len(v.brands) == 0 || v.rtype == ""):
 		return "H1005"
+	case len(v.channels) > 1 && slices.Contains(v.channels, "EPOSTA"):
+		return "H1066"
+	case slices.ContainsFunc(v.channels, func(c string) bool { return !oneOf(c, "MESAJ", "ARAMA", "EPOSTA") }):
+		return "H1010"
 	case slices.ContainsFunc(v.texts, func(t string) bool { return !oneOf(t, "AYDINLATMA_METNI", "ACIK_RIZA_METNI", "YURTDISI_AKTARIM") }):
 		return "H1010"
 	case !oneOf(v.form, p.ViaForms...):
@@ -145,6 +149,7 @@ func (s *Sim) completeVia(c *caller, r *http.Request, body []byte) answer {
 	}
 	var in struct {
 		RequestID    string    `json:"requestId"`
+		Verification string    `json:"verificationType"`
 		ConsentTypes []viaCode `json:"consentTypes"`
 	}
 	if json.Unmarshal(body, &in) != nil {
@@ -158,6 +163,8 @@ func (s *Sim) completeVia(c *caller, r *http.Request, body []byte) answer {
 	switch {
 	case v.code == "":
 		return s.viaFail(400, "H1056")
+	case in.Verification != "" && in.Verification != v.verification:
+		return s.viaFail(400, "H1064")
 	case v.status == "OTP_CODE_EXPIRED":
 		return s.viaFail(400, "H1051")
 	case v.tries >= codeTries:
@@ -401,26 +408,4 @@ func (s *Sim) useLink(w http.ResponseWriter, r *http.Request) {
 		Status: "RET", Source: "IYS_EPOSTA", ConsentDate: s.now(),
 	}, s.now())
 	write(w, answer{200, map[string]string{"message": "Ret bildiriminiz alındı."}})
-}
-
-// controlVia shows what the recipient of an operation received.
-func (s *Sim) controlVia(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("requestId")
-	s.mu.Lock()
-	v := s.vias[id]
-	s.mu.Unlock()
-	if v == nil {
-		write(w, answer{404, nil})
-		return
-	}
-	write(w, answer{200, map[string]string{"recipient": v.recipient, "code": s.ViaCode(id), "privacyCode": s.ViaPrivacyCode(id)}})
-}
-
-// controlViaClick is the recipient who follows the link and agrees.
-func (s *Sim) controlViaClick(w http.ResponseWriter, r *http.Request) {
-	if !s.ViaClick(r.PathValue("requestId")) {
-		write(w, answer{409, map[string]string{"error": "there is no such link, or it was used or is too old"}})
-		return
-	}
-	write(w, answer{200, map[string]string{"status": "SUCCESS"}})
 }
