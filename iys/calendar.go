@@ -3,6 +3,7 @@ package iys
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,10 +38,19 @@ func DefaultCalendar() *Calendar { return builtin() }
 
 // ParseCalendar reads a holiday table: one "date,name" a line, where date is
 // YYYY-MM-DD, *-MM-DD (every year) or YYYY+-MM-DD (every year from YYYY).
-// Empty lines and lines starting with # are skipped. An operator can load a
-// newer table without a new release.
+// Empty lines and lines starting with # are skipped.
 func ParseCalendar(table string) (*Calendar, error) {
-	c := &Calendar{days: map[int]bool{}, yearly: map[int]int{}}
+	return (&Calendar{}).With(table)
+}
+
+// With returns a calendar that knows the days of a table (ParseCalendar) beside
+// those of c, which does not change: an operator adds days declared later, and
+// years the embedded table does not reach, without a new release.
+func (c *Calendar) With(table string) (*Calendar, error) {
+	out := &Calendar{days: maps.Clone(c.days), yearly: maps.Clone(c.yearly)}
+	if out.days == nil {
+		out.days, out.yearly = map[int]bool{}, map[int]int{}
+	}
 	n := 0
 	for line := range strings.Lines(table) {
 		n++
@@ -49,11 +59,11 @@ func ParseCalendar(table string) (*Calendar, error) {
 			continue
 		}
 		date, _, _ := strings.Cut(line, ",")
-		if err := c.add(strings.TrimSpace(date)); err != nil {
+		if err := out.add(strings.TrimSpace(date)); err != nil {
 			return nil, fmt.Errorf("iys: holiday table line %d: %w", n, err)
 		}
 	}
-	return c, nil
+	return out, nil
 }
 
 func (c *Calendar) add(date string) error {

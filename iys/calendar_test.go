@@ -94,6 +94,27 @@ func TestParseCalendarRefuses(t *testing.T) {
 	}
 }
 
+// Days an operator adds count beside the embedded ones, which stay as they are.
+func TestCalendarWith(t *testing.T) {
+	more, err := DefaultCalendar().With("2026-11-23,declared\n2033-01-02,Ramazan Bayramı\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := day(t, "2026-11-20")
+	if got, want := FormatTime(more.Deadline(receipt)), "2026-11-26 23:59:59"; got != want {
+		t.Errorf("with a day more: got %s, want %s", got, want)
+	}
+	if got, want := FormatTime(DefaultCalendar().Deadline(receipt)), "2026-11-25 23:59:59"; got != want {
+		t.Errorf("the embedded table: got %s, want %s", got, want)
+	}
+	if more.Business(day(t, "2026-10-29")) {
+		t.Error("an embedded day is forgotten")
+	}
+	if _, err := DefaultCalendar().With("*-01-01,ok\n2026-13-01,x"); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("a day there is not: got %v, want its line", err)
+	}
+}
+
 func FuzzParseCalendar(f *testing.F) {
 	f.Add(holidayTable)
 	f.Add("2017+-07-15,x\n*-02-29")

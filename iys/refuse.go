@@ -43,6 +43,7 @@ var refusals = map[string]Refusal{
 	"H119": {"", "source", "İzin kaynağı (source) için uygun bir HS_ değeri girilmelidir.", "source must be one of the HS_ values; IYS_ sources are set by İYS only"},
 	"H120": {"", "recipient", "Alıcı (recipient) kabul edilemedi. Geçerli bir eposta adresi giriniz.", "recipient is not a valid e-mail address"},
 	"H121": {"", "recipient", "Alıcı (recipient) için E164 uluslararası([+][country code][area code][local phone number]) formatına uygun bir telefon numarası girilmelidir. (örn. +905992000000)", "recipient is not an E.164 telephone number"},
+	"H126": {"", "retailerAccess", "Bayi listesi en fazla 3000 elemanlı olabilir.", "retailerAccess names more than 3000 dealers"},
 	"H155": {"", "consentDate", "İzin kaynağı “1 Mayıs 2015 öncesi” olan izinler için, izin tarihi sadece 2015-05-01 00:00:00 olabilir.", "source HS_2015 takes the date 2015-05-01 00:00:00 only"},
 	"H156": {"", "consentDate", "İzinler için 1 Mayıs 2015’den önceki tarihler kabul edilmemektedir.", "consent date is before 1 May 2015"},
 	"H157": {"", "consentDate", "Geçerli bir tarih girilmelidir.", "no such date"},
@@ -71,6 +72,9 @@ func refusal(code string) *Refusal {
 	r, _ := RefusalFor(code)
 	return &r
 }
+
+// MaxRetailerAccess is how many dealers one consent may name (iys-api.md §18).
+const MaxRetailerAccess = 3000
 
 // earliest is the day commercial consent law begins (H156), and the only date
 // HS_2015 may carry (H155).
@@ -121,6 +125,8 @@ func refuseFields(c Consent) string {
 		return "H112"
 	case c.Source == SourceHSDecision && c.Status != StatusRejected:
 		return "H408"
+	case len(c.RetailerAccess) > MaxRetailerAccess:
+		return "H126"
 	}
 	return refuseRecipient(c.Channel, c.Recipient)
 }

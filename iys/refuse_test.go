@@ -51,6 +51,8 @@ func TestRefuse(t *testing.T) {
 		{"no source", func(c *Consent) { c.Source = "" }, none, "H113"},
 		{"no recipient", func(c *Consent) { c.Recipient = "" }, none, "H114"},
 		{"old recipient type", func(c *Consent) { c.RecipientType = "KURUMSAL" }, none, "H116"},
+		{"3000 dealers", func(c *Consent) { c.RetailerAccess = make([]int, 3000) }, none, ""},
+		{"3001 dealers", func(c *Consent) { c.RetailerAccess = make([]int, 3001) }, none, "H126"},
 		{"phone without plus", func(c *Consent) { c.Recipient = "905321234567" }, none, "H121"},
 		{"e-mail for a phone", func(c *Consent) { c.Recipient = "a@bb.cc" }, none, "H121"},
 		{"phone for an e-mail", func(c *Consent) { c.Channel = ChannelEmail }, none, "H120"},

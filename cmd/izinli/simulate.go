@@ -103,6 +103,7 @@ func splitMO(s string) (from, to, text string, err error) {
 func newSimulateIYSCmd() *cobra.Command {
 	var addr string
 	var fast, pushPlain bool
+	var push iystest.PushConfig
 	cmd := &cobra.Command{
 		Use:   "iys",
 		Short: "Run a simulated İYS (consent registry)",
@@ -110,16 +111,31 @@ func newSimulateIYSCmd() *cobra.Command {
 partner %s and the intermediary %s, each with password %q. With --fast it answers batches at once, lists changes without
 the hour's delay and has no limits.
 
-POST /_sim/citizen lets a person act at İYS, GET /_sim/movements lists what was registered, GET /_sim/via/<requestId> shows the codes a
-person received over ViA, POST to the same address follows the link.`, iystest.SeedUser, iystest.SeedIYSCode, iystest.SeedPartner, iystest.SeedAHS, iystest.SeedPassword),
-		Example: "  izinli simulate iys --addr 127.0.0.1:8099 --fast",
-		Args:    cobra.NoArgs,
+It takes orders in JSON, from anybody who reaches it:
+
+  POST /_sim/citizen         a person acts: {"brandCode","type","recipientType","recipient","status","source"}
+  GET  /_sim/movements       what was registered
+  GET  /_sim/state           clock, counts, quality, limits, what is out of order
+  POST /_sim/clock           moves the clock on: {"advance":"72h"}
+  POST /_sim/faults          {"operation","status","code","times","skip","delay":"3s","drop","dropAfter"}; times -1: until DELETE
+  POST /_sim/down            hangs up on everybody: {"down":true}
+  POST /_sim/limits          {"perSecond","tokensPerHour","statusPerHour","historyPerHour"}; 0: İYS's own, -1: none
+  POST /_sim/oddities        what the documents leave open, e.g. {"codeColon":true,"unknownStatus":404,"emptyRequest":"204"}
+  POST /_sim/subscription    {"iysCode","state":"ACTIVE|PAUSED|EXPIRED|CLOSED|NO_API","limit","exceed"}
+  POST /_sim/tokens/revoke   ends every token
+  POST /_sim/pushes/drop     forgets who registered for push
+  GET  /_sim/via/<requestId> the codes a person received over ViA; POST follows the link`, iystest.SeedUser, iystest.SeedIYSCode, iystest.SeedPartner, iystest.SeedAHS, iystest.SeedPassword),
+		Example: `  izinli simulate iys --addr 127.0.0.1:8099 --fast
+  curl -d '{"operation":"add","status":503,"code":"H192","times":3}' http://127.0.0.1:8099/_sim/faults
+  curl -d '{"advance":"48h"}' http://127.0.0.1:8099/_sim/clock`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := iystest.Config{AllowControl: true}
 			if fast {
 				cfg = fastIYS()
 			}
-			cfg.Push.Plain = pushPlain
+			push.Plain = pushPlain
+			cfg.Push = push
 			sim := iystest.New(cfg)
 			sim.Seed()
 			ctx := cmd.Context()
@@ -134,6 +150,9 @@ person received over ViA, POST to the same address follows the link.`, iystest.S
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8099", "address to listen on")
 	cmd.Flags().BoolVar(&fast, "fast", false, "no delays, no limits")
+	cmd.Flags().BoolVar(&push.Twice, "push-twice", false, "send every push a second time")
+	cmd.Flags().BoolVar(&push.Reverse, "push-reverse", false, "push the newest movement first")
+	cmd.Flags().IntVar(&push.Tries, "push-tries", 5, "so many tries of a push that is not taken")
 	cmd.Flags().BoolVar(&pushPlain, "push-plain", false, "push to http addresses too, which İYS itself refuses (H531)")
 	return cmd
 }
