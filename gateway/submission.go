@@ -189,17 +189,21 @@ type Consent struct {
 	CreationDate  time.Time `json:"creationDate,omitzero"`
 	TransactionID string    `json:"transactionId,omitempty"`
 	RetailerCode  int       `json:"retailerCode,omitempty"`
-	Evidence      string    `json:"evidence,omitempty"`      // what proves it: form version, IP, document
-	OverrideBlock bool      `json:"overrideBlock,omitempty"` // lift a local block; needs Evidence
+	// RetailerAccess are the dealers that may use the consent beside the one it was taken through, at most 3000.
+	RetailerAccess []int  `json:"retailerAccess,omitempty"`
+	Evidence       string `json:"evidence,omitempty"`      // what proves it: form version, IP, document
+	OverrideBlock  bool   `json:"overrideBlock,omitempty"` // lift a local block; needs Evidence
 }
 
 // ConsentResult is the answer for one consent of an Add: empty Code means taken.
 type ConsentResult struct {
-	Index int    `json:"index"`
-	Code  Code   `json:"code,omitempty"`
-	IYS   string `json:"iys,omitempty"` // the H-code İYS would have answered
-	Text  string `json:"text,omitempty"`
-	Sync  string `json:"sync,omitempty"` // outbox state: pending, owed_by_customer, not_applicable
+	Index   int    `json:"index"`
+	Code    Code   `json:"code,omitempty"`
+	IYS     string `json:"iys,omitempty"`   // the H-code İYS would have answered
+	Field   string `json:"field,omitempty"` // of the consent, as the caller wrote it
+	Text    string `json:"text,omitempty"`
+	Turkish string `json:"textTr,omitempty"`
+	Sync    string `json:"sync,omitempty"` // outbox state: pending, owed_by_customer, not_applicable
 	// Known: the same word of the same instant is stored or under way already; nothing was done.
 	Known bool `json:"known,omitempty"`
 }

@@ -156,7 +156,7 @@ func (a *addition) refusal(ctx context.Context, rec *iys.Consent, r *gateway.Con
 		return nil
 	}
 	if ref := iys.Refuse(*rec, iys.Stored{}, a.now, a.cal); ref != nil {
-		r.IYS, r.Text = ref.Code, ref.English
+		say(r, ref)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (a *addition) take(ctx context.Context, i int) error {
 		}
 	}
 	if ref := iys.Refuse(*rec, stored, a.now, a.cal); ref != nil {
-		r.Code, r.IYS, r.Text = gateway.CodeInvalid, ref.Code, ref.English
+		refuse(r, gateway.CodeInvalid, ref)
 		return nil
 	}
 	if err := a.lift(ctx, &a.consents[i], rec, a.dry, r); err != nil || r.Code != "" {
@@ -187,7 +187,7 @@ func (a *addition) take(ctx context.Context, i int) error {
 	e := exchange.NewEntry(*rec, a.now, a.cal)
 	b := a.rec.Directory().BrandOf(a.who.Account, rec.Brand)
 	if b == nil { // removed this very moment
-		r.Code, r.Text = gateway.CodeBrand, gateway.CodeBrand.Wire().Title
+		r.Code, r.Field, r.Text, r.Turkish = gateway.CodeBrand, "brand", gateway.CodeBrand.Wire().Title, "Marka bu hesaba ait değil."
 		return nil
 	}
 	mode := modeOf(b, rec.Channel)

@@ -326,19 +326,39 @@ func TestAddPerItem(t *testing.T) {
 		with(func(c *gateway.Consent) { c.Address = veli }),
 		with(func(c *gateway.Consent) { c.Address, c.Status = veli, "RET" }),
 		with(func(c *gateway.Consent) { c.Brand, c.Status = exempt, "RET" }),
+		with(func(c *gateway.Consent) { c.Channel, c.Address = "EPOSTA", "kimse" }),
+		with(func(c *gateway.Consent) { c.Address = "" }),
+		with(func(c *gateway.Consent) { c.ConsentDate = time.Date(2015, 4, 30, 0, 0, 0, 0, iys.Istanbul) }),
+		with(func(c *gateway.Consent) { c.Source = "HS_2015" }),
+		with(func(c *gateway.Consent) { c.Source = "HS_KARAR" }),
+		with(func(c *gateway.Consent) { c.Source = "" }),
+		with(func(c *gateway.Consent) { c.ConsentDate = time.Time{} }),
+		with(func(c *gateway.Consent) { c.Status = "" }),
+		with(func(c *gateway.Consent) { c.RetailerAccess = make([]int, 3001) }),
 	}
 	want := []struct {
-		code gateway.Code
-		iys  string
-		sync string
-	}{{sync: "pending"}, {code: gateway.CodeBrand}, {code: gateway.CodeInvalid}, {code: gateway.CodeBadNumber}, {gateway.CodeInvalid, "H115", ""},
-		{gateway.CodeInvalid, "H119", ""}, {gateway.CodeInvalid, "H467", ""}, {gateway.CodeInvalid, "H162", ""}, {gateway.CodeInvalid, "H116", ""},
-		{sync: "owed_by_customer"}, {code: gateway.CodeBlocked}, {sync: "pending"}, {sync: "not_applicable"}}
+		code  gateway.Code
+		iys   string
+		field string
+		sync  string
+	}{{sync: "pending"}, {code: gateway.CodeBrand, field: "brand"}, {gateway.CodeInvalid, "H117", "channel", ""},
+		{gateway.CodeBadNumber, "H121", "recipient", ""}, {gateway.CodeInvalid, "H115", "status", ""},
+		{gateway.CodeInvalid, "H119", "source", ""}, {gateway.CodeInvalid, "H467", "consentDate", ""},
+		{gateway.CodeInvalid, "H162", "consentDate", ""}, {gateway.CodeInvalid, "H116", "recipientType", ""},
+		{sync: "owed_by_customer"}, {code: gateway.CodeBlocked, field: "recipient"}, {sync: "pending"}, {sync: "not_applicable"},
+		{gateway.CodeBadAddress, "H120", "recipient", ""}, {gateway.CodeBadNumber, "H114", "recipient", ""},
+		{gateway.CodeInvalid, "H156", "consentDate", ""}, {gateway.CodeInvalid, "H155", "consentDate", ""},
+		{gateway.CodeInvalid, "H408", "source", ""}, {gateway.CodeInvalid, "H113", "source", ""},
+		{gateway.CodeInvalid, "H112", "consentDate", ""}, {gateway.CodeInvalid, "H110", "status", ""},
+		{gateway.CodeInvalid, "H126", "retailerAccess", ""}}
 	res, err := b.desk.Add(t.Context(), b.principal(), list)
 	b.must(err)
 	for i, r := range res {
-		if w := want[i]; r.Index != i || r.Code != w.code || r.IYS != w.iys || r.Sync != w.sync {
+		if w := want[i]; r.Index != i || r.Code != w.code || r.IYS != w.iys || r.Field != w.field || r.Sync != w.sync {
 			t.Errorf("item %d: %+v, want %+v", i, r, w)
+		}
+		if (r.Code != "") != (r.Text != "") || (r.Code != "") != (r.Turkish != "") {
+			t.Errorf("item %d: %+v, want a sentence in both languages exactly where it is refused", i, r)
 		}
 	}
 	if _, err := b.desk.Add(t.Context(), b.principal(), nil); code(err) != gateway.CodeInvalid {

@@ -53,6 +53,9 @@ func NewDesk(o *Office, rec Records, waker Waker) *Desk {
 	return &Desk{office: o, rec: rec, waker: waker, cal: iys.DefaultCalendar(), note: func(*gateway.OptOut, time.Duration) {}}
 }
 
+// CountBy names the calendar by which deadlines are counted. Call it before the desk is used.
+func (d *Desk) CountBy(cal *iys.Calendar) { d.cal = cal }
+
 // Watch names the function told of every opt-out in force, and how long after it was handed in. Call it before the desk is used.
 func (d *Desk) Watch(f func(*gateway.OptOut, time.Duration)) { d.note = f }
 
@@ -184,28 +187,54 @@ func canonical(ch iys.Channel, addr string) (string, error) {
 
 // read turns a caller's consent into a record; what is wrong with it stands in r.
 func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.ConsentResult) iys.Consent {
-	refuse := func(code gateway.Code, text string) iys.Consent {
-		r.Code, r.Text = code, text
-		return iys.Consent{}
-	}
 	if d.rec.Directory().BrandOf(p.Account, c.Brand) == nil {
-		return refuse(gateway.CodeBrand, "the brand is not known to this account")
+		r.Code, r.Field, r.Text, r.Turkish = gateway.CodeBrand, "brand", "the brand is not known to this account", "Marka bu hesaba ait değil."
+		return iys.Consent{}
 	}
 	ch := Channel(c.Channel)
 	if !ch.Valid() {
-		return refuse(gateway.CodeInvalid, "channel must be MESAJ, EPOSTA or ARAMA")
+		refuse(r, gateway.CodeInvalid, known("H117"))
+		return iys.Consent{}
 	}
 	addr, err := canonical(ch, c.Address)
 	if err != nil {
-		return refuse(err.(*gateway.Error).Code, err.(*gateway.Error).Text)
+		ref := known("H121")
+		switch {
+		case c.Address == "":
+			ref = known("H114")
+		case ch == iys.ChannelEmail:
+			ref = known("H120")
+		}
+		refuse(r, err.(*gateway.Error).Code, ref)
+		return iys.Consent{}
 	}
 	rt := iys.RecipientType(c.RecipientType)
 	if rt == "" {
 		rt = iys.RecipientPerson
 	}
 	return iys.Consent{Key: iys.Key{Brand: c.Brand, Channel: ch, RecipientType: rt, Recipient: addr}, Status: iys.Status(c.Status),
-		Source: iys.Source(c.Source), ConsentDate: c.ConsentDate.Truncate(time.Second), RetailerCode: c.RetailerCode,
+		Source: iys.Source(c.Source), ConsentDate: c.ConsentDate.Truncate(time.Second), RetailerCode: c.RetailerCode, RetailerAccess: c.RetailerAccess,
 		Origin: iys.OriginAPI, ReadAt: d.office.cfg.Now()}
+}
+
+// known is a refusal of İYS with its sentences.
+func known(code string) *iys.Refusal {
+	r, _ := iys.RefusalFor(code)
+	return &r
+}
+
+// refuse writes what İYS would have said into a result.
+func refuse(r *gateway.ConsentResult, code gateway.Code, ref *iys.Refusal) {
+	r.Code = code
+	say(r, ref)
+}
+
+// say notes a refusal of İYS and leaves the consent taken.
+func say(r *gateway.ConsentResult, ref *iys.Refusal) {
+	r.IYS, r.Field, r.Text, r.Turkish = ref.Code, ref.Field, ref.English, ref.Turkish
+	if r.Field == "type" {
+		r.Field = "channel" // as our callers write it
+	}
 }
 
 func laterZero(t, def time.Time) time.Time {
@@ -227,7 +256,8 @@ func (d *Desk) lift(ctx context.Context, c *gateway.Consent, rec *iys.Consent, d
 		iys.Lift{Status: rec.Status, Source: rec.Source, Origin: rec.Origin, ConsentDate: rec.ConsentDate, Evidence: c.Evidence != "",
 			Override: c.OverrideBlock})
 	if !ok {
-		r.Code = gateway.CodeBlocked
+		r.Code, r.Field = gateway.CodeBlocked, "recipient"
+		r.Turkish = "Kişi ret vermiş; bu engeli yalnızca daha sonra verilmiş, kanıtı ve overrideBlock alanı olan bir onay kaldırır."
 		r.Text = "the person opted out; only a later consent with evidence and overrideBlock lifts the block"
 		return nil
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -19,6 +20,7 @@ const (
 	maxSmallBody    = 64 << 10 // octets of the other bodies
 	maxEvidence     = 4000     // octets
 	maxRetailer     = 99999999 // a retailer code has eight digits
+	maxAccess       = 5000     // retailer codes that are read of one consent; İYS takes 3000 and says H126 to more
 	iysTimeLayout   = time.DateTime
 )
 
@@ -127,14 +129,18 @@ func readConsent(r *reader, index int, cred *gateway.Credential) (consentItem, e
 		case "consentDate":
 			var s string
 			if s, err = r.short(maxShort); err == nil && s != "" {
-				var ok bool
-				if k.ConsentDate, ok = consentDate(s); !ok {
-					it.refused = &gateway.ConsentResult{Index: index, Code: gateway.CodeInvalid, IYS: "H158",
-						Text: "consentDate must be a time like 2026-12-01T10:00:00+03:00 or 2026-12-01 10:00:00 (Istanbul)."}
+				var code string
+				if k.ConsentDate, code = consentDate(s); code != "" {
+					it.refused = badDate(index, code)
 				}
 			}
 		case "retailerCode":
 			k.RetailerCode, err = r.integer(maxRetailer)
+		case "retailerAccess":
+			if k.RetailerAccess, err = r.retailers(); err == nil && k.RetailerAccess != nil && len(k.RetailerAccess) == 0 {
+				it.refused = &gateway.ConsentResult{Index: index, Code: gateway.CodeInvalid, IYS: "H163", Field: name,
+					Text: "retailerAccess must name a dealer, or stay away.", Turkish: "Bayi listesi boş olamaz."}
+			}
 		case "evidence":
 			err = r.evidence(&k.Evidence)
 		case "overrideBlock":
@@ -206,12 +212,47 @@ func (r *reader) keep(dst *string, most int) error {
 	return err
 }
 
-func consentDate(s string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, true
+// retailers reads a list of retailer codes, nil for null.
+func (r *reader) retailers() ([]int, error) {
+	if r.dec.PeekKind() == 'n' {
+		_, err := r.dec.ReadToken()
+		return nil, err
 	}
-	t, err := time.ParseInLocation(iysTimeLayout, s, istanbul)
-	return t, err == nil
+	out := []int{}
+	err := r.array(func() error {
+		if len(out) >= maxAccess {
+			return r.refuse(gateway.CodeInvalid, "The field takes at most 3000 retailer codes.")
+		}
+		n, err := r.integer(maxRetailer)
+		out = append(out, n)
+		return err
+	})
+	return out, err
+}
+
+// consentDate reads a date; code is H157 for a day or hour that does not exist and H158 for another form.
+func consentDate(s string) (t time.Time, code string) {
+	code = "H158"
+	for _, form := range []string{time.RFC3339, iysTimeLayout} {
+		t, err := time.ParseInLocation(form, s, istanbul)
+		if err == nil {
+			return t, ""
+		}
+		if p := (*time.ParseError)(nil); errors.As(err, &p) && strings.HasSuffix(p.Message, "out of range") {
+			code = "H157"
+		}
+	}
+	return time.Time{}, code
+}
+
+func badDate(index int, code string) *gateway.ConsentResult {
+	out := &gateway.ConsentResult{Index: index, Code: gateway.CodeInvalid, IYS: code, Field: "consentDate",
+		Text:    "consentDate must be a time like 2026-12-01T10:00:00+03:00 or 2026-12-01 10:00:00 (Istanbul).",
+		Turkish: "İzin tarihi yyyy-mm-dd hh:mm:ss formatında olmalıdır."}
+	if code == "H157" {
+		out.Text, out.Turkish = "consentDate is no day or hour there is.", "Geçerli bir tarih girilmelidir."
+	}
+	return out
 }
 
 // wireChannel turns our channel names into those of the consent registry; everything else is left for the desk to judge.

@@ -327,7 +327,7 @@ func TestPathAddresses(t *testing.T) {
 
 func TestConsentResultsKeepTheirPlaces(t *testing.T) {
 	w := &world{}
-	body := `{"consents":[{"consentDate":"bad"},{"channel":"email","recipient":"a@b","source":"IYS_WEB"},{"channel":"sms","recipient":"2","consentDate":"2026-11-21 10:00:00","retailerCode":null},{"consentDate":"2026-11-21"},{"recipient":"4","recipientType":null}]}`
+	body := `{"consents":[{"consentDate":"bad"},{"channel":"email","recipient":"a@b","source":"IYS_WEB"},{"channel":"sms","recipient":"2","consentDate":"2026-11-21 10:00:00","retailerCode":null},{"consentDate":"2026-15-21 10:00:00"},{"recipient":"4","recipientType":null,"retailerAccess":[55550127,7]},{"retailerAccess":[]},{"consentDate":"2026-11-21T25:00:00Z"}]}`
 	rec := do(t, newAPI(w, Config{}), ask{method: "POST", path: "/v1/consents", body: body})
 	var got consentsAnswer
 	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
@@ -337,8 +337,16 @@ func TestConsentResultsKeepTheirPlaces(t *testing.T) {
 	for _, r := range got.Results {
 		short = append(short, strconv.Itoa(r.Index)+r.IYS+r.Sync)
 	}
-	if s := strings.Join(short, " "); s != "0H158 1H119 2pending 3H158 4pending" || got.Taken != 2 || got.Refused != 3 {
+	if s := strings.Join(short, " "); s != "0H158 1H119 2pending 3H157 4pending 5H163 6H157" || got.Taken != 2 || got.Refused != 5 {
 		t.Errorf("%s, %d taken, %d refused", s, got.Taken, got.Refused)
+	}
+	for _, i := range []int{0, 3, 5, 6} {
+		if r := got.Results[i]; r.Text == "" || r.Turkish == "" || r.Field == "" {
+			t.Errorf("item %d: %+v, want its field and a sentence in both languages", i, r)
+		}
+	}
+	if got := w.consents[2].RetailerAccess; len(got) != 2 || got[0] != 55550127 {
+		t.Errorf("dealers handed on: %v", got)
 	}
 	if len(w.consents) != 3 || w.consents[0].Channel != "EPOSTA" || w.consents[1].Address != "2" {
 		t.Errorf("handed on: %+v", w.consents)

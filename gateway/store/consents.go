@@ -151,7 +151,7 @@ func (t *tx) addHistory(a gateway.AccountID, k iys.Key, ev gateway.ConsentEvent)
 func WireConsent(c *iys.Consent) gateway.Consent {
 	return gateway.Consent{Brand: c.Brand, Channel: string(c.Channel), Address: c.Recipient, RecipientType: string(c.RecipientType),
 		Status: string(c.Status), Source: string(c.Source), ConsentDate: c.ConsentDate, CreationDate: c.CreationDate,
-		TransactionID: c.TransactionID, RetailerCode: c.RetailerCode}
+		TransactionID: c.TransactionID, RetailerCode: c.RetailerCode, RetailerAccess: c.RetailerAccess}
 }
 
 // Consent reads one record.

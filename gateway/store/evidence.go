@@ -70,6 +70,13 @@ func (s *Store) messageEvidence(txn *badger.Txn, m *stored, refs *[]gateway.Deci
 			*refs = append(*refs, ref)
 		}
 	}
+	views := make([]gateway.DecisionView, 0, len(out.Decisions))
+	for i := range out.Decisions {
+		if d := &out.Decisions[i]; d.Kind != gateway.DecisionAccept.String() {
+			views = append(views, d.DecisionView)
+		}
+	}
+	out.Timeline = timeline(m, &out.MessageView, views)
 	return out, nil
 }
 

@@ -60,6 +60,10 @@ func TestMovements(t *testing.T) {
 	if list, err := w.st.Newcomers(ctx, w.acct, 10); err != nil || len(list) != 1 || list[0].Name != "Ad Soyad" {
 		t.Errorf("newcomers %+v, %v", list, err)
 	}
+	// A name is personal data: it goes with the week in which İYS lists it.
+	if ends := w.expiries([]byte{kNewcomer}); len(ends) != 1 || time.Until(ends[0]) > exchange.NewcomerLife || time.Until(ends[0]) < exchange.NewcomerLife-time.Hour {
+		t.Errorf("newcomers are kept until %v, want %v from now", ends, exchange.NewcomerLife)
+	}
 	if list, err := w.st.Newcomers(ctx, w.acct+1, 10); err != nil || len(list) != 0 {
 		t.Errorf("another account's newcomers %+v, %v", list, err)
 	}
