@@ -158,6 +158,9 @@ type IYS struct {
 	Freshness Duration `yaml:"freshness"`
 	// Timeout bounds one call. Default 10s. 1s to 1m.
 	Timeout Duration `yaml:"timeout"`
+	// Holidays is a file of official holidays beside the built-in ones (which reach to 2032), by which deadlines in business days are
+	// counted: one "YYYY-MM-DD,name" a line, *-MM-DD for every year. It is read at the start. Default "": the built-in ones alone.
+	Holidays string `yaml:"holidays"`
 }
 
 // Log configures logging, which goes to standard error.

@@ -21,6 +21,7 @@ import (
 	"izinli/gateway/iyslink"
 	"izinli/gateway/operators"
 	"izinli/gateway/store"
+	"izinli/iys"
 	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
 	"izinli/iys/mirror"
@@ -50,6 +51,7 @@ type Options struct {
 	OutboxEvery  time.Duration
 	AskTimeout   time.Duration
 	RequestAfter time.Duration
+	Calendar     *iys.Calendar // nil: the built-in one
 	Mail         MailOptions
 }
 
@@ -94,18 +96,21 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	var err error
 	g.Links = iyslink.New(st, o.IYSLimits, o.Log)
 	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: g.Links, Listener: late,
-		Log: o.Log, PullEvery: o.PullEvery, OutboxEvery: o.OutboxEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor})
+		Log: o.Log, PullEvery: o.PullEvery, OutboxEvery: o.OutboxEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor, Calendar: o.Calendar})
 	if err != nil {
 		return nil, err
 	}
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
-	g.Reconcile = reconcile.New(reconcile.Config{Store: st, Exchange: g.Exchange, Directory: g.Links, Log: o.Log})
+	g.Reconcile = reconcile.New(reconcile.Config{Store: st, Exchange: g.Exchange, Directory: g.Links, Calendar: o.Calendar, Log: o.Log})
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
 	g.Intake = intake.New(intake.Config{Now: o.Now, Log: o.Log, LastBatch: st.LastBatch(), Observer: o.Observer,
 		Suppressed: st.Suppressed, Bodies: lateBodies{g}}, st, g.Office)
 	g.Dispatch = dispatch.New(dispatch.Config{QuietHours: o.QuietHours, Now: o.Now, Log: o.Log, Journal: o.Journal, Suppressed: st.Suppressed}, st, g.Office)
 	g.Desk = consent.NewDesk(g.Office, st, g.Exchange)
 	late.Listener = g.Desk
+	if o.Calendar != nil {
+		g.Desk.CountBy(o.Calendar)
+	}
 	if o.OptOut != nil {
 		g.Desk.Watch(o.OptOut)
 	}

@@ -144,6 +144,36 @@ func (o iysOffice) Access(ctx context.Context, act, brand string, a iysapi.Acces
 	return o.noteAccess(ctx, act, brand, a)
 }
 
+// AccessList implements desk.IYSOffice: what İYS says is also what dealers' messages are judged by from now on.
+func (o iysOffice) AccessList(ctx context.Context, k iys.Key) ([]iysapi.Retailer, error) {
+	c, b, err := o.client(ctx, k.Brand)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.AccessList(ctx, b, k)
+	if err != nil {
+		return nil, err
+	}
+	codes := make([]int, len(list))
+	for i := range list {
+		codes[i] = list[i].Code
+	}
+	return list, o.ChangeAccess(ctx, []iys.Key{k}, func(c *iys.Consent) { c.RetailerAccess = codes })
+}
+
+// Places implements desk.IYSOffice.
+func (o iysOffice) Places(ctx context.Context, brand string, city int) ([]iysapi.Place, error) {
+	c, _, err := o.client(ctx, brand)
+	if err != nil {
+		return nil, err
+	}
+	if city == 0 {
+		return c.Cities(ctx)
+	}
+	list, err := c.Towns(ctx)
+	return slices.DeleteFunc(list, func(p iysapi.Place) bool { return p.City != city }), err
+}
+
 func (o iysOffice) noteAccess(ctx context.Context, act, brand string, a iysapi.Access) error {
 	keys := make([]iys.Key, len(a.Recipients))
 	for i, r := range a.Recipients {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -100,12 +101,16 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 	if err != nil {
 		return nil, err
 	}
+	cal, err := calendar(cfg.IYS.Holidays)
+	if err != nil {
+		return nil, err
+	}
 	s.Gateway, err = Build(ctx, st, Options{Journal: s.journalOrNil(), Observer: s.observer(), Inbound: s.noteInbound,
 		OptOut: s.noteOptOut, Redis: cfg.Queue.Redis, QuietHours: cfg.QuietHours, FreshFor: time.Duration(cfg.IYS.Freshness),
 		Confirm: inbound.DefaultConfirm, Log: log, Workers: cfg.Queue.Workers, OTPWorkers: cfg.Queue.OTPWorkers, MaxTasks: cfg.Queue.MaxTasks,
 		DrainTimeout: time.Duration(cfg.Queue.DrainTimeout), OutboxEvery: time.Duration(cfg.IYS.PushEvery), AskTimeout: time.Duration(cfg.IYS.Timeout),
 		IYSLimits: limits, Now: o.Now,
-		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter,
+		PullEvery: time.Duration(cfg.IYS.PullEvery), RequestAfter: o.RequestAfter, Calendar: cal,
 		Mail: MailOptions{Dir: filepath.Join(cfg.Data, "bodies"), Domain: s.mailDomain(), BounceDomain: cfg.Mail.BounceDomain,
 			MaxSize: int64(cfg.Limits.Mail), Unsubscribe: s.unsubscribeURL, DelayNotice: time.Duration(cfg.Mail.DelayNotice), MXPort: o.MXPort, Resolver: o.Resolver,
 			Sites: sites, Policies: filepath.Join(cfg.Data, "mta-sts.json")}})
@@ -120,6 +125,22 @@ func NewServer(ctx context.Context, cfg *configs.Config, st *store.Store, log *s
 		return nil, errors.Join(err, s.closeListeners())
 	}
 	return s, nil
+}
+
+// calendar is the built-in one with the days of a file; nil for no file.
+func calendar(path string) (*iys.Calendar, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("iys.holidays: %w", err)
+	}
+	cal, err := iys.DefaultCalendar().With(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("iys.holidays: %s: %w", path, err)
+	}
+	return cal, nil
 }
 
 // parts makes the services around the gateway.

@@ -220,7 +220,7 @@ func iysNewcomersCmd() *cobra.Command {
 func newRetailerCmd() *cobra.Command {
 	return noun("retailer", "Dealers (bayi) of a brand and what they may use",
 		"Dealers are kept by İYS. A credential that belongs to a dealer sends commercial messages only on consents that grant the dealer access.",
-		retailerListCmd(), retailerAddCmd(), retailerDeleteCmd(), retailerAccessCmd(),
+		retailerListCmd(), retailerAddCmd(), retailerDeleteCmd(), retailerAccessCmd(), retailerPlacesCmd(),
 	)
 }
 
@@ -307,19 +307,55 @@ func retailerDeleteCmd() *cobra.Command {
 
 func retailerAccessCmd() *cobra.Command {
 	var in desk.AccessInput
-	cmd := &cobra.Command{Use: "access <grant|replace|remove|remove_all> <address>...", Short: "Say which dealers may use the consents of addresses",
-		Args: cobra.MinimumNArgs(2), Example: "  izinli retailer access grant +905321234567 --brand 675403 --retailer 55550127"}
+	cmd := &cobra.Command{Use: "access <list|grant|replace|remove|remove_all> <address>...", Short: "Show or say which dealers may use the consents of addresses",
+		Args: cobra.MinimumNArgs(2), Long: "list shows what İYS says of one address, and decisions go by it from then on. The others tell İYS about up to 100 addresses.",
+		Example: "  izinli retailer access grant +905321234567 --brand 675403 --retailer 55550127\n  izinli retailer access list +905321234567 --brand 675403"}
 	brandFlag(cmd, &in.Brand)
 	cmd.Flags().StringVar(&in.Channel, "channel", gateway.ChannelSMS, "`sms|email`")
 	cmd.Flags().StringVar(&in.RecipientType, "recipient-type", gateway.RecipientIndividual, "`BIREYSEL|TACIR`")
 	cmd.Flags().IntSliceVar(&in.Retailers, "retailer", nil, "`code` of a dealer; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in.Act, in.Addresses = args[0], args[1:]
+		if in.Act == "list" {
+			if len(in.Addresses) > 1 || len(in.Retailers) > 0 {
+				return errors.New("list takes one address and no dealer")
+			}
+			return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+				list, err := s.ListAccess(ctx, desk.AccessQuery{Brand: in.Brand, Channel: in.Channel, RecipientType: in.RecipientType, Address: in.Addresses[0]})
+				if err != nil {
+					return err
+				}
+				return printTable(cmd, retailerColumns, list)
+			})
+		}
 		return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
 			if _, err := s.ChangeAccess(ctx, in); err != nil {
 				return err
 			}
 			return said(cmd, "done for %d addresses", len(in.Addresses))
+		})
+	}
+	return cmd
+}
+
+var placeColumns = []column[iysapi.Place]{
+	{"CODE", func(p *iysapi.Place) any { return p.Code }},
+	{"NAME", func(p *iysapi.Place) any { return p.Name }},
+}
+
+func retailerPlacesCmd() *cobra.Command {
+	var q desk.PlaceQuery
+	cmd := &cobra.Command{Use: "places", Short: "List İYS's provinces, or the districts of one, for the address of a dealer", Args: cobra.NoArgs,
+		Example: "  izinli retailer places --brand 675403\n  izinli retailer places --brand 675403 --city 34"}
+	brandFlag(cmd, &q.Brand)
+	cmd.Flags().IntVar(&q.City, "city", 0, "`code` of a province (its plate number): list its districts")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return withDesk(cmd, func(ctx context.Context, s desk.Service) error {
+			list, err := s.ListPlaces(ctx, q)
+			if err != nil {
+				return err
+			}
+			return printTable(cmd, placeColumns, list)
 		})
 	}
 	return cmd

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -311,7 +312,7 @@ func TestABareListIsRegistered(t *testing.T) {
 	}
 	want := gateway.Consent{Brand: brand, Channel: "MESAJ", Address: "+905321234502", RecipientType: "BIREYSEL", Status: "ONAY", Source: "HS_WEB",
 		ConsentDate: noon.Add(-time.Hour), RetailerCode: 12345678, Evidence: d.all[1].Evidence}
-	if d.all[1] != want {
+	if !reflect.DeepEqual(d.all[1], want) {
 		t.Errorf("got %+v, want %+v", d.all[1], want)
 	}
 }

@@ -49,6 +49,10 @@ type IYSService interface {
 	DeleteRetailer(context.Context, RetailerInput) (Nothing, error)
 	// ChangeAccess says which dealers may use consents.
 	ChangeAccess(context.Context, AccessInput) (Nothing, error)
+	// ListAccess asks İYS which dealers may use a consent; the answer is also what decisions go by from then on.
+	ListAccess(context.Context, AccessQuery) ([]iysapi.Retailer, error)
+	// ListPlaces lists İYS's provinces, or the districts of one: a dealer's address is written in their codes and names.
+	ListPlaces(context.Context, PlaceQuery) ([]iysapi.Place, error)
 }
 
 // IYSOffice is what the desk needs of the traffic with İYS; the assembly puts it together.
@@ -79,6 +83,9 @@ type IYSOffice interface {
 	AddRetailer(ctx context.Context, brand string, r iysapi.Retailer) (int, error)
 	DeleteRetailer(ctx context.Context, brand string, code int) error
 	Access(ctx context.Context, act, brand string, a iysapi.Access) error
+	AccessList(ctx context.Context, k iys.Key) ([]iysapi.Retailer, error)
+	// Places lists provinces, or the districts of one; those are none where there is no such province.
+	Places(ctx context.Context, brand string, city int) ([]iysapi.Place, error)
 }
 
 // IYSStatus is how one brand stands towards İYS.
@@ -176,6 +183,20 @@ type AccessInput struct {
 	Addresses     []string `json:"addresses"`
 	Retailers     []int    `json:"retailers,omitempty"`
 	Act           string   `json:"act"`
+}
+
+// AccessQuery names a consent.
+type AccessQuery struct {
+	Brand         string `json:"brand"`
+	Channel       string `json:"channel"`
+	RecipientType string `json:"recipientType,omitempty"`
+	Address       string `json:"address"`
+}
+
+// PlaceQuery asks for provinces, with City for the districts of one.
+type PlaceQuery struct {
+	Brand string `json:"brand"` // in whose name İYS is asked
+	City  int    `json:"city,omitempty"`
 }
 
 // iysOf returns the office and the brand, or refuses.
@@ -480,6 +501,43 @@ func (a *Admin) ChangeAccess(ctx context.Context, in AccessInput) (Nothing, erro
 	}
 	err = a.deps.IYS.Access(ctx, in.Act, in.Brand, acc)
 	return Nothing{}, a.noted(ctx, "ChangeAccess", fmt.Sprintf("%s %d addresses of brand %s", in.Act, len(in.Addresses), in.Brand), in.Retailers, err)
+}
+
+// ListAccess is Service.ListAccess.
+func (a *Admin) ListAccess(ctx context.Context, q AccessQuery) ([]iysapi.Retailer, error) {
+	if _, err := a.iysOf(q.Brand); err != nil {
+		return nil, err
+	}
+	ch, err := channelOf(q.Channel)
+	if err != nil {
+		return nil, err
+	}
+	k := iys.Key{Brand: q.Brand, Channel: ch, RecipientType: iys.RecipientType(q.RecipientType)}
+	if k.RecipientType == "" {
+		k.RecipientType = iys.RecipientPerson
+	}
+	if !k.RecipientType.Valid() {
+		return nil, invalid("recipientType", "%q is not possible; choose BIREYSEL or TACIR.", q.RecipientType)
+	}
+	n, refusal := iys.NormalizeRecipient(ch, q.Address)
+	if refusal != nil {
+		return nil, invalid("address", "%s: %s", refusal.Code, refusal.English)
+	}
+	k.Recipient = n
+	list, err := a.deps.IYS.AccessList(ctx, k)
+	return list, iysError(err)
+}
+
+// ListPlaces is Service.ListPlaces.
+func (a *Admin) ListPlaces(ctx context.Context, q PlaceQuery) ([]iysapi.Place, error) {
+	if _, err := a.iysOf(q.Brand); err != nil {
+		return nil, err
+	}
+	list, err := a.deps.IYS.Places(ctx, q.Brand, q.City)
+	if err == nil && q.City != 0 && len(list) == 0 {
+		return nil, gateway.Refuse(gateway.CodeNotFound, "city", "İYS lists no district of a province %d; provinces go by plate number.", q.City)
+	}
+	return list, iysError(err)
 }
 
 // ReadRights is Service.ReadRights.

@@ -92,6 +92,16 @@ func (c *Client) ChangeAccess(ctx context.Context, in AccessInput) (Nothing, err
 	return send[Nothing](ctx, c, "ChangeAccess", in)
 }
 
+// ListAccess is Service.ListAccess at the server.
+func (c *Client) ListAccess(ctx context.Context, in AccessQuery) ([]iysapi.Retailer, error) {
+	return send[[]iysapi.Retailer](ctx, c, "ListAccess", in)
+}
+
+// ListPlaces is Service.ListPlaces at the server.
+func (c *Client) ListPlaces(ctx context.Context, in PlaceQuery) ([]iysapi.Place, error) {
+	return send[[]iysapi.Place](ctx, c, "ListPlaces", in)
+}
+
 // StartVia is Service.StartVia at the server.
 func (c *Client) StartVia(ctx context.Context, in gateway.ViaInput) (gateway.ViaOperation, error) {
 	return send[gateway.ViaOperation](ctx, c, "StartVia", in)

@@ -122,6 +122,8 @@ var calls = map[string]call{
 	"RepairPlan":         route(Service.RepairPlan),
 	"ChangePlan":         route(Service.ChangePlan),
 	"ListRetailers":      route(Service.ListRetailers),
+	"ListAccess":         route(Service.ListAccess),
+	"ListPlaces":         route(Service.ListPlaces),
 	"AddRetailer":        route(Service.AddRetailer),
 	"DeleteRetailer":     route(Service.DeleteRetailer),
 	"ChangeAccess":       route(Service.ChangeAccess),
