@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -316,7 +317,7 @@ func TestRowsAreJudged(t *testing.T) {
 	}
 	want := gateway.Consent{Brand: "675403", Channel: "MESAJ", Address: "+905321234567", RecipientType: "TACIR", Status: "ONAY", Source: "HS_WEB",
 		ConsentDate: time.Date(2026, 12, 1, 10, 0, 0, 0, iys.Istanbul), RetailerCode: 12345678, Evidence: "form 3, 192.0.2.1"}
-	if got, bad := l.consent(j, good, now); bad != nil || got != want {
+	if got, bad := l.consent(j, good, now); bad != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v %+v, want %+v", got, bad, want)
 	}
 }
