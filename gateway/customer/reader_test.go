@@ -143,6 +143,20 @@ func TestEncodingIsFound(t *testing.T) {
 	}
 }
 
+func TestLinesAreCounted(t *testing.T) {
+	for in, want := range map[string]int{"": 0, "a": 1, "a\n": 1, "a\nb": 2, "a\r\nb\r\n": 2, "\n\n": 2} {
+		for piece := 1; piece <= max(1, len(in)); piece++ {
+			s := &sniffer{}
+			for b := []byte(in); len(b) > 0; b = b[min(piece, len(b)):] {
+				s.see(b[:min(piece, len(b))])
+			}
+			if s.see(nil); s.lines != want {
+				t.Errorf("%q in pieces of %d: %d lines, want %d", in, piece, s.lines, want)
+			}
+		}
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	for _, c := range []struct {
 		why, header string

@@ -100,7 +100,8 @@ func syncDir(dir string) error {
 type sniffer struct {
 	head        []byte // the first octets
 	rest        []byte // a letter cut by the end of a piece
-	lines       int    // ends of lines
+	lines       int    // lines, a last one without an end among them
+	open        bool   // what came last was no end of a line
 	good, wrong int    // letters beyond ASCII, octets that are none
 	utf16       bool   // the file was UTF-16, as spreadsheets write their "Unicode text"; it is spooled as UTF-8
 }
@@ -116,7 +117,15 @@ func (s *sniffer) wide(r io.Reader) io.Reader {
 }
 
 func (s *sniffer) see(p []byte) {
-	s.lines += bytes.Count(p, []byte("\n"))
+	if len(p) > 0 {
+		if s.open {
+			s.lines-- // the line that goes on here was counted
+		}
+		s.open = p[len(p)-1] != '\n'
+		if s.lines += bytes.Count(p, []byte("\n")); s.open {
+			s.lines++
+		}
+	}
 	if n := min(len(p), 512-len(s.head)); n > 0 {
 		s.head = append(s.head, p[:n]...)
 	}
