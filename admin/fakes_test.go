@@ -48,6 +48,7 @@ type office struct {
 	consent     gateway.ConsentView
 	asked       gateway.ViaInput // over ViA
 	imported    gateway.ImportRequest
+	form        gateway.Form
 }
 
 func (o *office) did(ctx context.Context, what string) error {
@@ -307,6 +308,13 @@ func (o *office) ListForms(_ context.Context, q desk.Query) ([]desk.FormView, er
 	}
 	return []desk.FormView{{Form: gateway.Form{ID: "f1", Account: 1, Brand: "675403", Channel: "sms", TradeName: "Örnek A.Ş.", Version: "3", Created: noon}, URL: "https://izin.example/f/f1"},
 		{Form: gateway.Form{ID: "f2", Account: 2, Brand: "700001", Channel: "email", TradeName: "Başka", Version: "2", Created: noon, Revoked: noon}}}, nil
+}
+func (o *office) CreateForm(ctx context.Context, f gateway.Form) (desk.FormView, error) {
+	if len(f.TextTR) < 30 {
+		return desk.FormView{}, gateway.Refuse(gateway.CodeInvalid, "textTr", "textTr is too short")
+	}
+	o.form = f
+	return desk.FormView{Form: f}, o.did(ctx, "CreateForm")
 }
 func (o *office) RevokeForm(ctx context.Context, _ desk.Name) (desk.FormView, error) {
 	return desk.FormView{}, o.did(ctx, "RevokeForm")

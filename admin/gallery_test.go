@@ -144,6 +144,7 @@ func gallery() []picture {
 		picture{"consent", "admin", false, func(b *browser) *httptest.ResponseRecorder { return pageOf(b.consentLink("1", "675403"))(b) }, 200},
 		picture{"consent refused", "admin", false, sent("/consents/find", "account", "1", "brand", "675403", "channel", "sms", "address", "x"), 422},
 		picture{"via refused", "admin", false, sent("/via/start", "account", "1", "brand", "675403", "form", "99", "address", "0532", "channels", "MESAJ", "texts", "ACIK_RIZA_METNI"), 400},
+		picture{"form refused", "admin", false, sent("/forms/add", "account", "1", "brand", "675403", "channel", "sms", "textTr", "kısa"), 400},
 		picture{"via wrong code", "admin", false, sent("/via/complete", "account", "1", "id", "v1", "code", "000000", "privacyCode", "1"), 400},
 		picture{"via auditor", "auditor", false, pageOf("/via/view?account=1&id=v1"), 200},
 		picture{"blacklist refused", "admin", false, sent("/blacklist/add", "account", "1", "address", "x"), 422},

@@ -79,3 +79,25 @@ func TestImportPageTellsWhatIs(t *testing.T) {
 		t.Error("/iys does not tell the package")
 	}
 }
+
+// A form is made as it was filled in; a fault is said beside its field with the texts kept.
+func TestFormIsMade(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	b := w.signedIn("owner")
+	const wording = "Örnek A.Ş. bana kısa mesajla kampanya gönderebilir; istediğim an vazgeçebilirim."
+	fields := []string{"account", "1", "brand", "675403", "channel", "sms", "tradeName", "Örnek A.Ş.", "version", "2026-12", "textTr", wording, "textEn", "English", "privacyUrl", "https://ornek.com/kvkk", "from", "ORNEK"}
+	if rec := b.post("/forms/add", fields...); rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/forms?account=1" {
+		t.Fatalf("%d to %q", rec.Code, rec.Header().Get("Location"))
+	}
+	if want := (gateway.Form{Account: 1, Brand: "675403", Channel: "sms", TradeName: "Örnek A.Ş.", Version: "2026-12", TextTR: wording, TextEN: "English", PrivacyURL: "https://ornek.com/kvkk", From: "ORNEK"}); w.office.form != want {
+		t.Errorf("made %+v, want %+v", w.office.form, want)
+	}
+	fields[11] = "kısa"
+	if rec := b.post("/forms/add", fields...); rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "f-textTr-error") || !strings.Contains(rec.Body.String(), "English</textarea>") {
+		t.Errorf("a text too short: %d", rec.Code)
+	}
+	if body := w.signedIn("auditor").get("/forms?account=1").Body.String(); strings.Contains(body, `action="/forms/add"`) {
+		t.Error("an auditor may make forms")
+	}
+}

@@ -8,7 +8,7 @@ import (
 	"izinli/gateway/desk"
 )
 
-// Mail: next hops, and addresses mail does not go to any more; hosted consent forms.
+// Mail: next hops, and addresses mail does not go to any more.
 
 func maskedOf(addr string) string { return address.Mask(addr) }
 
@@ -126,58 +126,4 @@ func (c *call) removeSuppression() error {
 		return err
 	}
 	return c.done(to, "deleted")
-}
-
-func (c *call) forms() error {
-	list, a, err := c.chosen()
-	if err != nil {
-		return err
-	}
-	if a == 0 {
-		return c.noAccounts(c.t("forms.title"), "/forms")
-	}
-	found, err := c.p.deps.Desk.ListForms(c.ctx(), desk.Query{Account: a})
-	if err != nil {
-		return err
-	}
-	pg := page{Title: c.t("forms.title"), Lead: c.t("forms.lead"), Nav: "/forms", Blocks: c.accountChooser(list, a, "/forms")}
-	t := &grid{Caption: c.t("forms.title"), Empty: c.t("forms.none"), Heads: []string{c.t("forms.version"), c.t("brand"), c.t("channel"), c.t("forms.url"), c.t("bind.state"), c.t("acts")}}
-	for i := range found {
-		f := &found[i]
-		state, acts := badge("ok", c.t("account.active")), cell{}
-		if !f.Revoked.IsZero() {
-			state = badge("muted", c.t("credential.revoked"))
-		} else if c.may(post, "/forms/revoke") {
-			acts.Forms = []form{{Action: "/forms/revoke", Submit: c.t("credential.revoke"), Kind: "plain", Fields: []field{{Name: "account", Kind: "hidden", Value: idText(a)}, {Name: "form", Kind: "hidden", Value: f.ID}}}}
-		}
-		t.Rows = append(t.Rows, []cell{{Text: f.Version, Sub: f.TradeName}, mono(f.Brand), text(c.t("channel." + firstKnown("channel.", f.Channel, "sms"))), mono(firstNonEmpty(f.URL, f.ID)), state, acts})
-	}
-	pg.Blocks = append(pg.Blocks, block{Table: t})
-	return c.show(pg)
-}
-
-// revokeForm closes a hosted form for good; consents given over it stand.
-func (c *call) revokeForm() error {
-	_, a, err := c.chosen()
-	if err != nil {
-		return err
-	}
-	list, err := c.p.deps.Desk.ListForms(c.ctx(), desk.Query{Account: a})
-	if err != nil {
-		return err
-	}
-	for _, f := range list {
-		if f.ID != c.value("form") || f.Account != a {
-			continue
-		}
-		ok, err := c.confirmed(page{Nav: "/forms"}, c.t("forms.revoke.ask", f.Version), c.t("credential.revoke"), "/forms?account="+idText(a), "account", "form")
-		if !ok {
-			return err
-		}
-		if _, err := c.p.deps.Desk.RevokeForm(c.ctx(), desk.Name{Name: f.ID}); err != nil {
-			return err
-		}
-		return c.done("/forms?account="+idText(a), "saved")
-	}
-	return gateway.Refuse(gateway.CodeNotFound, "form", "")
 }

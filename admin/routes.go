@@ -93,6 +93,7 @@ var everyRoute = []route{
 	{get, "/reconcile/plan", accounts, "AOCD", (*call).plan, false},
 	{post, "/reconcile/plan", accounts, "AC", (*call).changePlan, false},
 	{get, "/forms", accounts, "AOCD", (*call).forms, false},
+	{post, "/forms/add", accounts, "AOC", (*call).addForm, false},
 	{post, "/forms/revoke", accounts, "AOC", (*call).revokeForm, false},
 	{get, "/via", accounts, "AOCD", (*call).via, false},
 	{get, "/via/view", accounts, "AOCD", (*call).viaView, false},

@@ -63,6 +63,8 @@ func target(w *world, b *browser, r *route, account string) (path string, form [
 		path += "?account=" + account + "&id=v" + account
 	case "/via/complete", "/via/ask", "/via/proof":
 		form = append([]string{"id", "v" + account}, form...)
+	case "/forms/add":
+		form = append(form, "textTr", strings.Repeat("onay metni ", 9))
 	case "/forms/revoke":
 		form = append(form, "form", "f"+account)
 	case "/suppressions/remove":

@@ -280,3 +280,39 @@ func TestViaOverHTTP(t *testing.T) {
 		t.Errorf("the trail names the key in %v", acts)
 	}
 }
+
+// A question of which İYS's answer was lost in a crash ends by itself; one that is open is asked about once a second, however often
+// somebody looks.
+func TestViaIsAskedAboutWithMeasure(t *testing.T) {
+	s := stage.New(t)
+	s.Run()
+	ctx, a := desk.WithActor(context.Background(), "test"), s.Seeds.Account
+	lost := gateway.ViaOperation{Account: a, Brand: s.Seeds.Brand, Address: "+905321999005", Verification: iysapi.ViaSMSCode, Stage: "STARTING", Started: time.Now().Add(-10 * time.Minute)}
+	if err := s.Store.PutVia(ctx, &lost); err != nil {
+		t.Fatal(err)
+	}
+	q := gateway.ViaQuery{Account: a, ID: lost.ID}
+	if v, err := s.Server.Admin.ViaState(ctx, q); err != nil || v.State() != gateway.ViaFailed || v.Status != "no_answer" {
+		t.Errorf("what was lost: %+v %v", v, err)
+	}
+	if _, err := s.Server.Admin.CompleteVia(ctx, gateway.ViaAnswer{Account: a, ID: lost.ID, Code: "123456"}); code(err) != gateway.CodeConflict {
+		t.Errorf("a code for it: %v", err)
+	}
+	if page, err := s.Server.Admin.ListVia(ctx, desk.ListQuery{Account: a}); err != nil || len(page.Items) != 1 || page.Items[0].State() != gateway.ViaFailed {
+		t.Errorf("the list: %+v %v", page, err)
+	}
+	v, err := s.Server.Admin.StartVia(ctx, gateway.ViaInput{Brand: s.Seeds.Brand, Form: iystest.SeedForm, Address: "+905321999006"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := func() int { return s.IYS.Counters().ByOperation["via"] }
+	before, began := calls(), time.Now()
+	for range 200 {
+		if _, err := s.Server.Admin.ViaState(ctx, gateway.ViaQuery{Account: a, ID: v.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if most := 1 + int(time.Since(began)/time.Second); calls()-before > most {
+		t.Errorf("200 looks cost İYS %d calls, want %d at most", calls()-before, most)
+	}
+}
