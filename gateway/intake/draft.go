@@ -18,7 +18,8 @@ type draft struct {
 	cred *gateway.Credential
 	now  time.Time
 
-	batch  gateway.Batch
+	accept *gateway.Acceptance
+	batch  *gateway.Batch // of accept
 	texts  texts
 	letter letter // of a mail
 	// refuseAll, when set, drops every recipient for a reason of policy (sender, brand) where the door tells by receipt.
@@ -41,11 +42,12 @@ func (in *Intake) draft(s *gateway.Submission) (*draft, error) {
 	if d.acct == nil || d.acct.Suspended {
 		return nil, gateway.Refuse(gateway.CodeUnauthorized, "", "the account is suspended")
 	}
-	d.batch = gateway.Batch{
+	d.accept = &gateway.Acceptance{Batch: gateway.Batch{
 		Account: d.acct.ID, ID: s.ID, Credential: d.cred.ID, Door: s.Door, TraceID: s.TraceID,
 		Raw: s.Raw, Encoding: s.Encoding, Receipt: s.Receipt, Priority: s.Priority,
 		SourceTON: s.SourceTON, SourceNPI: s.SourceNPI, DestTON: s.DestTON, DestNPI: s.DestNPI, Text: s.Text,
-	}
+	}}
+	d.batch = &d.accept.Batch
 	if s.RemoteIP.IsValid() {
 		d.batch.RemoteIP = s.RemoteIP.String()
 	}

@@ -165,8 +165,9 @@ func (in *Intake) claim(s *gateway.Submission) (func(), error) {
 
 // accept writes the acceptance. From here on the answer is a promise.
 func (in *Intake) accept(ctx context.Context, d *draft, res gateway.Result) (gateway.Result, error) {
-	a := &gateway.Acceptance{Batch: d.batch, Recipients: d.recipients, Decisions: d.decisions, Credits: int64(res.Credits),
-		Segments: int64(res.Segments), Idempotency: d.sub.Idempotency, Parts: d.sub.Parts, Body: d.sub.Body.Inline}
+	a := d.accept
+	a.Recipients, a.Decisions, a.Credits, a.Segments = d.recipients, d.decisions, int64(res.Credits), int64(res.Segments)
+	a.Idempotency, a.Parts, a.Body = d.sub.Idempotency, d.sub.Parts, d.sub.Body.Inline
 	if d.sub.Raw != nil {
 		for _, p := range d.sub.Raw.Parts {
 			if p.ID != "" {

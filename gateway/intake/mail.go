@@ -64,7 +64,7 @@ func (d *draft) mailSender() error {
 
 // mailText checks what concerns the mail as a whole.
 func (d *draft) mailText() error {
-	b, s := &d.batch, d.sub
+	b, s := d.batch, d.sub
 	b.Headers = s.Headers
 	if s.Body.ID != "" {
 		b.Body = gateway.BodyRef{ID: s.Body.ID, Size: s.Body.Size}

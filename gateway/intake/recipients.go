@@ -43,7 +43,7 @@ func (d *draft) citeDrops(ctx context.Context) {
 	var list []consent.Citation
 	for i := range d.recipients {
 		if d.recipients[i].State == gateway.StateDropped {
-			list = append(list, consent.Citation{Batch: &d.batch, Address: d.recipients[i].Address, Decision: &d.decisions[i]})
+			list = append(list, consent.Citation{Batch: d.batch, Address: d.recipients[i].Address, Decision: &d.decisions[i]})
 		}
 	}
 	if len(list) > 0 {
@@ -127,7 +127,7 @@ func (d *draft) note(r *gateway.Recipient, dec *gateway.Decision, words []string
 
 // consent asks the office about one recipient.
 func (d *draft) consent(r *gateway.Recipient) (gateway.Decision, iys.Outcome) {
-	verdict := d.in.office.Decide(&d.batch, r.Address, d.now)
+	verdict := d.in.office.Decide(d.batch, r.Address, d.now)
 	d.apply(r, verdict)
 	return consent.Record(gateway.DecisionAccept, verdict, d.now), verdict.Outcome
 }
@@ -158,7 +158,7 @@ func (d *draft) askAbout(ctx context.Context, places []int) {
 	for i, p := range places {
 		addrs[i] = d.recipients[p].Address
 	}
-	d.in.office.Ask(ctx, &d.batch, addrs)
+	d.in.office.Ask(ctx, d.batch, addrs)
 	d.now = d.in.cfg.Now()
 	for _, p := range places {
 		r := &d.recipients[p]

@@ -49,7 +49,7 @@ func (in *Intake) replace(p *gateway.Principal, b *gateway.Batch, r *gateway.Rec
 	if err != nil {
 		return err
 	}
-	v := in.office.Decide(&d.batch, r.Address, d.now)
+	v := in.office.Decide(d.batch, r.Address, d.now)
 	if v.Outcome == iys.OutcomeRefuse {
 		return gateway.Refuse(gateway.CodeOfRule(string(v.Rule)), "", "")
 	}

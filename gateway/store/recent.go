@@ -35,7 +35,7 @@ type blockRef struct {
 type recentBatch struct {
 	batch      *gateway.Batch
 	recipients []gateway.Recipient
-	progress   []gateway.Progress // guarded by recent.mu
+	progress   []gateway.Progress // guarded by recent.mu; nil: nothing has become of any of them
 	size       int
 }
 
@@ -75,7 +75,7 @@ func (r *recent) put(b *gateway.Batch, rs []gateway.Recipient) {
 		c.Body.Inline = nil
 		b = &c
 	}
-	e := &recentBatch{batch: b, recipients: rs, progress: make([]gateway.Progress, len(rs)), size: recentSize(b, rs)}
+	e := &recentBatch{batch: b, recipients: rs, size: recentSize(b, rs)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turnLocked(e.size)
@@ -148,8 +148,11 @@ func (r *recent) progress(id gateway.MessageID) (p gateway.Progress, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.findLocked(id.Ref())
-	if e == nil || int(id.Index) >= len(e.progress) {
+	if e == nil || int(id.Index) >= len(e.recipients) {
 		return p, false
+	}
+	if e.progress == nil {
+		return p, true
 	}
 	return cloneProgress(e.progress[id.Index]), true
 }
@@ -165,8 +168,10 @@ func (r *recent) work(w *gateway.Work) bool {
 	end := min(int(w.Span.First+w.Span.Count), len(e.recipients))
 	w.Batch, w.Recipients = e.batch, e.recipients[w.Span.First:end]
 	w.Progress = make([]gateway.Progress, len(w.Recipients))
-	for i := range w.Progress {
-		w.Progress[i] = cloneProgress(e.progress[int(w.Span.First)+i])
+	if e.progress != nil {
+		for i := range w.Progress {
+			w.Progress[i] = cloneProgress(e.progress[int(w.Span.First)+i])
+		}
 	}
 	return true
 }
@@ -182,7 +187,10 @@ func cloneProgress(p gateway.Progress) gateway.Progress {
 func (r *recent) note(id gateway.MessageID, p gateway.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.findLocked(id.Ref()); e != nil && int(id.Index) < len(e.progress) {
+	if e := r.findLocked(id.Ref()); e != nil && int(id.Index) < len(e.recipients) {
+		if e.progress == nil {
+			e.progress = make([]gateway.Progress, len(e.recipients))
+		}
 		e.progress[id.Index] = p
 	}
 }
