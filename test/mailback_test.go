@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/desk"
@@ -267,5 +268,28 @@ func TestRefusalAtRCPTIsRecorded(t *testing.T) {
 	}
 	if got := s.Decided(); got != before+1 {
 		t.Errorf("%d decisions, want %d", got, before+1)
+	}
+}
+
+// A bounce that says our mail is unwanted slows what goes to that domain and to no other; the address is not suppressed.
+func TestBlockSlowsTheRoute(t *testing.T) {
+	s := mailStage(t, nil, "bir@yavas.example", "iki@yavas.example", "uc@hizli.example")
+	s.API.Send(newsletter(s, "bir@yavas.example"))
+	m, _ := s.AwaitMail("bir@yavas.example", 1)
+	if out := s.RelayMail("", []string{m.From}, dsnText(m.From, "bir@yavas.example", "failed", "5.7.1", "550 5.7.1 Service unavailable; client host blocked using Spamhaus")); out.Err != nil || len(out.Refused) > 0 {
+		t.Fatalf("the bounce was answered %+v", out)
+	}
+	res := s.API.Send(newsletter(s, "iki@yavas.example", "bir@yavas.example", "uc@hizli.example"))
+	if res.Accepted != 3 {
+		t.Fatalf("a block cost somebody the address: %+v", res.Messages)
+	}
+	s.AwaitMail("uc@hizli.example", 1)
+	for i := range 2 {
+		stage.Until(t, "the slow domain's mail to be put off", func() error {
+			if v := s.Message(res.Messages[i].ID); v.State != gateway.StateHeld || time.Until(v.NextAt) < 20*time.Second {
+				return fmt.Errorf("it is %s, to be tried in %s", v.State, time.Until(v.NextAt))
+			}
+			return nil
+		})
 	}
 }

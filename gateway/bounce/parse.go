@@ -57,6 +57,7 @@ type Report struct {
 	Recipients []Recipient
 	Complaint  *Complaint  // of KindComplaint
 	Original   mail.Header // of the original message; nil without
+	Subject    string      // decoded
 	Text       string      // the beginning of what a person would read
 }
 
@@ -96,7 +97,7 @@ func Parse(r io.Reader) (*Report, error) {
 	if e == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
 		return nil, ErrMalformed
 	}
-	rep := &Report{Kind: KindOther}
+	rep := &Report{Kind: KindOther, Subject: text(e, "Subject")}
 	media, params, _ := e.Header.ContentType()
 	if strings.EqualFold(media, "multipart/report") {
 		switch strings.ToLower(params["report-type"]) {

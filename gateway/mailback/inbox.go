@@ -129,7 +129,7 @@ func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error
 			return in.returned(ctx, id, rep)
 		}
 	case bounce.KindOther:
-		if !id.IsZero() && keyword.Parse(rep.Text, in.words).Kind == keyword.OptOut {
+		if !id.IsZero() && in.refuses(rep) {
 			in.unsubscribes.Add(1)
 			return in.optOut(ctx, id, "mailto", false)
 		}
@@ -137,6 +137,31 @@ func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error
 	in.ignored.Add(1)
 	in.cfg.Log.Info("mail for ourselves ignored", "kind", string(rep.Kind))
 	return nil
+}
+
+// refuses reports whether a reply asks for no more, by its subject or by what the person wrote himself.
+func (in *Inbox) refuses(rep *bounce.Report) bool {
+	for _, s := range [...]string{replyRE.ReplaceAllString(rep.Subject, ""), ownWords(rep.Text)} {
+		if keyword.Parse(s, in.words).Kind == keyword.OptOut {
+			return true
+		}
+	}
+	return false
+}
+
+// What mail programs write in front of a reply's subject and of the words they quote: our own mail, which names the way to refuse.
+var (
+	replyRE = regexp.MustCompile(`(?i)^\s*((re|ynt|yan|cvp|fwd?|ilt)\s*:\s*)+.*`)
+	quoteRE = regexp.MustCompile(`(?im)^\s*(>|-{2,} ?(original message|orijinal ileti|özgün ileti|yönlendirilen ileti|forwarded message)|_{10,}\s*$|` +
+		`(from|kimden|gönderen)\s*:.*@|.{0,300}(wrote|yazdı)\s*:\s*$)`)
+)
+
+// ownWords cuts a reply off where it begins to quote.
+func ownWords(text string) string {
+	if at := quoteRE.FindStringIndex(text); at != nil {
+		return text[:at[0]]
+	}
+	return text
 }
 
 // returned applies a bounce or a notice of delivery to the message its return path names. The report has one recipient, since the
