@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"izinli/gateway"
+	"izinli/gateway/smtptest"
 	"izinli/test/stage"
 )
 
@@ -37,6 +40,51 @@ func submitNotify(t *testing.T, s *stage.Stage, wishes map[string][]smtp.DSNNoti
 	must(err)
 	must(w.Close())
 	must(c.Quit())
+}
+
+// Who asked for it is told of a delivery (RFC 3461 §4.1): by the word of a next hop that tells, or, where it tells nothing, that the
+// mail was handed on (§6.2.7.2). Nobody is told who did not ask, and NEVER means never, a failure included.
+func TestSuccessNotification(t *testing.T) {
+	wishes := map[string][]smtp.DSNNotify{
+		"ister@example.com":      {smtp.DSNNotifySuccess},
+		"istemez@example.com":    {smtp.DSNNotifyFailure},
+		"fail-550-3@example.com": {smtp.DSNNotifyNever},
+	}
+	for _, tells := range []bool{true, false} {
+		s := mailStage(t, []stage.Option{stage.WithSink(smtptest.Config{NoDSN: !tells})}, "ister@example.com", "istemez@example.com", "fail-550-3@example.com")
+		m := s.Seeds.Mail
+		submitNotify(t, s, wishes)
+		taken, _ := s.AwaitMail("ister@example.com", 1)
+		other, _ := s.AwaitMail("istemez@example.com", 1)
+		want := "Action: relayed"
+		if tells {
+			want = "Action: delivered"
+			for _, x := range []*smtptest.Message{taken, other} {
+				if out := s.RelayMail("", []string{x.From}, dsnText(x.From, x.To[0].Addr, "delivered", "2.0.0", "250 2.0.0 ok")); out.Err != nil || len(out.Refused) > 0 {
+					t.Fatalf("word of a delivery was answered %+v", out)
+				}
+			}
+		}
+		got, h := s.AwaitMail("bulten@"+m.Domain, 1)
+		body := string(got.Body)
+		for _, part := range []string{want, "Final-Recipient: rfc822; ister@example.com", "Original-Envelope-Id: zarf-1", "Status: 2.0.0"} {
+			if !strings.Contains(body, part) {
+				t.Errorf("the next hop tells: %v: the notification lacks %q:\n%s", tells, part, body)
+			}
+		}
+		if got.From != "" || !strings.HasPrefix(h.Header.Get("Subject"), "Successful") || strings.Contains(body, "istemez") || strings.Contains(body, "fail-550") {
+			t.Errorf("from %q:\n%s", got.From, body)
+		}
+		stage.Until(t, "the refused one to end", func() error {
+			if v := mailTo(t, s, "fail-550-3@example.com"); v.State != gateway.StateUndelivered {
+				return fmt.Errorf("it is %s", v.State)
+			}
+			return nil
+		})
+		if due, err := s.Store.Notices(t.Context(), 10); err != nil || len(due) != 0 {
+			t.Errorf("notifications still owed: %+v, %v", due, err)
+		}
+	}
 }
 
 // A mail that waits for four hours is told of to who asked for it, once; the next hop is asked to tell of its own delays, and what it

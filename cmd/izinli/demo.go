@@ -38,7 +38,7 @@ on until Ctrl-C. The data is in a temporary directory that goes away, unless --d
 The texts of the campaign come from the CSV file that IZINLI_TEXTS names (columns text,label), else from a few built in.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, size)
+			return demo(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, size, free)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "data", "", "data directory to keep (default: a temporary one)")
@@ -46,7 +46,8 @@ The texts of the campaign come from the CSV file that IZINLI_TEXTS names (column
 	return cmd
 }
 
-func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) error {
+// demo runs until ctx ends; listen says where to listen instead of the usual address.
+func demo(ctx context.Context, out, errOut io.Writer, dir string, size int, listen func(usual string) string) error {
 	if size < 0 || size > 10_000 {
 		return errors.New("--campaign must be 0 to 10000")
 	}
@@ -60,9 +61,9 @@ func demo(ctx context.Context, out, errOut io.Writer, dir string, size int) erro
 	}
 	cfg := assembly.PlaygroundConfig(dir)
 	cfg.Log.Level = "warn"
-	cfg.Listen.API, cfg.Listen.SMPP, cfg.Listen.Ops = free("127.0.0.1:8080"), free("127.0.0.1:2775"), free("127.0.0.1:8090")
-	cfg.Listen.Panel, cfg.Listen.Public = free("127.0.0.1:8081"), free("127.0.0.1:8082")
-	cfg.Listen.SMTP, cfg.Listen.SMTPS, cfg.Listen.Relay = free("127.0.0.1:2525"), free("127.0.0.1:4650"), free("127.0.0.1:2526")
+	cfg.Listen.API, cfg.Listen.SMPP, cfg.Listen.Ops = listen("127.0.0.1:8080"), listen("127.0.0.1:2775"), listen("127.0.0.1:8090")
+	cfg.Listen.Panel, cfg.Listen.Public = listen("127.0.0.1:8081"), listen("127.0.0.1:8082")
+	cfg.Listen.SMTP, cfg.Listen.SMTPS, cfg.Listen.Relay = listen("127.0.0.1:2525"), listen("127.0.0.1:4650"), listen("127.0.0.1:2526")
 	p, err := assembly.NewPlayground(ctx, cfg, assembly.PlaygroundOptions{Operator: demoOperator(), IYS: fastIYS(), Log: newLogger(cfg, errOut),
 		Server: assembly.ServerOptions{RequestAfter: time.Second, IYSLimits: assembly.FastLimits(), FormTap: formTap(out)}})
 	if err != nil {

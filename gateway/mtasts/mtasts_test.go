@@ -230,8 +230,10 @@ func TestFile(t *testing.T) {
 	}
 	c := n.cache(filepath.Join(dir, "nowhere", "x.json"))
 	c.Policy(t.Context(), "alici.example")
-	if c.Save(true) == nil || c.Save(true) == nil {
-		t.Error("a file that cannot be written is no error")
+	for range 2 { // and what was not written is tried again
+		if c.Save(true) == nil {
+			t.Error("a file that cannot be written is no error")
+		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.json.*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)

@@ -556,6 +556,33 @@ func TestChunking(t *testing.T) {
 	}
 }
 
+// RFC 5321 §4.5.3.1.8 and .10: a hundred recipients are taken, and what is too much is said so that the rest can be sent later.
+func TestTooMuch(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.cfg.MaxRecipients = 100 })
+	k := w.ready(SubmissionTLS, user)
+	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+	for i := range 100 {
+		k.do(fmt.Sprintf("RCPT TO:<kisi%d@alici.example>", i), "250")
+	}
+	k.do("RCPT TO:<kisi100@alici.example>", "452 4.5.3")
+	k.do("DATA", "354")
+	k.send(msg + ".\r\n")
+	k.expect("250")
+	if subs, _ := w.submissions(); len(subs) != 1 || len(subs[0].To) != 100 {
+		t.Fatalf("%d submissions", len(subs))
+	}
+	k.send(envelope)
+	k.expect("250")
+	k.expect("250")
+	k.do("DATA", "354")
+	k.send(msg + strings.Repeat(strings.Repeat("x", 98)+"\r\n", 11_000) + ".\r\n")
+	k.expect("552 5.3.4")
+	k.do("NOOP", "250")
+	if subs, _ := w.submissions(); len(subs) != 1 {
+		t.Errorf("%d submissions, want 1", len(subs))
+	}
+}
+
 // A client that goes away in the middle has sent nothing, whatever way it goes and whatever way it sent.
 func TestCutOff(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.peers = []*Peer{localPeer(w, user)} })

@@ -44,6 +44,7 @@ type Config struct {
 	Password string // with Username: AUTH PLAIN is required before MAIL
 	// MaxSize is announced as SIZE; 0: no bound.
 	MaxSize int64
+	NoDSN   bool // no notices are offered (RFC 3461)
 	// Discard counts messages and keeps none, for measurements.
 	Discard bool
 	Script  *Script // nil: ByName
@@ -111,7 +112,7 @@ func Listen(cfg Config) (*Sink, error) {
 	s.srv.MaxMessageBytes = cfg.MaxSize
 	s.srv.MaxLineLength = 0 // records what comes
 	s.srv.EnableSMTPUTF8 = true
-	s.srv.EnableDSN = true
+	s.srv.EnableDSN = !cfg.NoDSN
 	s.srv.ErrorLog = silent{}
 	go func() {
 		defer close(s.done)
