@@ -52,6 +52,7 @@ type ImportRow struct {
 	Fields  []string // as they stood there
 	Code    Code
 	IYS     string // H-code, where İYS has one
+	Field   string // at fault, by its name in the API (recipient, consentDate, …); empty: the row as a whole
 	Turkish string
 	English string
 }

@@ -1,6 +1,7 @@
 package customer
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -17,7 +18,7 @@ import (
 
 // errorColumns follow the columns of the file in the answer of ImportErrors. No header of that name means anything to an import,
 // so that a corrected answer can be imported as it is.
-var errorColumns = []string{"izinli_satir", "izinli_kod", "iys_kod", "hata", "error"}
+var errorColumns = []string{"izinli_satir", "izinli_kod", "iys_kod", "izinli_alan", "hata", "error"}
 
 // ImportErrors implements gateway.Imports: the refused rows so far, in the format of the file, with its header and delimiter; text
 // always in UTF-8.
@@ -37,13 +38,14 @@ func (m *Imports) ImportErrors(ctx context.Context, a gateway.AccountID, id stri
 	if n := len(header) - len(errorColumns); n > 0 && slices.Equal(header[n:], errorColumns) {
 		header = header[:n] // the file was such an answer itself
 	}
+	names := columnOf(header, j.Channel)
 	out, err := m.table(j, w)
 	if err == nil {
 		err = out.write(append(header, errorColumns...))
 	}
 	for err == nil && len(rows) > 0 {
 		for i := range rows {
-			err = errors.Join(err, out.write(errorRow(&rows[i], len(header), j.Delimiter)))
+			err = errors.Join(err, out.write(errorRow(&rows[i], len(header), j.Delimiter, names)))
 		}
 		if last := rows[len(rows)-1].Line; err == nil {
 			rows, err = m.store.ImportRows(ctx, a, id, last, rowsPerPage)
@@ -132,12 +134,28 @@ func (s *sheet) end(whole bool) error {
 const rowsPerPage = 500
 
 // errorRow writes a row back. One that could not be cut stands whole in the first column: what belongs where is not guessed.
-func errorRow(r *gateway.ImportRow, width int, delim byte) []string {
+func errorRow(r *gateway.ImportRow, width int, delim byte, names map[string]string) []string {
 	out := make([]string, width, width+len(errorColumns))
 	if r.Code == gateway.CodeMalformed {
 		out[0] = strings.Join(r.Fields, string(rune(delim)))
 	} else {
 		copy(out, r.Fields)
 	}
-	return append(out, strconv.FormatUint(uint64(r.Line), 10), string(r.Code), r.IYS, r.Turkish, r.English)
+	return append(out, strconv.FormatUint(uint64(r.Line), 10), string(r.Code), r.IYS, cmp.Or(names[r.Field], r.Field), r.Turkish, r.English)
+}
+
+// columnOf tells what the file itself calls a field.
+func columnOf(header []string, channel string) map[string]string {
+	out := map[string]string{}
+	l, err := mapHeader(header, channel)
+	if err != nil {
+		return out
+	}
+	for field, c := range map[string]column{"recipient": colRecipient, "consentDate": colDate, "source": colSource, "status": colStatus,
+		"recipientType": colType, "channel": colChannel, "brand": colBrand, "retailerCode": colRetailer, "evidence": colEvidence} {
+		if i := l[c]; i >= 0 && i < len(header) {
+			out[field] = clean(header[i])
+		}
+	}
+	return out
 }

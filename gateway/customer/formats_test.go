@@ -92,7 +92,7 @@ func TestAWorkbookIsImported(t *testing.T) {
 	back := failures(t, m, v.ID)
 	rows := sheetRows(t, back)
 	if len(rows) != 3 || rows[0][0] != "Telefon" || rows[0][5] != "izinli_satir" || rows[1][0] != "yok" || rows[1][1] != "2026-12-01 12:00:00" ||
-		rows[1][5] != "6" || rows[1][7] != "H121" || rows[2][5] != "8" || !strings.Contains(rows[2][8], "hesap tablosunda") {
+		rows[1][5] != "6" || rows[1][7] != "H121" || rows[2][5] != "8" || rows[1][8] != "Telefon" || !strings.Contains(rows[2][9], "hesap tablosunda") {
 		t.Errorf("refused rows: %q", rows)
 	}
 	<-w.quiet

@@ -189,10 +189,10 @@ func TestVerify(t *testing.T) {
 	if got, err := m.Import(ctx, 1, v.ID); err != nil || got.Good != 3 || got.State != "done" {
 		t.Errorf("the view is %+v %v", got, err)
 	}
-	want := "\uFEFFİsim;Telefon;Alıcı Tipi;izinli_satir;izinli_kod;iys_kod;hata;error\r\n" +
-		"Çağla;0212 123 45 67;Bireysel;5;not_mobile;;Alıcı bir cep telefonu numarası değil.;The recipient is not a mobile number.\r\n" +
-		"\"\"\"Ali;0532 123 45 64;Bireysel\";;;6;malformed;;Satır okunamadı: tırnak işaretleri eşleşmiyor.;The row could not be read: its quotes do not match.\r\n" +
-		"Veli;yok;Bireysel;7;invalid_number;H121;"
+	want := "\uFEFFİsim;Telefon;Alıcı Tipi;izinli_satir;izinli_kod;iys_kod;izinli_alan;hata;error\r\n" +
+		"Çağla;0212 123 45 67;Bireysel;5;not_mobile;;Telefon;Alıcı bir cep telefonu numarası değil.;The recipient is not a mobile number.\r\n" +
+		"\"\"\"Ali;0532 123 45 64;Bireysel\";;;6;malformed;;;Satır okunamadı: tırnak işaretleri eşleşmiyor.;The row could not be read: its quotes do not match.\r\n" +
+		"Veli;yok;Bireysel;7;invalid_number;H121;Telefon;"
 	if got := failures(t, m, v.ID); !strings.HasPrefix(got, want) {
 		t.Errorf("refused rows:\n got %q\nwant %q", got, want)
 	}
@@ -239,8 +239,8 @@ func TestRegisterNeverLiftsABlock(t *testing.T) {
 	}
 	got := failures(t, m, v.ID)
 	for _, want := range []string{
-		"05321234501,ONAY,2026-12-01 11:00:00,HS_WEB,2,blocked,,Kişi ret vermiş; içe aktarma bu engeli kaldıramaz.,The person has opted out; an import does not lift that.\r\n",
-		"05321234504,ONAY,2026-11-01 11:00:00,HS_WEB,5,invalid,H467,Üç iş günü öncesinde alınan izinler kaydedilemez.,consent is older than three business days\r\n",
+		"05321234501,ONAY,2026-12-01 11:00:00,HS_WEB,2,blocked,,telefon,Kişi ret vermiş; içe aktarma bu engeli kaldıramaz.,The person has opted out; an import does not lift that.\r\n",
+		"05321234504,ONAY,2026-11-01 11:00:00,HS_WEB,5,invalid,H467,izin tarihi,Üç iş günü öncesinde alınan izinler kaydedilemez.,consent is older than three business days\r\n",
 		",IYS_WEB,6,invalid,H119,",
 	} {
 		if !strings.Contains(got, want) {

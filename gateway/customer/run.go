@@ -315,7 +315,7 @@ func (p *piece) verify(ctx context.Context) error {
 			var ref *iys.Refusal
 			switch {
 			case errors.As(a.Err, &ref):
-				p.refuse(p.good[of[k]], &refusal{gateway.CodeInvalid, ref.Code, ref.Turkish, ref.English})
+				p.refuse(p.good[of[k]], iysRefusal(ref, gateway.CodeInvalid))
 			case a.Approved:
 				p.job.Approved++
 			}

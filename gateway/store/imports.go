@@ -107,7 +107,7 @@ func decodeImport(k, v []byte) (*gateway.ImportJob, error) {
 
 func encodeImportRow(r *gateway.ImportRow) []byte {
 	var e enc
-	e.u8(1)
+	e.u8(2)
 	e.text(string(r.Code))
 	e.text(r.IYS)
 	e.text(r.Turkish)
@@ -116,15 +116,19 @@ func encodeImportRow(r *gateway.ImportRow) []byte {
 	for _, f := range r.Fields {
 		e.text(f)
 	}
+	e.text(r.Field) // since version 2
 	return e
 }
 
 func decodeImportRow(k, v []byte) (gateway.ImportRow, error) {
 	d := dec{b: v}
-	d.u8()
+	version := d.u8()
 	r := gateway.ImportRow{Code: gateway.Code(d.text()), IYS: d.text(), Turkish: d.text(), English: d.text()}
 	for range d.count(1) {
 		r.Fields = append(r.Fields, d.text())
+	}
+	if version >= 2 {
+		r.Field = d.text()
 	}
 	if len(k) == 17 {
 		r.Line = beUint32(k[13:])

@@ -42,7 +42,7 @@ func TestImportsAreKept(t *testing.T) {
 	j, other := importJob(s, 1), importJob(s, 2)
 	var rows []gateway.ImportRow
 	for i := range uint32(5) {
-		rows = append(rows, gateway.ImportRow{Line: 2 + 100*i, Fields: []string{"0532", "", "x"}, Code: gateway.CodeBadNumber, IYS: "H121",
+		rows = append(rows, gateway.ImportRow{Line: 2 + 100*i, Fields: []string{"0532", "", "x"}, Code: gateway.CodeBadNumber, IYS: "H121", Field: "recipient",
 			Turkish: "Alıcı geçersiz.", English: "bad recipient"})
 	}
 	if err := errors.Join(s.PutImport(ctx, j, rows), s.PutImport(ctx, other, rows[:1]), s.PutImport(ctx, j, rows[:2])); err != nil {
@@ -114,6 +114,11 @@ func TestImportRecordsAreCheckedWhenRead(t *testing.T) {
 	}
 	row := encodeImportRow(&gateway.ImportRow{Line: 1, Fields: []string{"a", "b"}, Code: gateway.CodeInvalid})
 	rk := importRowKey(1, id, 1)
+	// Rows of before the field was told are read all the same.
+	old := append([]byte{1}, row[1:len(row)-1]...)
+	if r, err := decodeImportRow(rk, old); err != nil || len(r.Fields) != 2 || r.Field != "" {
+		t.Errorf("a row of version 1: %+v %v", r, err)
+	}
 	for n := range v {
 		if _, err := decodeImport(k, v[:n]); !errors.Is(err, errCorrupt) {
 			t.Errorf("%d of %d octets of an import: got %v, want corrupt", n, len(v), err)
