@@ -49,6 +49,9 @@ type carrier struct {
 	staff   atomic.Int64 // workers; those beyond the window end with their message
 }
 
+// strangersShare is the part of the connections that sites may hold which have never answered, in percent.
+const strangersShare = 50
+
 // delivery is one message for a worker.
 type delivery struct {
 	slot     *slot
@@ -68,6 +71,7 @@ func (m *Manager) newCarrier(h gateway.Smarthost) (*carrier, error) {
 			c.window = defaultDirect
 		}
 		c.direct = newDirect(m, &c.host)
+		m.sites.keepRoom(c.window * strangersShare / 100)
 		return c, nil
 	}
 	if c.window <= 0 {

@@ -106,9 +106,24 @@ type site struct {
 
 // place is room for one message at a site, from the moment it is routed to the end of its delivery.
 type place struct {
-	sites *sites
-	site  *site // guarded by sites.mu
-	once  sync.Once
+	sites   *sites
+	site    *site // guarded by sites.mu
+	strange bool  // counted in sites.strange; guarded by sites.mu
+	once    sync.Once
+}
+
+// endLocked takes the place off its site.
+func (p *place) endLocked() {
+	p.site.busy--
+	p.knownLocked()
+}
+
+// knownLocked takes the place off those at sites that have not answered.
+func (p *place) knownLocked() {
+	if p.strange {
+		p.strange = false
+		p.sites.strange--
+	}
 }
 
 // GiveBack implements dispatch.Place: the message did not leave.
@@ -116,7 +131,7 @@ func (p *place) GiveBack() {
 	p.once.Do(func() {
 		p.sites.mu.Lock()
 		defer p.sites.mu.Unlock()
-		p.site.busy--
+		p.endLocked()
 	})
 }
 
@@ -126,6 +141,19 @@ type sites struct {
 	domains map[string]*domain // guarded by mu
 	by      map[string]*site   // by the set of exchangers, or the domain; guarded by mu
 	seen    time.Time          // last prune; guarded by mu
+
+	// Sites that have never answered hold together no more than room places (0: no bound): a list full of dead domains must not take
+	// every connection from those that are there.
+	room    int  // guarded by mu
+	strange int  // places at such sites; guarded by mu
+	line    line // who waits for one; guarded by mu
+}
+
+// keepRoom bounds the places at sites that have not answered.
+func (s *sites) keepRoom(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room = max(n, 1)
 }
 
 func newSites() *sites { return &sites{domains: map[string]*domain{}, by: map[string]*site{}} }
@@ -174,6 +202,10 @@ func (s *sites) book(name string, now time.Time) (*place, time.Duration) {
 	if wait := x.wait(now); wait > 0 {
 		return nil, wait
 	}
+	strange := x.good.IsZero()
+	if strange && s.room > 0 && s.strange >= s.room {
+		return nil, s.line.turn(now, now, spreadUnknown)
+	}
 	if wait := s.unwantedLocked(name, now); wait > 0 {
 		return nil, wait
 	}
@@ -181,7 +213,10 @@ func (s *sites) book(name string, now time.Time) (*place, time.Duration) {
 		return nil, wait
 	}
 	x.busy++
-	return &place{sites: s, site: x}, 0
+	if strange {
+		s.strange++
+	}
+	return &place{sites: s, site: x, strange: strange}, 0
 }
 
 // wait is when a message that finds no place should come back; 0: there is one.
@@ -221,6 +256,9 @@ func (s *sites) settle(p *place, name, key string, most int, now time.Time) (wai
 	p.site.busy--
 	p.site = x
 	x.busy++
+	if !x.good.IsZero() {
+		p.knownLocked()
+	}
 	return 0
 }
 
@@ -231,7 +269,7 @@ func (s *sites) leave(p *place, began, now time.Time, reached bool) (wait time.D
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		x := p.site
-		x.busy--
+		p.endLocked()
 		x.used = now
 		if reached {
 			x.answered(now, now.Sub(began))

@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -236,5 +237,49 @@ func TestSitePauses(t *testing.T) {
 	p, _ := s.book("new.example", at.Add(3*time.Hour))
 	if p == nil || s.settle(p, "new.example", "mx.big", 10, at.Add(3*time.Hour)) <= 0 {
 		t.Error("a new domain of a site that pauses gets through")
+	}
+}
+
+// A list full of domains that do not answer leaves half of the connections to those that do.
+func TestDeadDomainsLeaveRoom(t *testing.T) {
+	s := newSites()
+	s.keepRoom(50)
+	deliverAt(s, "alive.example", "mx.alive", noon, time.Second, true)
+	at := noon.Add(time.Minute)
+	var held []*place
+	for i := range 1000 {
+		domain := fmt.Sprintf("dead%d.example", i)
+		p, wait := s.book(domain, at)
+		if p == nil {
+			if wait <= 0 || wait > spreadMost {
+				t.Fatalf("sent away for %s", wait)
+			}
+			continue
+		}
+		if s.settle(p, domain, "mx."+domain, 10, at) == 0 {
+			held = append(held, p)
+		}
+	}
+	if len(held) != 50 {
+		t.Errorf("dead domains hold %d places, want 50", len(held))
+	}
+	for range 3 {
+		if !deliverAt(s, "alive.example", "mx.alive", at, time.Second, true) {
+			t.Error("one that answers waits behind them")
+		}
+	}
+	// A domain that turns out to be at a site that answers is no stranger.
+	held[0].GiveBack()
+	p, _ := s.book("neighbour.example", at)
+	if p == nil || s.settle(p, "neighbour.example", "mx.alive", 10, at) > 0 || s.strange != 49 {
+		t.Errorf("%d strangers", s.strange)
+	}
+	s.leave(p, at, at, true)
+	for _, p := range held {
+		s.leave(p, at, at.Add(time.Minute), false)
+		p.GiveBack()
+	}
+	if s.strange != 0 {
+		t.Errorf("%d places at strangers were never given back", s.strange)
 	}
 }
