@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"izinli/gateway"
@@ -78,6 +79,9 @@ func (c *call) brandForm(b *gateway.Brand) (form, error) {
 		{Name: "short", Label: c.t("brand.short"), Value: b.Short, Max: 20, Hint: c.t("brand.short.hint")},
 		{Name: "iysCode", Label: c.t("account.iysCode"), Value: numberOr(b.IYSCode, ""), Mode: "numeric", Max: 10, Hint: c.t("brand.iysCode.hint")},
 		{Name: "iys", Label: c.t("brand.iys"), Kind: "select", Value: b.IYS, Options: iys, Hint: c.t("brand.iys.hint")},
+		{Name: "title", Label: c.t("brand.tradeName"), Value: b.Title, Max: 200, Hint: c.t("brand.tradeName.hint")},
+		{Name: "mersis", Label: c.t("account.mersis"), Value: b.MERSIS, Mode: "numeric", Max: 16, Hint: c.t("brand.mersis.hint")},
+		{Name: "contact", Label: c.t("brand.contact"), Value: b.Contact, Max: 200, Hint: c.t("brand.contact.hint")},
 	}}
 	f.Fields = append(f.Fields, c.modeFields("sms", &b.SMS)...)
 	f.Fields = append(f.Fields, c.modeFields("email", &b.Email)...)
@@ -166,7 +170,8 @@ func (c *call) putBrand() error {
 	if err != nil && !isCode(err, gateway.CodeNotFound) {
 		return err
 	}
-	b := gateway.Brand{Account: a.ID, Code: c.value("code"), Name: c.value("name"), Short: c.value("short"), IYS: c.value("iys")}
+	b := gateway.Brand{Account: a.ID, Code: c.value("code"), Name: c.value("name"), Short: c.value("short"), IYS: c.value("iys"),
+		Title: c.value("title"), MERSIS: strings.ReplaceAll(c.value("mersis"), " ", ""), Contact: c.value("contact")}
 	var errs [3]error
 	if s := c.value("iysCode"); s != "" {
 		b.IYSCode, errs[0] = desk.ParseIYSCode(s)

@@ -150,6 +150,21 @@ func TestFromSetupToCredential(t *testing.T) {
 	if n := len(st.Directory().Credentials); n != 1 {
 		t.Errorf("%d credentials stored, want 1", n)
 	}
+	// What mail says of its sender is set here, and survives another save.
+	v.open("/accounts/edit?account=1")
+	v.want(`name="policy.content"`)
+	v.send("/accounts/edit", "account", "1", "name", "Örnek A.Ş.", "iysCode", "675403", "policy.content", "refuse", "policy.complaintRet", "1")
+	if p := st.Directory().Accounts[1].Policy; p.Content != "refuse" || !p.ComplaintRET {
+		t.Errorf("the account's policy is %+v", p)
+	}
+	v.open("/accounts/1/brand?code=675404")
+	v.send("/accounts/1/brand", "code", "675404", "name", "Örnek", "title", "Örnek Giyim A.Ş.", "mersis", "0123 4567 8901 2345", "contact", "0850 000 00 00", "email.mode", "exempt",
+		"email.text", "Vakıf", "email.document", "1", "email.user", "ali", "email.expires", "2099-01-01")
+	if b := st.Directory().Brands["675404"]; b.Title != "Örnek Giyim A.Ş." || b.MERSIS != "0123456789012345" || b.Contact != "0850 000 00 00" {
+		t.Errorf("the brand is %+v\n%s", b, v.page)
+	}
+	v.open("/accounts/1/brand?code=675404")
+	v.want("0850 000 00 00")
 	// What the form does not show, saving it does not take away.
 	var cred gateway.Credential
 	for _, c := range st.Directory().Credentials {
