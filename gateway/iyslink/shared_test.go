@@ -8,7 +8,6 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/store"
 	"izinli/iys"
-	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
 	"izinli/iys/iystest"
 )
@@ -55,7 +54,7 @@ func status(t *testing.T, d *Directory, brand string) error {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	_, _, err = b.API.(exchange.API).Status(t.Context(), b.Brand, iys.Key{Brand: brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: "+905321234567"})
+	_, _, err = b.API.Status(t.Context(), b.Brand, iys.Key{Brand: brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: "+905321234567"})
 	return err
 }
 
