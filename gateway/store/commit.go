@@ -21,6 +21,9 @@ const (
 	smallWork  = 4     // what goes into a page is this many times less work than a key of its own
 	calmKeys   = 1_000 // while urgent acts come
 	calmFor    = 500 * time.Millisecond
+	// Acts in one round from which on the next is gathered for, and from which on for the whole of Options.Gather.
+	gatherFrom = 4
+	gatherFull = 16
 	// Urgent acts in front of one transaction: about half of it, so that a flood of them does not starve the rest.
 	urgentShare = 100
 	// Parts of bulk submissions beside other acts, and alone: between them everything else gets its turn.
@@ -114,22 +117,24 @@ func (s *Store) doIn(urgent bool, apply func(*tx) error) error {
 // commitLoop owns every write of the store until Close.
 func (s *Store) commitLoop() {
 	defer close(s.com.done)
-	busy := false
+	busy := 0 // acts of the last round, when they were more than a few
 	for {
-		if busy && s.opt.Gather > 0 {
-			// Under load a short pause gathers more acts into each sync; a lone act never comes here.
-			time.Sleep(s.opt.Gather)
+		if busy > 0 && s.opt.Gather > 0 {
+			// Under load a short pause gathers more acts into each sync, shorter where there are few to gather; a lone act never comes here.
+			time.Sleep(s.opt.Gather * time.Duration(min(busy, gatherFull)) / gatherFull)
 		}
 		acts, open := s.takeActs()
 		if len(acts) == 0 {
 			if !open {
 				return
 			}
-			busy = false
+			busy = 0
 			<-s.com.wake
 			continue
 		}
-		busy = len(acts) > 4
+		if busy = len(acts); busy <= gatherFrom {
+			busy = 0
+		}
 		for len(acts) > 0 {
 			if acts = acts[s.commitSome(acts):]; len(acts) > 0 {
 				acts = append(s.takeUrgent(), acts...)

@@ -33,7 +33,7 @@ type Options struct {
 	Retention time.Duration
 	// Reserve is the free space, in octets, below which acceptance stops (default: the larger of 1 GiB and 5 %).
 	Reserve uint64
-	// Gather is how long the committer, under load, gathers acts before a sync. Default 1 ms; negative: not at all.
+	// Gather is how long the committer, under load, gathers acts before a sync at most. Default 600 µs; negative: not at all.
 	Gather time.Duration
 	// Memory is a hint for caches and memtables in octets; default 192 MiB.
 	Memory int64
@@ -119,7 +119,7 @@ func (o *Options) defaults() error {
 		o.Retention = 3 * 366 * 24 * time.Hour
 	}
 	if o.Gather == 0 {
-		o.Gather = 250 * time.Microsecond
+		o.Gather = 600 * time.Microsecond
 	}
 	if o.Memory == 0 {
 		o.Memory = 192 << 20
