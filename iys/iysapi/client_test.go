@@ -356,6 +356,48 @@ func TestRejectionsGoFirst(t *testing.T) {
 	})
 }
 
+// Approvals go before questions and behind refusals, however long the line.
+func TestApprovalsGoBeforeQuestions(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *iystest.Sim, newClient func() *iysapi.Client, _ *memTokens) {
+		ctx, c := t.Context(), newClient()
+		for n := range 5 {
+			s.Put(iystest.Movement{BrandCode: brand.BrandCode, Recipient: sms(n, "").Recipient, RecipientType: "BIREYSEL", Type: "MESAJ", Status: "ONAY", Source: "HS_WEB", ConsentDate: time.Now().AddDate(0, 0, -1)})
+		}
+		var mu sync.Mutex
+		var order []string
+		var wg sync.WaitGroup
+		ask := func(what string, times int, f func(n int) error) {
+			for n := range times {
+				wg.Go(func() {
+					if err := f(n); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, what)
+				})
+			}
+			synctest.Wait() // they stand in the line
+		}
+		ask("query", 60, func(int) error { _, err := c.Changes(ctx, brand, iysapi.ChangesByPerson, "", 10); return err })
+		ask("ONAY", 30, func(n int) error { _, err := c.Add(ctx, brand, sms(100+n, iys.StatusApproved)); return err })
+		ask("RET", 5, func(n int) error { _, err := c.Add(ctx, brand, sms(n, iys.StatusRejected)); return err })
+		wg.Wait()
+		last := func(what string) (at int) {
+			for i, o := range order {
+				if o == what {
+					at = i
+				}
+			}
+			return at
+		}
+		// What was under way when the others came may end first: ten calls a second.
+		if ret, onay, query := last("RET"), last("ONAY"), last("query"); ret > 20 || onay > 50 || onay < ret || query < 90 {
+			t.Errorf("the last RET ended as number %d, the last ONAY as %d, the last query as %d of 95", ret, onay, query)
+		}
+	})
+}
+
 func TestHourlyStatusBudget(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *iystest.Sim, newClient func() *iysapi.Client, _ *memTokens) {
 		ctx, c := t.Context(), newClient()
