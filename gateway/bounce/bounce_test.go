@@ -113,6 +113,20 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// Fields that stand there twice make no address, host or action of two lines.
+func TestRepeatedFields(t *testing.T) {
+	rep, err := Parse(strings.NewReader("Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a.example\r\nReporting-MTA: dns; b.example\r\n\r\n" +
+		"Final-Recipient: rfc822;ali@alici.example\r\nFinal-Recipient: rfc822;veli@alici.example\r\nAction: failed\r\nAction: delayed\r\nStatus: 5.1.1\r\n" +
+		"Remote-MTA: dns; c.example\r\nRemote-MTA: dns; d.example\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Recipient{Address: "ali@alici.example", Action: ActionFailed, Status: "5.1.1", Remote: "c.example", Class: ClassAddress}
+	if rep.Reporting != "a.example" || len(rep.Recipients) != 1 || rep.Recipients[0] != want {
+		t.Errorf("%+v", rep)
+	}
+}
+
 func parseFile(t *testing.T, name string) *Report {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", name))
@@ -228,8 +242,8 @@ func FuzzParse(f *testing.F) {
 			if (r.Action == ActionFailed || r.Action == ActionDelayed) != (r.Class != "") {
 				t.Fatalf("action %q with class %q", r.Action, r.Class)
 			}
-			if strings.ContainsAny(r.Address, "\r\n") {
-				t.Fatalf("address %q spans lines", r.Address)
+			if strings.ContainsAny(r.Address+r.Original+r.Action+r.Status+r.Remote, "\r\n") {
+				t.Fatalf("a field of %+v spans lines", r)
 			}
 		}
 	})

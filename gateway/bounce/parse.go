@@ -203,18 +203,19 @@ func fields(b []byte) (groups []map[string]string) {
 // the first group are understood too.
 func (rep *Report) status(b []byte) {
 	for _, g := range fields(b) {
-		if v := g["original-envelope-id"]; v != "" {
+		if v := firstLine(g["original-envelope-id"]); v != "" {
 			rep.EnvelopeID = v
 		}
-		if v := g["reporting-mta"]; v != "" {
+		if v := firstLine(g["reporting-mta"]); v != "" {
 			rep.Reporting = untyped(v)
 		}
-		final, orig := untyped(g["final-recipient"]), untyped(g["original-recipient"])
+		// Of a field that stands there twice the first counts: both would make an address of two lines.
+		final, orig := untyped(firstLine(g["final-recipient"])), untyped(firstLine(g["original-recipient"]))
 		if final == "" && orig == "" || len(rep.Recipients) >= maxRecipients {
 			continue
 		}
-		r := Recipient{Address: addressOf(final), Original: addressOf(orig), Action: strings.ToLower(firstWord(g["action"])),
-			Status: statusOf(g["status"]), Remote: untyped(g["remote-mta"]), Diagnostic: untyped(g["diagnostic-code"])}
+		r := Recipient{Address: addressOf(final), Original: addressOf(orig), Action: strings.ToLower(firstWord(firstLine(g["action"]))),
+			Status: statusOf(g["status"]), Remote: untyped(firstLine(g["remote-mta"])), Diagnostic: untyped(g["diagnostic-code"])}
 		if r.Address == "" {
 			r.Address = r.Original
 		}
