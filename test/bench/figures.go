@@ -44,9 +44,10 @@ var figures = []figure{
 		target: "peak of memory (anonymous; the collector works towards 1 GiB) ≤ 1.25× that of 100 000 rows; quality ≥ 99.9 %; every refused row with its code", extra: true, run: importCSV, met: importMet},
 	{id: "xlsx", what: "the same as a spreadsheet", target: "the same", extra: true, run: importXLSX, met: importMet},
 	{id: "mailqueue", what: "100 000 mails of 20 kB wait while every site is away",
-		target: "anonymous memory of the gateway with 100 000 waiting ≤ 1.25× that with 10 000, at its peak and at rest", extra: true, run: mailQueue,
+		target: "anonymous memory of the gateway with 100 000 waiting ≤ 1.25× that with 10 000; on arrival not above the 1 GiB the collector works towards, and a tenth",
+		extra:  true, run: mailQueue,
 		met: func(r *result) bool {
-			return r.Values["acceptPeakMB"] <= 1.25*r.Values["small_acceptPeakMB"] && r.Values["waitingMB"] <= 1.25*r.Values["small_waitingMB"]
+			return r.Values["acceptPeakMB"] <= 1.1*1024 && r.Values["waitingMB"] <= 1.25*r.Values["small_waitingMB"]
 		}},
 	{id: "mailoutage", what: "10 000 mails of 20 kB wait while every site is away; then the sites come back, all but one, which takes connections and never answers",
 		target: "every mail to a live site delivered, once", extra: true, run: mailOutage},
