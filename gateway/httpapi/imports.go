@@ -153,15 +153,11 @@ func namedID(c *call) (string, error) {
 
 // listImports is GET /v1/imports.
 func (a *API) listImports(c *call) error {
-	q, err := query(c, "cursor", "limit")
+	cursor, limit, err := paging(c)
 	if err != nil {
 		return err
 	}
-	limit, err := pageSize(q["limit"])
-	if err != nil {
-		return err
-	}
-	page, err := a.deps.Imports.ListImports(c.Request().Context(), c.p.Account, q["cursor"], limit)
+	page, err := a.deps.Imports.ListImports(c.Request().Context(), c.p.Account, cursor, limit)
 	page.Items = filled(page.Items)
 	return answer(c, page, err)
 }

@@ -210,6 +210,15 @@ func pageSize(s string) (int, error) {
 	return n, nil
 }
 
+// paging reads the parameters of a list that takes no others.
+func paging(c *call) (cursor string, limit int, err error) {
+	q, err := query(c, "cursor", "limit")
+	if err == nil {
+		limit, err = pageSize(q["limit"])
+	}
+	return q["cursor"], limit, err
+}
+
 // filled makes an empty list of no list, which JSON would call null.
 func filled[T any](s []T) []T {
 	if s == nil {

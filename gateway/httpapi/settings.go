@@ -46,15 +46,11 @@ func (a *API) readyz(c *call) error {
 }
 
 func (a *API) listInbound(c *call) error {
-	q, err := query(c, "cursor", "limit")
+	cursor, limit, err := paging(c)
 	if err != nil {
 		return err
 	}
-	limit, err := pageSize(q["limit"])
-	if err != nil {
-		return err
-	}
-	page, err := a.deps.Reader.Inbound(c.Request().Context(), c.p.Account, q["cursor"], limit)
+	page, err := a.deps.Reader.Inbound(c.Request().Context(), c.p.Account, cursor, limit)
 	page.Items = filled(page.Items)
 	return answer(c, page, err)
 }

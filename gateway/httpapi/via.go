@@ -107,15 +107,11 @@ func (r *reader) words() (out []string, err error) {
 
 // listVia is GET /v1/via.
 func (a *API) listVia(c *call) error {
-	q, err := query(c, "cursor", "limit")
+	cursor, limit, err := paging(c)
 	if err != nil {
 		return err
 	}
-	limit, err := pageSize(q["limit"])
-	if err != nil {
-		return err
-	}
-	page, err := a.deps.Via.ListVia(c.Request().Context(), c.p, q["cursor"], limit)
+	page, err := a.deps.Via.ListVia(c.Request().Context(), c.p, cursor, limit)
 	out := gateway.Page[viaView]{Items: make([]viaView, len(page.Items)), Next: page.Next}
 	for i := range page.Items {
 		out.Items[i] = viaOf(&page.Items[i])

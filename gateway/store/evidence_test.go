@@ -220,15 +220,23 @@ func (w *world) expiries(prefix []byte) (out []time.Time) {
 	return out
 }
 
+// retention is less than renewAhead: everything is near its end.
+const retention = 30 * 24 * time.Hour
+
+// retaining opens the store anew with a retention of its own.
+func (w *world) retaining(d time.Duration) *Store {
+	w.t.Helper()
+	w.must(w.st.Close())
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: d, Reserve: 1})
+	w.must(err)
+	w.st = st
+	return st
+}
+
 // TestHoldsKeepEvidence: what is held gets more time when its end comes near, and nothing else does.
 func TestHoldsKeepEvidence(t *testing.T) {
 	w := newWorld(t, 6)
-	w.must(w.st.Close())
-	const retention = 30 * 24 * time.Hour // less than renewAhead: everything is near its end
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
-	w.must(err)
-	w.st = st
-	ctx := t.Context()
+	st, ctx := w.retaining(retention), t.Context()
 	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
 	w.accept(3)
 	w.tick(time.Second)
@@ -280,12 +288,7 @@ func TestHoldsKeepEvidence(t *testing.T) {
 // TestEvidenceOutlivesTheConsent: the history of a consent is kept as long as it is valid, and for the retention after its end.
 func TestEvidenceOutlivesTheConsent(t *testing.T) {
 	w := newWorld(t, 7)
-	w.must(w.st.Close())
-	const retention = 30 * 24 * time.Hour
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
-	w.must(err)
-	w.st = st
-	ctx := t.Context()
+	st, ctx := w.retaining(retention), t.Context()
 	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
 	key := func(addr string) iys.Key {
 		return iys.Key{Brand: "1", Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: addr}
@@ -328,12 +331,7 @@ func TestEvidenceOutlivesTheConsent(t *testing.T) {
 // TestEvidenceOfWhatIsNoRecordHere: of a consent the customer keeps at İYS himself the last word of the history counts, and a block ends it.
 func TestEvidenceOfWhatIsNoRecordHere(t *testing.T) {
 	w := newWorld(t, 8)
-	w.must(w.st.Close())
-	const retention = 30 * 24 * time.Hour
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
-	w.must(err)
-	w.st = st
-	ctx := t.Context()
+	st, ctx := w.retaining(retention), t.Context()
 	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
 	now := time.Now()
 	place := func(addr string) []byte { return historyPrefix(w.acct, "1", 'm', addr) }
@@ -364,7 +362,7 @@ func TestEvidenceOfWhatIsNoRecordHere(t *testing.T) {
 	}
 	at := now.Add(-5 * 24 * time.Hour)
 	w.must(st.OptOut(ctx, gateway.Block{Account: w.acct, Brand: "1", Channel: "MESAJ", Address: blocked, Route: "sms", At: at}, nil, "owed_by_customer"))
-	_, err = st.Renew(ctx)
+	_, err := st.Renew(ctx)
 	w.must(err)
 	for addr, want := range map[string]time.Time{valid: now.Add(retention), blocked: at.Add(retention), refused: now.Add(retention - 10*24*time.Hour)} {
 		if got := w.expiries(place(addr)); got[0].Sub(want).Abs() > time.Minute {
@@ -377,12 +375,7 @@ func TestEvidenceOfWhatIsNoRecordHere(t *testing.T) {
 // goes, unless somebody holds it.
 func TestViaIsKeptWithItsConsent(t *testing.T) {
 	w := newWorld(t, 9)
-	w.must(w.st.Close())
-	const retention = 30 * 24 * time.Hour
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: retention, Reserve: 1})
-	w.must(err)
-	w.st = st
-	ctx := t.Context()
+	st, ctx := w.retaining(retention), t.Context()
 	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
 	const valid, none = "+905320000001", "+905320000002"
 	now := time.Now()
@@ -405,7 +398,7 @@ func TestViaIsKeptWithItsConsent(t *testing.T) {
 			return t.set(place(v), b, retention-10*24*time.Hour)
 		}))
 	}
-	_, err = st.Renew(ctx)
+	_, err := st.Renew(ctx)
 	w.must(err)
 	if got := w.expiries(place(&given))[0]; got.Sub(now.Add(retention)).Abs() > time.Minute {
 		t.Errorf("the question of a valid consent is kept until %v, want the retention from now", got)

@@ -265,7 +265,7 @@ func (r *renewal) address(a gateway.AccountID, addr string) error {
 		if v.Address != addr || !soon(item) {
 			return nil
 		}
-		return r.add(item.KeyCopy(nil))
+		return r.add(item.Key())
 	})
 }
 
@@ -327,7 +327,7 @@ func (t *tx) renewed(k []byte) ([]byte, error) {
 func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
 	var place []byte // of the address looked at last
 	var keep time.Time
-	kept := map[int64]*renewal{} // by day
+	kept := renewals{}
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kHistory}})
 		defer it.Close()
@@ -346,20 +346,33 @@ func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
 					return err
 				}
 			}
-			if keep.Unix() <= int64(item.ExpiresAt()) {
-				continue
-			}
-			day := keep.Unix() / 86400
-			if kept[day] == nil {
-				kept[day] = &renewal{s: s, ctx: ctx, until: keep}
-			}
-			if err := kept[day].add(k); err != nil {
+			if err := kept.keep(ctx, s, item, keep); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	for _, r := range kept {
+	return kept.end(err)
+}
+
+// renewals gathers records by the day until which they are to be kept.
+type renewals map[int64]*renewal
+
+// keep takes a record that would go before.
+func (m renewals) keep(ctx context.Context, s *Store, item *badger.Item, until time.Time) error {
+	if until.Unix() <= int64(item.ExpiresAt()) {
+		return nil
+	}
+	day := until.Unix() / 86400
+	if m[day] == nil {
+		m[day] = &renewal{s: s, ctx: ctx, until: until}
+	}
+	return m[day].add(item.Key())
+}
+
+// end writes what was gathered, unless gathering failed, and tells how many records got more time.
+func (m renewals) end(err error) (n int, _ error) {
+	for _, r := range m {
 		if err == nil {
 			err = r.flush()
 		}
@@ -391,7 +404,7 @@ func (s *Store) eachVia(ctx context.Context, prefix []byte, use func(*badger.Txn
 
 // renewVia keeps the questions out of which a consent came as long as the evidence of that consent: İYS's proof is asked for by them.
 func (s *Store) renewVia(ctx context.Context) (n int, err error) {
-	kept := map[int64]*renewal{} // by day
+	kept := renewals{}
 	err = s.eachVia(ctx, []byte{kVia}, func(txn *badger.Txn, item *badger.Item, v *gateway.ViaOperation) error {
 		if !soon(item) {
 			return nil
@@ -406,22 +419,9 @@ func (s *Store) renewVia(ctx context.Context) (n int, err error) {
 				keep = until
 			}
 		}
-		if keep.Unix() <= int64(item.ExpiresAt()) {
-			return nil
-		}
-		day := keep.Unix() / 86400
-		if kept[day] == nil {
-			kept[day] = &renewal{s: s, ctx: ctx, until: keep}
-		}
-		return kept[day].add(item.KeyCopy(nil))
+		return kept.keep(ctx, s, item, keep)
 	})
-	for _, r := range kept {
-		if err == nil {
-			err = r.flush()
-		}
-		n += r.n
-	}
-	return n, err
+	return kept.end(err)
 }
 
 // evidenceUntil is until when the history under a prefix is to be kept; the zero time leaves it to itself. A consent that is nobody's
