@@ -59,7 +59,7 @@ func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 	if err := s.operator.calm(ctx, after); err != nil {
 		return err
 	}
-	p.report(r, n-people*requests, s.operator)
+	p.report(r, n-people*requests, s.operator, b.opt.quick)
 	return s.verifyStates(r)
 }
 
@@ -153,7 +153,7 @@ func (p *people) watch(o *operator, waiting int, accepted func() int) {
 }
 
 // report sums up. others is how many messages went to everybody else.
-func (p *people) report(r *result, others int, o *operator) {
+func (p *people) report(r *result, others int, o *operator, quick bool) {
 	var lasts, acks latencies
 	asked, reached, waited := 0, 0, 0
 	for i := range p.all {
@@ -186,7 +186,11 @@ func (p *people) report(r *result, others int, o *operator) {
 	r.set("confirmations", float64(p.confirmations.Load()))
 	r.Leaks = int(p.afterAck.Load())
 	r.Duplicates += int(o.seen.again.Load())
-	if asked < len(p.all)*9/10 {
+	enough := len(p.all) * 9 / 10
+	if quick { // a campaign so short may have left before it was accepted whole
+		enough = len(p.all) / 3
+	}
+	if asked < enough {
 		r.note("only %d of %d people had the chance to opt out", asked, len(p.all))
 	}
 	// Everybody else gets everything.
