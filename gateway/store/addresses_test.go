@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -173,6 +174,38 @@ func TestAddressIndexStaysShallow(t *testing.T) {
 		t.Errorf("%d chunks of merged runs were left behind", chunks-n)
 	}
 	w.checkIndex(100)
+}
+
+// A merge stops when storage runs short, leaves nothing behind, and the index answers as before; with room it goes on.
+func TestMergeStopsWithoutRoom(t *testing.T) {
+	w := newIndexWorld(t)
+	for range 20 {
+		w.write(600)
+	}
+	w.must(w.st.Close())
+	var err error
+	w.st, err = Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Reserve: 1 << 62})
+	w.must(err)
+	for a := range w.model {
+		if err := w.st.mergePages(t.Context(), a); !errors.Is(err, errNoRoom) {
+			t.Fatalf("merged without room: %v", err)
+		}
+		if runs := w.runs(a); len(runs) != 0 {
+			t.Errorf("%d runs", len(runs))
+		}
+	}
+	if n := w.count(kAddressChunk); n != 0 {
+		t.Errorf("%d chunks were left behind", n)
+	}
+	w.checkIndex(50)
+	w.reopen()
+	for a := range w.model {
+		w.must(w.st.mergePages(t.Context(), a))
+		if runs := w.runs(a); len(runs) != 1 {
+			t.Errorf("%d runs with room", len(runs))
+		}
+	}
+	w.checkIndex(50)
 }
 
 // Entries that stores of before wrote, one a message, are found beside pages, once.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -117,11 +118,18 @@ func (s *Store) every(ctx context.Context, d time.Duration, do func() error) {
 			return
 		case <-tick.C:
 		}
-		if err := do(); err != nil && ctx.Err() == nil {
+		if s.full.Load() {
+			continue
+		}
+		if err := do(); err != nil && ctx.Err() == nil && !errors.Is(err, errNoRoom) {
 			s.log.Error("address index", "err", err)
 		}
 	}
 }
+
+// errNoRoom stops a merge when storage runs short: it needs room before it gives any back, and what is left is kept for outcomes and
+// opt-outs.
+var errNoRoom = errors.New("store: no room to merge")
 
 // mergePages makes a run of an account's oldest pages.
 func (s *Store) mergePages(ctx context.Context, a gateway.AccountID) error {
@@ -154,11 +162,11 @@ func (s *Store) mergePages(ctx context.Context, a gateway.AccountID) error {
 	w := &runWriter{s: s, ctx: ctx, account: a, run: &run}
 	for chunk := range slices.Chunk(refs, pageRefs) {
 		if err := w.write(chunk); err != nil {
-			return err
+			return w.giveUp(err)
 		}
 	}
 	if err := w.finish(pages); err != nil {
-		return err
+		return w.giveUp(err)
 	}
 	s.notePages(a, -len(pages))
 	return nil
@@ -209,6 +217,9 @@ func (w *runWriter) flush() error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
+	if w.s.full.Load() {
+		return errNoRoom
+	}
 	open := w.open
 	w.open = nil
 	return w.s.doBulk(func(t *tx) error {
@@ -244,6 +255,11 @@ func (w *runWriter) finish(sources []key) error {
 	})
 }
 
+// giveUp removes what was written of a run that will not be finished. At a shutdown that is left to the next start.
+func (w *runWriter) giveUp(err error) error {
+	return errors.Join(err, w.s.dropRun(w.ctx, w.account, w.run.number))
+}
+
 // doBulk is do for an act that others may overtake.
 func (s *Store) doBulk(apply func(*tx) error) error {
 	ch := make(chan error, 1)
@@ -271,10 +287,10 @@ func (s *Store) mergeRuns(ctx context.Context, a gateway.AccountID) (bool, error
 	}
 	w := &runWriter{s: s, ctx: ctx, account: a, run: &run}
 	if err := s.mergeInto(w, a, sources); err != nil {
-		return false, err
+		return false, w.giveUp(err)
 	}
 	if err := w.finish(keys); err != nil {
-		return false, err
+		return false, w.giveUp(err)
 	}
 	for i := range sources {
 		if err := s.dropRun(ctx, a, sources[i].number); err != nil {

@@ -137,7 +137,7 @@ func (s *Store) tidyBodies(ctx context.Context) error {
 	if s.bodies == nil {
 		return nil
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.full.Load() { // moving needs room before it gives any back
 		n, ok := s.bodies.Sparse()
 		if !ok {
 			break
