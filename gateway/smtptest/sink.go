@@ -74,11 +74,12 @@ type Recipient struct {
 
 // Sink is a running server.
 type Sink struct {
-	cfg    Config
-	script Script
-	ln     net.Listener
-	srv    *smtp.Server
-	done   chan struct{}
+	cfg     Config
+	script  Script
+	ln      net.Listener
+	srv     *smtp.Server
+	done    chan struct{}
+	closing atomic.Bool
 
 	sessions, accepted, refused, bytes atomic.Uint64
 
@@ -132,6 +133,10 @@ func (s *Sink) Addr() string { return s.ln.Addr().String() }
 
 // Close cuts all sessions and returns when the sink has stopped.
 func (s *Sink) Close() error {
+	// The listener is closed here because go-smtp closes only those its Serve has already been told of: closed earlier than
+	// that, Serve would accept for ever.
+	s.ln.Close()
+	s.closing.Store(true)
 	err := s.srv.Close()
 	<-s.done
 	if errors.Is(err, smtp.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
@@ -196,6 +201,10 @@ func (s *Sink) keep(m *Message) {
 }
 
 func (s *Sink) newSession(c *smtp.Conn) (smtp.Session, error) {
+	if s.closing.Load() { // accepted while Close was cutting the others
+		c.Conn().Close()
+		return nil, smtp.ErrServerClosed
+	}
 	_, secure := c.TLSConnectionState()
 	return &session{sink: s, conn: c, id: s.sessions.Add(1), tls: secure}, nil
 }

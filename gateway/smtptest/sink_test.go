@@ -147,3 +147,16 @@ func TestCutInData(t *testing.T) {
 		t.Errorf("the data began at %s and ended at %s; sent after %s", m.Began, m.At, before)
 	}
 }
+
+// TestCloseAtOnce: a sink closed before its server has begun to accept stops all the same.
+func TestCloseAtOnce(t *testing.T) {
+	for range 200 {
+		s, err := Listen(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
