@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,6 +239,62 @@ func TestStopDuringData(t *testing.T) {
 		(&world{}).expectLine(t, said, "250")
 		(&world{}).expectLine(t, said, "421")
 	})
+}
+
+// A session cut when its time to stop is over still ends before Serve does: what it calls is closed after that.
+func TestStopWaitsForTheCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: gateway.NewDirectory()}
+		inbox := &slowInbox{world: w, begun: make(chan struct{})}
+		srv, err := New(Config{Domain: "mx.izinli.example"}, Deps{Auth: noAuth{}, Submit: w, Bodies: noBodies{}, Directory: w.Directory, Inbox: inbox})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error)
+		go func() { served <- srv.Serve(ctx, ln, Relay) }()
+		client, server := net.Pipe()
+		defer client.Close()
+		ln.conns <- server
+		said := lines(client)
+		for _, cmd := range []string{"", "HELO x", "MAIL FROM:<>", "RCPT TO:<b@bounce.izinli.example>", "DATA"} {
+			if cmd != "" {
+				_, _ = io.WriteString(client, cmd+"\r\n")
+			}
+			<-said
+		}
+		_, _ = io.WriteString(client, "Subject: x\r\n\r\nhello\r\n.\r\n")
+		<-inbox.begun
+		start := time.Now()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if got, want := time.Since(start), srv.cfg.StopTimeout+inboxTail; got != want || !inbox.ended.Load() {
+			t.Errorf("Serve returned after %v, want %v; the delivery had ended: %v", got, want, inbox.ended.Load())
+		}
+	})
+}
+
+// slowInbox takes until its context ends, and inboxTail more.
+type slowInbox struct {
+	*world
+	begun chan struct{}
+	ended atomic.Bool
+}
+
+const inboxTail = 3 * time.Second
+
+func (i *slowInbox) Deliver(ctx context.Context, in Incoming) error {
+	if _, err := io.ReadAll(in.Body); err != nil {
+		return err
+	}
+	close(i.begun)
+	<-ctx.Done()
+	time.Sleep(inboxTail)
+	i.ended.Store(true)
+	return ctx.Err()
 }
 
 type noAuth struct{ Authenticator }

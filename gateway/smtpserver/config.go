@@ -14,7 +14,6 @@ import (
 
 	"izinli/gateway"
 	"izinli/gateway/account"
-	"izinli/gateway/mail"
 )
 
 // Mode is what a listener is for.
@@ -148,24 +147,6 @@ func (p *Peer) knows(cert *x509.Certificate) bool {
 	return false
 }
 
-// Notice lists recipients of an accepted message that were not: the submitter is owed a DSN (RFC 3464).
-type Notice struct {
-	Principal *gateway.Principal
-	Batch     gateway.BatchRef
-	To        string // envelope sender of the message; never empty
-	EnvID     string
-	Return    string      // FULL, HDRS or empty
-	Header    mail.Header // of the message, private fields removed
-	Failed    []NoticeRecipient
-}
-
-// NoticeRecipient is one of them.
-type NoticeRecipient struct {
-	Address string
-	ORcpt   string // type;address, as given
-	Verdict gateway.Verdict
-}
-
 // Deps are the parts the door calls. Auth, Submit, Bodies and Directory are required.
 type Deps struct {
 	Auth      Authenticator
@@ -175,7 +156,6 @@ type Deps struct {
 	Peers     func() []*Peer                                                            // nil: no peers
 	Inbox     Inbox                                                                     // nil: no mail for ourselves
 	Allow     func(p *gateway.Principal, n int) time.Duration                           // rate; nil: no limit. 0 goes ahead and is charged
-	Notify    func(ctx context.Context, n Notice) error                                 // stores a DSN that is owed; nil: none are sent
 	Refused   func(ctx context.Context, s *gateway.Submission, v gateway.Verdict) error // stores the decision of a RCPT refusal; nil: not kept
 	Log       *slog.Logger
 	Now       func() time.Time

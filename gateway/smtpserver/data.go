@@ -124,7 +124,7 @@ func (s *session) accept(tx *transaction, body io.Reader, normalise bool) error 
 	if err != nil {
 		return replyOf(err)
 	}
-	return s.answer(tx, sub, res, clean)
+	return s.answer(sub, res)
 }
 
 // forget deletes a body nobody will send. The session may be over, so the act has a context of its own.
@@ -279,25 +279,17 @@ func domainText(helo string) string {
 }
 
 // answer tells the client what became of the message: 250 with the batch, 554 when nobody may get it (451 when somebody may
-// later). Recipients dropped beside accepted ones are told by DSN.
-func (s *session) answer(tx *transaction, sub *gateway.Submission, res gateway.Result, head mail.Header) error {
-	var lost []NoticeRecipient
+// later). Of recipients dropped beside accepted ones the sender learns by DSN, which the store owes since it took the message.
+func (s *session) answer(sub *gateway.Submission, res gateway.Result) error {
 	var code gateway.Code
 	passing, same := false, true
-	for i, v := range res.Messages {
+	for _, v := range res.Messages {
 		if !v.Refused() && v.State != gateway.StateDropped {
 			continue
 		}
 		passing = passing || v.Code.Wire().SMTP/100 == 4
 		same = same && (code == "" || code == v.Code)
 		code = v.Code
-		at := v.Index
-		if len(res.Messages) == len(tx.to) {
-			at = i
-		}
-		if at >= 0 && at < len(tx.to) && !never(tx.to[at].notify) {
-			lost = append(lost, NoticeRecipient{tx.to[at].addr, tx.to[at].orcpt, v})
-		}
 	}
 	if res.Accepted == 0 {
 		switch {
@@ -309,20 +301,10 @@ func (s *session) answer(tx *transaction, sub *gateway.Submission, res gateway.R
 		return reply(554, "5.7.1", "No permitted recipient")
 	}
 	s.srv.tally.accepted(s.mode)
-	if len(lost) > 0 && tx.from != "" && s.srv.deps.Notify != nil {
-		n := Notice{Principal: s.principal, Batch: res.Batch, To: tx.from, EnvID: tx.opts.EnvelopeID, Return: string(tx.opts.Return), Header: head.Clone(), Failed: lost}
-		if err := s.srv.deps.Notify(context.WithoutCancel(s.ctx), n); err != nil {
-			s.log.Error("notice not stored", "batch", res.Batch.String(), "err", err) // the decisions are; the message must not come twice
-		}
-	}
 	s.log.Info("message accepted", "batch", res.Batch.String(), "class", sub.Class, "accepted", res.Accepted, "dropped", res.Dropped+res.Refused)
 	text := "OK: queued as " + res.Batch.String()
 	if gone := res.Dropped + res.Refused; gone > 0 {
 		text += fmt.Sprintf(", %d of %d recipients not permitted", gone, gone+res.Accepted)
 	}
 	return reply(250, "2.0.0", text)
-}
-
-func never(list []smtp.DSNNotify) bool {
-	return len(list) == 1 && list[0] == smtp.DSNNotifyNever
 }

@@ -11,8 +11,8 @@
 //
 // Where the credential permits one class, each recipient is judged by Submitter.Check at RCPT and refused there with a reason.
 // Where a header decides (X-Message-Class …, mail.HeaderClass), the judgement falls after the data: permitted recipients are
-// accepted, the others told by [Deps.Notify], and 554 5.7.1 is the answer when none is left. <number>@sms.<domain> becomes an
-// SMS.
+// accepted, the sender learns of the others by DSN, and 554 5.7.1 is the answer when none is left. <number>@sms.<domain> becomes
+// an SMS.
 //
 // A message is accepted, 250, only after Submitter.Submit has returned. Its body streams into the BodyStore through a strict
 // reader: bare CR or LF and NUL are refused, since they are how one message is smuggled inside another (RFC 5321 §2.3.8).

@@ -88,14 +88,22 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, mode Mode) error {
 // stop ends the sessions of a listener that accepts no more.
 func (s *Server) stop(lib *smtp.Server, g *gate, cancel func()) {
 	g.closeAll((*guard).hangUp)
-	ctx, done := context.WithTimeout(context.Background(), s.cfg.StopTimeout)
-	defer done()
-	if err := lib.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("sessions cut short")
-		cancel()
-		g.closeAll(func(c *guard) { c.Close() })
+	ended := make(chan struct{})
+	go func() { // one call: a second Shutdown of go-smtp returns at once
+		defer close(ended)
 		_ = lib.Shutdown(context.Background())
+	}()
+	late := time.NewTimer(s.cfg.StopTimeout)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return
+	case <-late.C:
 	}
+	s.log.Warn("sessions cut short")
+	cancel()
+	g.closeAll(func(c *guard) { c.Close() })
+	<-ended
 }
 
 // gate is the listener go-smtp sees: it counts, turns away and wraps.

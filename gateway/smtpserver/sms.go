@@ -37,7 +37,7 @@ func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.
 	if err != nil {
 		return replyOf(err)
 	}
-	return s.answer(tx, sub, res, head.Without(mail.Private))
+	return s.answer(sub, res)
 }
 
 // plainText finds the first text/plain part and decodes it: transfer encoding, character set, CRLF to LF. What follows a line of

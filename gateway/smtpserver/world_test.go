@@ -49,7 +49,6 @@ type world struct {
 	texts    []string // bodies, as submitted
 	checks   []*gateway.Submission
 	refused  []gateway.Verdict
-	notices  []Notice
 	incoming []Incoming
 	inbox    []string
 	stored   int
@@ -89,12 +88,6 @@ func newWorld(t *testing.T, edit func(*world)) *world {
 				return time.Second
 			}
 			return 0
-		},
-		Notify: func(_ context.Context, n Notice) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.notices = append(w.notices, n)
-			return nil
 		},
 		Refused: func(_ context.Context, _ *gateway.Submission, v gateway.Verdict) error {
 			w.mu.Lock()
