@@ -38,6 +38,7 @@ type gatewayOrder struct {
 	Verbose  bool
 	Mail     *mailOrder // nil: none
 	Profile  string     // file for a CPU profile of the start; empty: none
+	Heap     string     // GOMEMLIMIT of the process; empty: its own choice
 }
 
 // gatewayReady is the answer, once everything listens and the consents are fresh.

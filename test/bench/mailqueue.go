@@ -173,11 +173,12 @@ func (b *bench) mailBacklog(ctx context.Context, r *result, n, readers int, deli
 		return err
 	}
 	defer x.close()
-	s, err := b.newStand(ctx, r, standOptions{deaf: true, mail: &mailOrder{Algorithm: "ed25519", Readers: readers, MXPort: x.port, Sites: queueSites}})
+	s, err := b.newStand(ctx, r, standOptions{deaf: true, mail: &mailOrder{Algorithm: "ed25519", Readers: readers, MXPort: x.port, Sites: queueSites}, heap: tightHeap})
 	if err != nil {
 		return err
 	}
 	defer s.remove(&err)
+	r.Settings["heap"] = "GOMEMLIMIT=" + tightHeap
 	r.set("idleMB", processMemory(s.gw.pid).Anon)
 	began := time.Now()
 	if err := s.acceptMails(ctx, n); err != nil {

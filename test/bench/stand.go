@@ -41,6 +41,7 @@ type standOptions struct {
 	dir      string        // of an earlier stand; its store is used again
 	mail     *mailOrder    // mail is carried too
 	tracer   []string      // command that starts the gateway
+	heap     string        // gatewayOrder.Heap
 }
 
 // Binds to the operator and their window. The customer's side is given by each figure.
@@ -83,7 +84,7 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 		return err
 	}
 	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: operatorBinds, Window: operatorWindow,
-		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose}
+		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose, Heap: o.heap}
 	if o.deaf {
 		if s.order.Operator, err = closedPort(); err != nil {
 			return err
@@ -227,6 +228,9 @@ func startGateway(ctx context.Context, o gatewayOrder, tracer []string) (*gatewa
 	}
 	argv := append(append([]string(nil), tracer...), self, "gateway")
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	if o.Heap != "" {
+		cmd.Env = append(os.Environ(), "GOMEMLIMIT="+o.Heap)
+	}
 	c := &gatewayChild{cmd: cmd}
 	if o.Verbose {
 		cmd.Stderr = os.Stderr
