@@ -8,6 +8,7 @@ import (
 	"mime"
 	netmail "net/mail"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-message/charset"
 )
@@ -209,10 +210,8 @@ func (h Header) Clone() Header {
 // NonASCII reports whether a field holds octets above 127, which only SMTPUTF8 may carry (RFC 6532).
 func (h Header) NonASCII() bool {
 	for i := range h {
-		for _, c := range h[i].Raw {
-			if c > 127 {
-				return true
-			}
+		if High(h[i].Raw) {
+			return true
 		}
 	}
 	return false
@@ -240,4 +239,21 @@ func Addresses(value string) ([]string, error) {
 		out[i] = a.Address
 	}
 	return out, nil
+}
+
+// GuessedCharset is what octets are taken for that say nothing of their character set and are not UTF-8: Turkish mail.
+const GuessedCharset = "windows-1254"
+
+// ToUTF8 makes UTF-8 of octets that say nothing of their character set.
+func ToUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	r, err := charset.Reader(GuessedCharset, strings.NewReader(s))
+	if err == nil {
+		if b, err := io.ReadAll(r); err == nil {
+			s = string(b)
+		}
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }

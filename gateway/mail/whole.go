@@ -1,6 +1,9 @@
 package mail
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Split cuts a message held whole into its header and what stands behind the empty line. It takes what [NewReader] and [ReadHeader]
 // take and refuses with their errors, but looks at every octet once and copies none: the fields and the body lie in raw, which must
@@ -67,4 +70,20 @@ func fieldName(line []byte) ([]byte, bool) {
 	name, _, ok := bytes.Cut(line, []byte{':'})
 	name = bytes.TrimRight(name, " \t") // RFC 5322 §4.5: obsolete blanks before the colon
 	return name, ok && validName(name)
+}
+
+// High reports whether an octet is above 127.
+func High(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return true
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c > 127 {
+			return true
+		}
+	}
+	return false
 }

@@ -6,13 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"mime"
 	"mime/quotedprintable"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/emersion/go-message/charset"
+
+	"izinli/gateway/mail"
 )
 
 // Bounds of what is read of a mail.
@@ -107,7 +108,7 @@ func (rw *rewriter) run() error {
 // line reads a line with its end, good until the next one is read; io.EOF comes alone.
 func (rw *rewriter) line() ([]byte, error) {
 	if rw.br == nil {
-		n := lineLen(rw.raw)
+		n := mail.LineLen(rw.raw)
 		if n == 0 {
 			return nil, io.EOF
 		}
@@ -128,26 +129,6 @@ func (rw *rewriter) line() ([]byte, error) {
 	return b, err
 }
 
-// delimits reports which of the boundaries a line is one of; closing tells its last.
-func delimits(line []byte, ends []string) (at int, closing bool) {
-	if len(ends) == 0 || !bytes.HasPrefix(line, []byte("--")) {
-		return -1, false
-	}
-	s := bytes.TrimRight(line, " \t\r\n")
-	if len(s) < 2 {
-		return -1, false
-	}
-	for i := len(ends) - 1; i >= 0; i-- {
-		if string(s[2:]) == ends[i] {
-			return i, false
-		}
-		if last, ok := bytes.CutSuffix(s[2:], []byte("--")); ok && string(last) == ends[i] {
-			return i, true
-		}
-	}
-	return -1, false
-}
-
 // copyUntil passes lines on up to one of the boundaries, which it returns, or to the end (nil).
 func (rw *rewriter) copyUntil(ends []string) ([]byte, error) {
 	for {
@@ -157,7 +138,7 @@ func (rw *rewriter) copyUntil(ends []string) ([]byte, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if at, _ := delimits(l, ends); at >= 0 {
+		if at, _ := mail.Delimits(l, ends); at >= 0 {
 			return l, nil
 		}
 		if _, err := rw.bw.Write(l); err != nil {
@@ -176,9 +157,12 @@ func (rw *rewriter) entity(ends []string, depth int) (end []byte, err error) {
 		_, werr := rw.bw.Write(head)
 		return end, errors.Join(err, werr)
 	}
-	media, params := contentType(head)
+	media, params := mail.ContentType(head)
+	if media == "" {
+		media = "text/plain"
+	}
 	switch {
-	case media == "multipart/signed" || media == "multipart/encrypted" || strings.HasPrefix(media, "application/pkcs7") || strings.HasPrefix(media, "application/x-pkcs7"):
+	case mail.Sealed(media):
 		return nil, ErrSealed
 	case strings.HasPrefix(media, "multipart/") && params["boundary"] != "":
 		if _, err := rw.bw.Write(head); err != nil {
@@ -202,7 +186,7 @@ func (rw *rewriter) multipart(ends []string, depth int) ([]byte, error) {
 		if err != nil || l == nil {
 			return nil, err
 		}
-		at, closing := delimits(l, ends)
+		at, closing := mail.Delimits(l, ends)
 		if at != own {
 			return l, nil // an outer part ended first: this one was cut short
 		}
@@ -228,7 +212,7 @@ func (rw *rewriter) head(ends []string) (head, end []byte, err error) {
 		} else if err != nil {
 			return head, nil, err
 		}
-		if at, _ := delimits(l, ends); at >= 0 {
+		if at, _ := mail.Delimits(l, ends); at >= 0 {
 			return head, l, nil
 		}
 		if head = append(head, l...); len(head) > maxHead {
@@ -240,43 +224,8 @@ func (rw *rewriter) head(ends []string) (head, end []byte, err error) {
 	}
 }
 
-// field finds a header field and returns its place with folded lines, and its value unfolded.
-func field(head []byte, name string) (from, to int, value string) {
-	at := 0
-	for at < len(head) {
-		next := at + lineLen(head[at:])
-		for next < len(head) && (head[next] == ' ' || head[next] == '\t') {
-			next += lineLen(head[next:])
-		}
-		if n, v, ok := bytes.Cut(head[at:next], []byte{':'}); ok && bytes.EqualFold(bytes.TrimSpace(n), []byte(name)) {
-			return at, next, strings.Join(strings.Fields(string(v)), " ")
-		}
-		at = next
-	}
-	return -1, -1, ""
-}
-
-func lineLen(b []byte) int {
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		return i + 1
-	}
-	return len(b)
-}
-
-func contentType(head []byte) (string, map[string]string) {
-	_, _, v := field(head, "Content-Type")
-	if v == "" {
-		return "text/plain", nil
-	}
-	media, params, err := mime.ParseMediaType(v)
-	if err != nil && media == "" {
-		media, _, _ = strings.Cut(strings.ToLower(v), ";")
-	}
-	return strings.TrimSpace(media), params
-}
-
 func attached(head []byte) bool {
-	_, _, v := field(head, "Content-Disposition")
+	_, _, v := mail.FindField(head, "Content-Disposition")
 	kind, _, _ := strings.Cut(strings.ToLower(v), ";")
 	return strings.TrimSpace(kind) == "attachment"
 }
@@ -291,7 +240,7 @@ func (rw *rewriter) textOf(ends []string) (text, end []byte, err error) {
 		} else if err != nil {
 			return nil, nil, err
 		}
-		if at, _ := delimits(l, ends); at >= 0 {
+		if at, _ := mail.Delimits(l, ends); at >= 0 {
 			return text, l, nil
 		}
 		if rw.br == nil {
@@ -336,7 +285,7 @@ func (rw *rewriter) text(head []byte, media, set string, ends []string) ([]byte,
 
 // decode undoes transfer encoding and character set.
 func decode(head, raw []byte, set string) (string, error) {
-	_, _, cte := field(head, "Content-Transfer-Encoding")
+	_, _, cte := mail.FindField(head, "Content-Transfer-Encoding")
 	b, err := raw, error(nil)
 	switch strings.ToLower(cte) {
 	case "", "7bit", "8bit", "binary":
@@ -355,7 +304,7 @@ func decode(head, raw []byte, set string) (string, error) {
 		if utf8.Valid(b) {
 			return string(b), nil
 		}
-		set = "windows-1254" // Turkish mail that does not say what it is
+		set = mail.GuessedCharset
 	}
 	cr, err := charset.Reader(set, bytes.NewReader(b))
 	if err != nil {
@@ -390,15 +339,15 @@ func (l *lineless) Read(p []byte) (int, error) {
 func reHead(head []byte, media string) []byte {
 	for _, f := range [...]struct{ name, value string }{{"Content-Type", media + "; charset=utf-8"}, {"Content-Transfer-Encoding", "quoted-printable"}} {
 		line := []byte(f.name + ": " + f.value + "\r\n")
-		if from, to, _ := field(head, f.name); from >= 0 {
+		if from, to, _ := mail.FindField(head, f.name); from >= 0 {
 			head = append(head[:from:from], append(line, head[to:]...)...)
 			continue
 		}
 		end := bytes.LastIndexByte(bytes.TrimSuffix(head, []byte("\n")), '\n') + 1 // the empty line
 		head = append(head[:end:end], append(line, head[end:]...)...)
 	}
-	if from, _, _ := field(head, "MIME-Version"); from < 0 && !bytes.HasPrefix(bytes.ToLower(head), []byte("content-")) {
-		if has, _, _ := field(head, "From"); has >= 0 { // the mail's own header
+	if from, _, _ := mail.FindField(head, "MIME-Version"); from < 0 && !bytes.HasPrefix(bytes.ToLower(head), []byte("content-")) {
+		if has, _, _ := mail.FindField(head, "From"); has >= 0 { // the mail's own header
 			head = append([]byte("MIME-Version: 1.0\r\n"), head...)
 		}
 	}

@@ -48,7 +48,7 @@ func (m *Manager) message(ctx context.Context, out *dispatch.Outgoing) (*smartho
 	}
 	n, orcpt := notify(r)
 	msg := &smarthost.Message{From: m.cfg.VERP.Address(out.ID), To: []smarthost.Recipient{{Addr: r.Address, Notify: n, ORcpt: orcpt}},
-		Body: c.Open, Size: c.Size, UTF8: c.UTF8, EnvID: out.ID.String(), Return: "HDRS"}
+		Body: c.Open, Size: c.Size, UTF8: c.UTF8, EightBit: c.EightBit, Lower: c.Lower, EnvID: out.ID.String(), Return: "HDRS"}
 	if b.Door == gateway.DoorSystem { // a notification is never answered by another (RFC 5321 §6.1)
 		msg.From = ""
 		msg.To[0].Notify = "NEVER"

@@ -449,7 +449,8 @@ func TestUnable(t *testing.T) {
 		kind Kind
 	}{
 		{"too large", func(m *Message) { m.Size = 1001 }, "5.3.4", Permanent},
-		{"needs SMTPUTF8", func(m *Message) { m.UTF8 = true }, "5.6.7", Permanent},
+		{"needs SMTPUTF8", func(m *Message) { m.UTF8 = true }, "5.6.9", Permanent},
+		{"an address that needs it", func(m *Message) { m.To[0].Addr = "ş@b.example" }, "5.6.7", Permanent},
 		{"a command in the address", func(m *Message) { m.To[0].Addr = "a@b.example>\r\nRCPT TO:<c@d.example" }, "5.1.3", Permanent},
 		{"a command in the sender", func(m *Message) { m.From = "a@b.example\r\nDATA" }, "5.1.3", Permanent},
 		{"a bare LF in the body", func(m *Message) { m.Body = text("Subject: x\r\n\r\na\n.\nb\r\n") }, "5.6.0", Permanent},

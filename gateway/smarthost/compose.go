@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"izinli/gateway/mail"
+	"izinli/gateway/sevenbit"
 )
 
 // Plan says how a stored message is to leave for one recipient.
@@ -24,6 +25,8 @@ type Plan struct {
 	FeedbackID string
 	Add        []mail.Field // further fields
 	Keys       []*Key       // DKIM keys of the From domain; none: not signed here
+
+	lower bool // 7-bit, whatever signatures it came with
 }
 
 // ErrNoUnsubscribe refuses commercial mail without a way to refuse it.
@@ -31,37 +34,71 @@ var ErrNoUnsubscribe = errors.New("smarthost: commercial mail needs an https uns
 
 // Composed is a message as it leaves.
 type Composed struct {
-	Size   int64       // octets
-	UTF8   bool        // its header has octets above 127
-	Header mail.Header // signatures first
-	head   []byte
-	rest   []byte                        // the body, of a message held whole
-	open   func() (io.ReadCloser, error) // nil for a message held whole
+	Size     int64       // octets
+	UTF8     bool        // its header has octets above 127
+	EightBit bool        // its body has
+	Header   mail.Header // signatures first
+	// Lower makes the message without such octets, for a host that does not take them; nil when there is no such form, or no need.
+	Lower func() (*Composed, error)
+	head  []byte
+	rest  []byte                        // the body, of a message held whole
+	body  func() (io.ReadCloser, error) // it otherwise
 }
 
 // Compose reads a stored message and makes its header: private fields and blind copies go, unsubscribe fields come, the keys
-// sign. The body stays untouched, so signatures it came with stay good. open yields the stored message from its beginning; it
-// is called once here and once per [Composed.Open].
+// sign. open yields the stored message from its beginning; it is called once here and once per [Composed.Open], and a few times more
+// for an 8-bit message.
+//
+// Octets above 127 are encoded before that, so that no server on the way has to, which would break what was signed (RFC 6376 §5.3;
+// package sevenbit). A message that came signed stays as it is, and so does one that cannot be encoded: then the host has to take such
+// octets ([Composed.EightBit]), or is given [Composed.Lower].
 func Compose(open func() (io.ReadCloser, error), p Plan) (*Composed, error) {
-	rc, err := open()
+	c := &Composed{}
+	c.body = func() (io.ReadCloser, error) {
+		_, rc, err := opened(open)
+		return rc, err
+	}
+	h, rc, err := opened(open)
 	if err != nil {
-		return nil, fmt.Errorf("smarthost: compose: %w", err)
+		return nil, err
 	}
 	defer rc.Close()
-	br := bufio.NewReaderSize(mail.NewReader(rc, false), mail.BufferSize(rc))
-	h, err := mail.ReadHeader(br)
-	if err != nil {
-		return nil, fmt.Errorf("smarthost: compose: %w", err)
-	}
 	if h, err = p.header(h); err != nil {
 		return nil, err
 	}
+	body, err := hashed(rc)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.finish(h, body, p, func(q Plan) (*Composed, error) { return Compose(open, q) })
+}
+
+// opened is a message: its header, and what follows.
+func opened(open func() (io.ReadCloser, error)) (mail.Header, io.ReadCloser, error) {
+	rc, err := open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	br := bufio.NewReaderSize(mail.NewReader(rc, false), mail.BufferSize(rc))
+	h, err := mail.ReadHeader(br)
+	if err != nil {
+		rc.Close()
+		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	return h, readCloser{br, rc}, nil
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+func hashed(r io.Reader) (*relaxedBody, error) {
 	body := newRelaxedBody()
-	if _, err = io.Copy(body, br); err != nil {
+	if _, err := io.Copy(body, r); err != nil {
 		return nil, fmt.Errorf("smarthost: compose: %w", err)
 	}
-	c := &Composed{open: open}
-	return c, c.finish(h, body, p.Keys)
+	return body, nil
 }
 
 // ComposeWhole is Compose of a message held whole, which must not change as long as the result is used. It is read once.
@@ -73,27 +110,97 @@ func ComposeWhole(raw []byte, p Plan) (*Composed, error) {
 	if h, err = p.header(h); err != nil {
 		return nil, err
 	}
-	body := &relaxedBody{size: int64(len(rest))}
-	if len(p.Keys) > 0 {
-		body = newRelaxedBody()
-		_, _ = body.Write(rest) // it does not fail
-	}
 	c := &Composed{rest: rest}
-	return c, c.finish(h, body, p.Keys)
+	return c, c.finish(h, c.hashedWhole(p.Keys), p, func(q Plan) (*Composed, error) { return ComposeWhole(raw, q) })
 }
 
-// finish signs and writes the header.
-func (c *Composed) finish(h mail.Header, body *relaxedBody, keys []*Key) error {
-	if len(keys) > 0 {
-		sigs, err := sign(h, body.sum(), keys, time.Now())
+func (c *Composed) hashedWhole(keys []*Key) *relaxedBody {
+	if len(keys) == 0 {
+		return &relaxedBody{size: int64(len(c.rest)), high: mail.High(c.rest)}
+	}
+	body := newRelaxedBody()
+	_, _ = body.Write(c.rest) // it does not fail
+	return body
+}
+
+// finish encodes what has to be, signs and writes the header.
+func (c *Composed) finish(h mail.Header, body *relaxedBody, p Plan, again func(Plan) (*Composed, error)) (err error) {
+	switch eight := body.high || h.NonASCII(); {
+	case eight && (p.lower || h.Count("DKIM-Signature") == 0):
+		if h, body, err = c.encode(h, body, p.Keys); err != nil {
+			return err
+		}
+	case eight:
+		p.lower = true
+		c.Lower = func() (*Composed, error) { return again(p) }
+	}
+	if len(p.Keys) > 0 {
+		sigs, err := sign(h, body.sum(), p.Keys, time.Now())
 		if err != nil {
 			return err
 		}
 		h = append(sigs, h...)
 	}
-	c.Header, c.head, c.UTF8 = h, h.Bytes(), h.NonASCII()
+	c.Header, c.head, c.UTF8, c.EightBit = h, h.Bytes(), h.NonASCII(), body.high
 	c.Size = int64(len(c.head)) + body.size
 	return nil
+}
+
+// encode makes the message 7-bit as far as that can be.
+func (c *Composed) encode(h mail.Header, body *relaxedBody, keys []*Key) (mail.Header, *relaxedBody, error) {
+	if low, err := sevenbit.Lower(h); err == nil {
+		h = low
+	}
+	if !body.high {
+		return h, body, nil
+	}
+	rc, err := c.openBody()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := sevenbit.Inspect(h, rc)
+	rc.Close()
+	if errors.Is(err, sevenbit.ErrSealed) || errors.Is(err, sevenbit.ErrUnconvertible) {
+		return h, body, nil
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	if rc, err = c.openBody(); err != nil {
+		return nil, nil, err
+	}
+	defer rc.Close()
+	low, r, err := plan.Apply(h, rc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+	}
+	if c.body == nil {
+		if c.rest, err = io.ReadAll(r); err != nil {
+			return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+		}
+		return low, c.hashedWhole(keys), nil
+	}
+	was := c.body
+	c.body = func() (io.ReadCloser, error) {
+		rc, err := was()
+		if err != nil {
+			return nil, err
+		}
+		_, r, err := plan.Apply(h, rc)
+		if err != nil {
+			rc.Close()
+			return nil, fmt.Errorf("smarthost: compose: %w", err)
+		}
+		return readCloser{r, rc}, nil
+	}
+	body, err = hashed(r)
+	return low, body, err
+}
+
+func (c *Composed) openBody() (io.ReadCloser, error) {
+	if c.body == nil {
+		return io.NopCloser(bytes.NewReader(c.rest)), nil
+	}
+	return c.body()
 }
 
 // header edits the fields.
@@ -138,22 +245,14 @@ func oneClick(s string) bool {
 
 // Open yields the message as it leaves.
 func (c *Composed) Open() (io.ReadCloser, error) {
-	if c.open == nil {
+	if c.body == nil {
 		return &whole{head: c.head, rest: c.rest}, nil
 	}
-	rc, err := c.open()
+	rc, err := c.body()
 	if err != nil {
-		return nil, fmt.Errorf("smarthost: compose: %w", err)
+		return nil, err
 	}
-	br := bufio.NewReaderSize(mail.NewReader(rc, false), mail.BufferSize(rc))
-	if _, err := mail.ReadHeader(br); err != nil { // the one it was stored with
-		rc.Close()
-		return nil, fmt.Errorf("smarthost: compose: %w", err)
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(c.head), br), rc}, nil
+	return readCloser{io.MultiReader(bytes.NewReader(c.head), rc), rc}, nil
 }
 
 // whole is a message in memory whose lines are known to be canonical. A transaction takes its two parts; Read is for others.

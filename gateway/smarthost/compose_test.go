@@ -78,7 +78,7 @@ func composed(t *testing.T, p Plan) []byte {
 	}
 	defer rc.Close()
 	b, err := io.ReadAll(rc)
-	if err != nil || int64(len(b)) != c.Size || !c.UTF8 {
+	if err != nil || int64(len(b)) != c.Size || c.UTF8 || c.EightBit {
 		t.Fatalf("%d octets, Size %d, UTF8 %v, %v", len(b), c.Size, c.UTF8, err)
 	}
 	return b
@@ -88,7 +88,7 @@ func TestCompose(t *testing.T) {
 	commercial := Plan{Commercial: true, UnsubscribeURL: "https://u.ornek.example/o/abc", UnsubscribeTo: "u+abc@u.ornek.example", FeedbackID: "b1:675403:commercial:izinli"}
 	got := string(composed(t, commercial))
 	for _, want := range []string{"List-Unsubscribe: <https://u.ornek.example/o/abc>,\r\n <mailto:u+abc@u.ornek.example>\r\n", "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
-		"Feedback-ID: b1:675403:commercial:izinli\r\n", "Subject: Kampanya\r\n =?utf-8?Q?=C5=9Fimdi?=\r\n", "\r\n\r\nMerhaba  dünya \r\n\r\n.nokta\r\n\r\n\r\n"} {
+		"Feedback-ID: b1:675403:commercial:izinli\r\n", "Subject: Kampanya\r\n =?utf-8?Q?=C5=9Fimdi?=\r\n", "\r\n\r\nMerhaba  d=C3=BCnya=20\r\n\r\n.nokta\r\n\r\n\r\n", "From: =?utf-8?q?=C3=96rnek?= <bilgi@ornek.example>\r\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}

@@ -74,13 +74,17 @@ type Recipient struct {
 
 // Message is one message and its envelope.
 type Message struct {
-	From   string // reverse-path; empty: the null one
-	To     []Recipient
-	Body   func() (io.ReadCloser, error) // canonical lines; opened once per attempt
-	Size   int64                         // of the body, for SIZE; 0: unknown
-	UTF8   bool                          // needs SMTPUTF8: the header has octets above 127
-	EnvID  string                        // ENVID (RFC 3461 §4.4), decoded
-	Return string                        // FULL or HDRS
+	From string // reverse-path; empty: the null one
+	To   []Recipient
+	Body func() (io.ReadCloser, error) // canonical lines; opened once per attempt
+	Size int64                         // of the body, for SIZE; 0: unknown
+	UTF8 bool                          // needs SMTPUTF8: the header has octets above 127
+	// EightBit: needs 8BITMIME: the body has octets above 127.
+	EightBit bool
+	// Lower makes the message that needs neither, for a host that lacks one of them; nil: there is none, and the host is not asked.
+	Lower  func() (*Composed, error)
+	EnvID  string // ENVID (RFC 3461 §4.4), decoded
+	Return string // FULL or HDRS
 	// HandOff is called directly before the write that begins the data; an error stops the message. Nil: none.
 	HandOff func(ctx context.Context) error
 }

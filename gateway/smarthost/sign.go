@@ -131,6 +131,7 @@ func relaxedField(dst, raw []byte) []byte {
 type relaxedBody struct {
 	hash  hash.Hash
 	size  int64 // octets written to it
+	high  bool  // one of them is above 127
 	buf   []byte
 	lines int  // ends of line that are owed to what may follow
 	blank bool // so is a blank
@@ -146,6 +147,7 @@ func newRelaxedBody() *relaxedBody {
 // Write implements io.Writer; it does not fail.
 func (b *relaxedBody) Write(p []byte) (int, error) {
 	b.size += int64(len(p))
+	b.high = b.high || mail.High(p)
 	for at := 0; at < len(p); {
 		switch p[at] {
 		case ' ', '\t':

@@ -146,7 +146,7 @@ func TestComposeWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got bytes.Buffer
-		if _, err := got.ReadFrom(rc); err != nil || int64(got.Len()) != c.Size || !c.UTF8 {
+		if _, err := got.ReadFrom(rc); err != nil || int64(got.Len()) != c.Size || c.UTF8 || c.EightBit {
 			t.Fatalf("%d octets, Size %d, UTF8 %v, %v", got.Len(), c.Size, c.UTF8, err)
 		}
 		if len(p.Keys) > 0 {

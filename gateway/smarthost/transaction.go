@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +41,11 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 	for i, r := range m.To {
 		t.out[i] = Outcome{To: r.Addr, Host: c.host.Name, hostless: true, Text: "not attempted"}
 	}
+	if err := t.fit(); err != nil {
+		t.failed(bodyError{err}.Error())
+		t.noHostsFault()
+		return t.out, true, nil
+	}
 	if refusal := t.unable(); refusal != nil {
 		t.all(*refusal)
 		return t.out, true, nil
@@ -65,10 +71,8 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 			t.ended = false
 		}
 		t.failed(err.Error())
-		if errors.As(err, new(bodyError)) { // no host's fault
-			for i := range t.out {
-				t.out[i].hostless = false
-			}
+		if errors.As(err, new(bodyError)) {
+			t.noHostsFault()
 		}
 	}
 	return t.out, t.alive, held
@@ -77,35 +81,6 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 // isUncanonical: a body that no attempt will make fit to be sent.
 func isUncanonical(err error) bool {
 	return errors.Is(err, mail.ErrBareNewline) || errors.Is(err, mail.ErrNUL) || errors.Is(err, mail.ErrLineTooLong)
-}
-
-// unable finds what this host cannot do for the message, before it is asked.
-func (t *transaction) unable() *reply {
-	if limit, err := strconv.ParseInt(t.c.ext["SIZE"], 10, 64); err == nil && limit > 0 && t.m.Size > limit {
-		return &reply{552, "5.3.4", fmt.Sprintf("message of %d octets exceeds the host's limit of %d", t.m.Size, limit)}
-	}
-	if _, ok := t.c.ext["SMTPUTF8"]; t.m.UTF8 && !ok {
-		return &reply{553, "5.6.7", "the message needs SMTPUTF8, which the host does not offer"}
-	}
-	for _, a := range append([]string{t.m.From}, addrs(t.m.To)...) {
-		if !validPath(a) {
-			return &reply{501, "5.1.3", "an address of the envelope cannot be written"}
-		}
-	}
-	return nil
-}
-
-func addrs(to []Recipient) []string {
-	out := make([]string, len(to))
-	for i := range to {
-		out[i] = to[i].Addr
-	}
-	return out
-}
-
-// validPath keeps an address from ending its command or beginning another.
-func validPath(a string) bool {
-	return len(a) <= 320 && !strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r == 0x7f || r == 0xfffd })
 }
 
 // all gives the recipients still open one outcome.
@@ -128,6 +103,13 @@ func (t *transaction) failed(text string) {
 		if t.ended {
 			o.Kind = Doubt
 		}
+	}
+}
+
+// noHostsFault keeps other hosts from being asked about what failed here.
+func (t *transaction) noHostsFault() {
+	for i := range t.out {
+		t.out[i].hostless = false
 	}
 }
 
@@ -243,10 +225,10 @@ func (t *transaction) envelope() []string {
 	if has("SIZE") && t.m.Size > 0 {
 		fmt.Fprintf(&b, " SIZE=%d", t.m.Size)
 	}
-	if has("8BITMIME") {
+	if has("8BITMIME") && (t.m.EightBit || t.m.UTF8) { // RFC 6531 §3.6: a header in UTF-8 may be one of a message inside too
 		b.WriteString(" BODY=8BITMIME")
 	}
-	if t.m.UTF8 {
+	if t.m.UTF8 || mail.High([]byte(t.m.From)) || slices.ContainsFunc(t.m.To, func(r Recipient) bool { return mail.High([]byte(r.Addr)) }) {
 		b.WriteString(" SMTPUTF8")
 	}
 	if has("DSN") && t.m.Return != "" {
