@@ -42,11 +42,20 @@ func (c *courier) signal() {
 	}
 }
 
-func (c *courier) add(account string, due time.Time, m *smpp.DeliverSM) {
-	p := &parcel{courier: c, account: account, due: due, pdu: m.AppendTo(nil, 0)}
+func (c *courier) parcel(account string, due time.Time, m *smpp.DeliverSM) *parcel {
+	return &parcel{courier: c, account: account, due: due, pdu: m.AppendTo(nil, 0)}
+}
+
+func (c *courier) add(list ...*parcel) {
+	if len(list) == 0 {
+		return
+	}
+	first := false
 	c.mu.Lock()
-	heap.Push(&c.due, p)
-	first := c.due[0] == p
+	for _, p := range list {
+		heap.Push(&c.due, p)
+		first = first || c.due[0] == p
+	}
 	c.mu.Unlock()
 	if first {
 		c.signal()
@@ -153,11 +162,11 @@ func (p *parcel) Answered(_ int, r smpplink.Result) {
 	s.rec.changed()
 }
 
-// receipt schedules the receipt of m, if one is due.
-func (c *courier) receipt(account string, m *smpp.SubmitSM, id uint64, rule *Rule) {
+// receipt writes the receipt of m; nil if none is due.
+func (c *courier) receipt(account string, m *smpp.SubmitSM, id uint64, rule *Rule) *parcel {
 	policy := &c.srv.cfg.Receipts
 	if policy.Off || rule.NoReceipt || !m.RegisteredDelivery.Wants(rule.State == smpp.StateDelivered) {
-		return
+		return nil
 	}
 	now := time.Now()
 	done := now.Add(policy.Delay)
@@ -172,21 +181,22 @@ func (c *courier) receipt(account string, m *smpp.SubmitSM, id uint64, rule *Rul
 	if policy.Form != TextOnly {
 		d.TLVs = r.AppendTLVs(nil)
 	}
-	c.add(account, done, &d)
+	return c.parcel(account, done, &d)
 }
 
-// reply schedules what the handset answers, if the rule says so.
-func (c *courier) reply(account string, m *smpp.SubmitSM, rule *Rule) {
+// reply writes what the handset answers, if the rule says so.
+func (c *courier) reply(account string, m *smpp.SubmitSM, rule *Rule) (list []*parcel) {
 	if rule.Reply == "" {
-		return
+		return nil
 	}
 	to := rule.ReplyTo
 	if m.Source.TON != smpp.TONAlphanumeric || to == "" {
 		to = string(m.Source.Addr)
 	}
 	for _, d := range moParts(string(m.Dest.Addr), to, rule.Reply) {
-		c.add(account, time.Now().Add(rule.ReplyDelay), d)
+		list = append(list, c.parcel(account, time.Now().Add(rule.ReplyDelay), d))
 	}
+	return list
 }
 
 // SendMO brings a message from a handset to any bound receiver, now or as
@@ -199,7 +209,7 @@ func (s *Server) SendMO(from, to, text string) {
 
 // Deliver brings m to a receiver of the account; empty is any.
 func (s *Server) Deliver(account string, m *smpp.DeliverSM) {
-	s.out.add(account, time.Now(), m)
+	s.out.add(s.out.parcel(account, time.Now(), m))
 }
 
 // moParts writes a handset's message: letters that ASCII and GSM 03.38 share

@@ -27,11 +27,12 @@ type session struct {
 	bound   atomic.Bool
 
 	// Owned by the reader.
-	sm   smpp.SubmitSM
-	resp smpp.SubmitSMResp
-	id   []byte
-	out  []byte // responses of the present batch
-	drop bool   // DropAfter's moment has come
+	sm     smpp.SubmitSM
+	resp   smpp.SubmitSMResp
+	id     []byte
+	out    []byte    // responses of the present batch
+	follow []*parcel // receipts and replies of the present batch: they leave after its responses
+	drop   bool      // DropAfter's moment has come
 }
 
 // latePDUs are responses that wait for their latency.
@@ -190,8 +191,10 @@ func (ss *session) take(h smpp.Header, body []byte) {
 		}
 	}
 	if status == smpp.StatusOK {
-		s.out.receipt(ss.account.name, &ss.sm, id, &rule)
-		s.out.reply(ss.account.name, &ss.sm, &rule)
+		if p := s.out.receipt(ss.account.name, &ss.sm, id, &rule); p != nil {
+			ss.follow = append(ss.follow, p)
+		}
+		ss.follow = append(ss.follow, s.out.reply(ss.account.name, &ss.sm, &rule)...)
 	}
 }
 
@@ -217,6 +220,9 @@ func (ss *session) EndBatch(l *smpplink.Link) {
 		}
 	}
 	ss.out = ss.out[:0]
+	s.out.add(ss.follow...)
+	clear(ss.follow)
+	ss.follow = ss.follow[:0]
 	s.rec.changed()
 }
 
