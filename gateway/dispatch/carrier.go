@@ -31,6 +31,7 @@ func newCarrier(c Carrier) *carrier {
 	k := &carrier{c: c}
 	k.permits.try = k.tryPermit
 	k.slots.try = c.TryReserve
+	k.permits.up, k.slots.up = k.up, k.up
 	c.OnReady(k.pump)
 	return k
 }

@@ -17,6 +17,7 @@ var errDown = errors.New("dispatch: carrier is down")
 // hold up the others.
 type gate[T any] struct {
 	try func(n int, lane gateway.Lane) (T, bool) // called with mu held; must not come back to the gate
+	up  func() bool                              // likewise; nobody waits for a carrier that is down
 
 	waiting atomic.Int32
 	mu      sync.Mutex
@@ -57,6 +58,12 @@ func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, err
 			g.mu.Unlock()
 			return v, nil
 		}
+	}
+	// After the count, too: a carrier that goes down from here on finds somebody waiting and sends him away.
+	if !g.up() {
+		g.waiting.Add(-1)
+		g.mu.Unlock()
+		return zero, errDown
 	}
 	w := &waiter[T]{n: n, granted: make(chan T, 1), failed: make(chan error, 1)}
 	g.queues[lane] = append(g.queues[lane], w)

@@ -87,6 +87,7 @@ type fakeCarrier struct {
 	ready  func()
 
 	onProfile func()
+	onSend    func(sent int) // called directly, with the count so far
 }
 
 func (c *fakeCarrier) setWindow(n int) {
@@ -146,6 +147,9 @@ func (s *fakeSlot) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer
 	s.c.sent = append(s.c.sent, m.Recipient.Address)
 	n := len(s.c.sent)
 	s.c.mu.Unlock()
+	if s.c.onSend != nil {
+		s.c.onSend(n)
+	}
 	go func() {
 		s.free()
 		for _, seg := range m.Sending {
@@ -424,6 +428,52 @@ func TestRoadCarrierDown(t *testing.T) {
 	r.pump()
 	r.want(res.Messages[0].ID, gateway.StateSent, "")
 	r.want(res.Messages[1].ID, gateway.StateSent, "")
+	r.verify()
+}
+
+// An operator that goes down in the middle of a chunk gets nothing more; what had not left waits, and leaves once when it is back.
+func TestRoadCarrierGoesDown(t *testing.T) {
+	r := newRoad(t, gateway.AccountPolicy{})
+	const n, before = 60, 5
+	r.carrier.onSend = func(sent int) {
+		if sent == before {
+			r.carrier.setWindow(0)
+		}
+	}
+	var to []string
+	for i := range n {
+		to = append(to, fmt.Sprintf("+9053210000%02d", i))
+	}
+	res := r.submit(to...)
+	r.pump()
+	if got := r.carrier.count(); got != before {
+		t.Errorf("operator got %d messages, want %d", got, before)
+	}
+	sent := 0
+	for _, m := range res.Messages {
+		switch st, code := r.state(m.ID); {
+		case st == gateway.StateSent:
+			sent++
+		case st != gateway.StateHeld || code != gateway.CodeOperatorDown:
+			t.Errorf("%s is %s (%s) while the operator is down", m.ID, st, code)
+		}
+	}
+	if sent != before {
+		t.Errorf("%d messages are sent, want %d", sent, before)
+	}
+	r.verify()
+	r.carrier.onSend = nil
+	r.carrier.setWindow(10)
+	for range 5 {
+		r.advance(10 * time.Second)
+		r.pump()
+	}
+	if got := r.carrier.count(); got != n {
+		t.Errorf("operator got %d messages in all, want %d", got, n)
+	}
+	for _, m := range res.Messages {
+		r.want(m.ID, gateway.StateSent, "")
+	}
 	r.verify()
 }
 
