@@ -75,8 +75,8 @@ type Imports struct {
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	open    map[gateway.AccountID]struct{} // accounts with an import, uploads included; guarded by mu
-	waiting []*task                        // guarded by mu
+	open    map[gateway.AccountID]chan struct{} // accounts with an import, uploads included; a channel while its last word is written; guarded by mu
+	waiting []*task                             // guarded by mu
 }
 
 var _ gateway.Imports = (*Imports)(nil)
@@ -85,7 +85,7 @@ var _ gateway.Imports = (*Imports)(nil)
 func NewImports(ctx context.Context, cfg Config, st ImportStore, desk Desk, ask AskFunc) (*Imports, error) {
 	cfg.defaults()
 	m := &Imports{cfg: cfg, store: st, desk: desk, ask: ask, log: cfg.Log, wake: make(chan struct{}, 1),
-		open: map[gateway.AccountID]struct{}{}}
+		open: map[gateway.AccountID]chan struct{}{}}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("customer: spool directory: %w", err)
 	}
@@ -96,7 +96,7 @@ func NewImports(ctx context.Context, cfg Config, st ImportStore, desk Desk, ask 
 	needed := map[string]bool{}
 	for i := range jobs {
 		needed[jobs[i].ID+spoolSuffix], needed[jobs[i].ID+bookSuffix] = true, true
-		m.open[jobs[i].Account] = struct{}{}
+		m.open[jobs[i].Account] = nil
 		m.waiting = append(m.waiting, &task{job: &jobs[i], moved: cfg.Now()})
 	}
 	return m, m.sweep(needed)
@@ -164,7 +164,7 @@ func (m *Imports) StartImport(ctx context.Context, p *gateway.Principal, r gatew
 	if err != nil {
 		return gateway.ImportView{}, err
 	}
-	if err := m.claim(p.Account); err != nil {
+	if err := m.claim(ctx, p.Account); err != nil {
 		return gateway.ImportView{}, err
 	}
 	if err := m.take(ctx, j, &r); err != nil {
@@ -341,18 +341,52 @@ func (m *Imports) take(ctx context.Context, j *gateway.ImportJob, r *gateway.Imp
 	return err
 }
 
-// claim gives the account its one import.
-func (m *Imports) claim(a gateway.AccountID) error {
+// claim gives the account its one import. One whose last word is being written is waited for: whoever has read that word may
+// start the next.
+func (m *Imports) claim(ctx context.Context, a gateway.AccountID) error {
+	for {
+		ending, err := m.tryClaim(a)
+		if ending == nil {
+			return err
+		}
+		select {
+		case <-ending:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryClaim claims, or tells why not; ending closes when the account's import has ended or has to go on.
+func (m *Imports) tryClaim(a gateway.AccountID) (ending <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, busy := m.open[a]; busy {
-		return gateway.Refuse(gateway.CodeConflict, "", "Another import of this account is under way; wait for its end.")
+	if ch, busy := m.open[a]; ch != nil {
+		return ch, nil
+	} else if busy {
+		return nil, gateway.Refuse(gateway.CodeConflict, "", "Another import of this account is under way; wait for its end.")
 	}
 	if len(m.open) >= m.cfg.MaxOpen {
-		return gateway.Refuse(gateway.CodeThrottled, "", "Too many imports are under way; try again later.")
+		return nil, gateway.Refuse(gateway.CodeThrottled, "", "Too many imports are under way; try again later.")
 	}
-	m.open[a] = struct{}{}
-	return nil
+	m.open[a] = nil
+	return nil, nil
+}
+
+// ending notes that the last word of the account's import is about to be written; the func it returns tells whether it was.
+func (m *Imports) ending(a gateway.AccountID) func(ended bool) {
+	ch := make(chan struct{})
+	m.mu.Lock()
+	m.open[a] = ch
+	m.mu.Unlock()
+	return func(ended bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.open[a] = nil; ended {
+			delete(m.open, a)
+		}
+		close(ch)
+	}
 }
 
 func (m *Imports) release(a gateway.AccountID) {

@@ -90,6 +90,7 @@ type watched struct {
 	ended chan gateway.ImportJob
 	quiet chan struct{}                  // the file of one that ended is gone and its account free
 	put   func(*gateway.ImportJob) error // may refuse a writing
+	last  func(gateway.ImportJob) error  // called when the last word stands, before the writer knows
 }
 
 func watch(st ImportStore) *watched {
@@ -118,6 +119,9 @@ func (w *watched) PutImport(ctx context.Context, j *gateway.ImportJob, rows []ga
 		}
 	}
 	err := w.ImportStore.PutImport(ctx, j, rows)
+	if err == nil && w.last != nil && j.State != gateway.ImportRunning {
+		err = w.last(*j)
+	}
 	if err == nil && j.State != gateway.ImportRunning {
 		w.ended <- *j
 	}

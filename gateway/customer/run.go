@@ -147,7 +147,10 @@ func (m *Imports) rest(ctx context.Context, t *task, err error) {
 func (m *Imports) end(ctx context.Context, t *task, state, text string, cause error) {
 	j := *t.job
 	j.State, j.Error, j.Updated = state, text, m.cfg.Now()
-	if err := m.store.PutImport(context.WithoutCancel(ctx), &j, nil); err != nil {
+	ended := m.ending(j.Account)
+	err := m.store.PutImport(context.WithoutCancel(ctx), &j, nil)
+	ended(err == nil)
+	if err != nil {
 		m.rest(ctx, t, err)
 		return
 	}
@@ -156,7 +159,6 @@ func (m *Imports) end(ctx context.Context, t *task, state, text string, cause er
 			m.log.Error("upload not removed", "import", j.ID, "err", err) // the next start removes it
 		}
 	}
-	m.release(j.Account)
 	m.log.Info("consent import ended", "account", j.Account, "import", j.ID, "state", state, "rows", j.Rows, "bad", j.Bad,
 		"approved", j.Approved, "err", cause)
 }

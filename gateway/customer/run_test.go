@@ -289,6 +289,45 @@ func TestPassingFailuresPass(t *testing.T) {
 	})
 }
 
+// Whoever reads that an import has ended may start the next at once, also while the service is still about it.
+func TestTheNextMayBeginAtTheLastWord(t *testing.T) {
+	for _, written := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			st, a := newMemory(), &asked{}
+			w := watch(st)
+			m, _ := start(t, Config{}, w, nil, a.ask)
+			next := make(chan error, 1)
+			w.last = func(gateway.ImportJob) error {
+				w.last = nil
+				go func() {
+					_, err := m.StartImport(ctx, who, request("verify", "telefon\n05321234561\n"))
+					next <- err
+				}()
+				time.Sleep(time.Second) // of the bubble: the next one has come as far as it can
+				if !written {
+					return errors.New("the disk is away")
+				}
+				return nil
+			}
+			begin(t, m, request("verify", "telefon\n05321234560\n"))
+			err := <-next
+			var e *gateway.Error
+			if written && err != nil || !written && !(errors.As(err, &e) && e.Code == gateway.CodeConflict) {
+				t.Errorf("the last word was written: %v; the next one got %v", written, err)
+			}
+			ends := 1
+			if written {
+				ends++
+			}
+			for range ends {
+				if j := <-w.ended; j.State != gateway.ImportDone {
+					t.Errorf("ended as %+v", j)
+				}
+			}
+		})
+	}
+}
+
 func TestLastingFailuresEnd(t *testing.T) {
 	final := errors.New("no right to ask")
 	for _, c := range []struct {
