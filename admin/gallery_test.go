@@ -146,6 +146,7 @@ func gallery() []picture {
 		picture{"via refused", "admin", false, sent("/via/start", "account", "1", "brand", "675403", "form", "99", "address", "0532", "channels", "MESAJ", "texts", "ACIK_RIZA_METNI"), 400},
 		picture{"form refused", "admin", false, sent("/forms/add", "account", "1", "brand", "675403", "channel", "sms", "textTr", "kısa"), 400},
 		picture{"via wrong code", "admin", false, sent("/via/complete", "account", "1", "id", "v1", "code", "000000", "privacyCode", "1"), 400},
+		picture{"iys auditor", "auditor", false, pageOf("/iys"), 200},
 		picture{"via auditor", "auditor", false, pageOf("/via/view?account=1&id=v1"), 200},
 		picture{"blacklist refused", "admin", false, sent("/blacklist/add", "account", "1", "address", "x"), 422},
 	)

@@ -40,6 +40,8 @@ func (c *call) iysState() error {
 		switch {
 		case s.Shut != nil:
 			state = badge("error", c.t("iys.shut"))
+		case len(s.Withheld) > 0:
+			state = badge("error", c.t("iys.withheld"))
 		case s.Stale:
 			state = badge("warn", c.t("iys.stale"))
 		}
@@ -60,7 +62,8 @@ func (c *call) iysState() error {
 		state.Sub = e.Code
 		late.Rows = append(late.Rows, []cell{mono(e.Address), mono(e.Brand), text(c.statusText(string(e.Status))), c.at(e.Received), deadline, state})
 	}
-	pg.Blocks = append(pg.Blocks, block{Title: c.t("iys.brands"), Table: t}, block{Title: c.t("iys.owed"), Lead: c.t("iys.owed.lead"), Table: late})
+	pg.Blocks = append(pg.Blocks, block{Title: c.t("iys.brands"), Table: t})
+	pg.Blocks = append(append(pg.Blocks, c.rightsBlocks(states)...), block{Title: c.t("iys.owed"), Lead: c.t("iys.owed.lead"), Table: late})
 	return c.show(pg)
 }
 

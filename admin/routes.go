@@ -89,6 +89,7 @@ var everyRoute = []route{
 	{post, "/blacklist/add", accounts, "AOC", (*call).addBlacklist, false},
 	{post, "/blacklist/remove", accounts, "AOC", (*call).removeBlacklist, false},
 	{get, "/iys", accounts, "AOCD", (*call).iysState, false},
+	{post, "/iys/rights", accounts, "AOC", (*call).readRights, false},
 	{get, "/reconcile", accounts, "AOCD", (*call).reconciled, false},
 	{get, "/reconcile/plan", accounts, "AOCD", (*call).plan, false},
 	{post, "/reconcile/plan", accounts, "AC", (*call).changePlan, false},

@@ -69,6 +69,7 @@ type Gateway struct {
 	Exchange  *exchange.Exchange
 	Links     *iyslink.Directory
 	Pushes    *iyslink.Pushes
+	Rights    *iyslink.Rights
 	Reconcile *reconcile.Reconciler
 	Auth      *account.Authenticator
 	Limits    *account.Limits
@@ -100,6 +101,7 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.Rights = iyslink.NewRights(g.Links, iyslink.RightsConfig{Every: min(30*time.Minute, o.FreshFor/6), Log: o.Log})
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
 	g.Reconcile = reconcile.New(reconcile.Config{Store: st, Exchange: g.Exchange, Directory: g.Links, Calendar: o.Calendar, Log: o.Log})
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)
@@ -163,6 +165,7 @@ func (g *Gateway) Run(ctx context.Context, doors ...func(context.Context) error)
 	backDone.Go(func() { g.Inbound.Run(back) })
 	backDone.Go(func() { note(g.Exchange.Run(back)) })
 	backDone.Go(func() { g.Pushes.Run(back) })
+	backDone.Go(func() { g.Rights.Run(back) })
 	backDone.Go(func() { g.Reconcile.Run(back) })
 	opsDone.Go(func() { g.Operators.Run(ops) })
 	if m := g.Mail; m != nil {

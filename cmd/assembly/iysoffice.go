@@ -21,8 +21,9 @@ type iysOffice struct {
 	*exchange.Exchange
 	*iyslink.Pushes
 	*reconcile.Reconciler
-	store *store.Store
-	links *iyslink.Directory
+	store  *store.Store
+	links  *iyslink.Directory
+	rights *iyslink.Rights
 }
 
 var _ desk.IYSOffice = iysOffice{}
@@ -62,12 +63,23 @@ func (o iysOffice) Rights(ctx context.Context, link string, iysCode int, brand s
 	if err != nil {
 		return nil, err
 	}
+	o.rights.Want(brand) // what was known of a brand entered anew is read again
 	for i := range list {
 		if list[i].BrandCode == brand {
 			return &list[i], nil
 		}
 	}
 	return nil, nil
+}
+
+// ReadRights implements desk.IYSOffice.
+func (o iysOffice) ReadRights(ctx context.Context, brand string) (iyslink.BrandRights, error) {
+	return o.rights.Read(ctx, brand)
+}
+
+// RightsOf implements desk.IYSOffice.
+func (o iysOffice) RightsOf(brand string) (iyslink.BrandRights, bool, error) {
+	return o.links.RightsOf(brand)
 }
 
 // client finds who speaks with İYS for a brand.

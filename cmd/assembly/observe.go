@@ -171,6 +171,11 @@ func (s *Server) brandTrouble() (out []metrics.Brand) {
 		for _, p := range records {
 			b.PushesFail = b.PushesFail || p.Brand == st.Brand && !p.Connected
 		}
+		if r, known, err := s.Links.RightsOf(st.Brand); err != nil {
+			s.log.Warn("rights of a brand not read", "brand", st.Brand, "err", err)
+		} else if known {
+			b.RightsGone = len(r.Gone) > 0
+		}
 		out = append(out, b)
 	}
 	return out

@@ -25,6 +25,7 @@ import (
 	"izinli/gateway/desk"
 	"izinli/gateway/httpapi"
 	"izinli/gateway/inbound"
+	"izinli/gateway/iyslink"
 	"izinli/gateway/journal"
 	"izinli/gateway/mailer"
 	"izinli/gateway/metrics"
@@ -164,9 +165,12 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 		return err
 	}
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk},
-		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links}, CheckURL: guard.CheckURL,
+		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links, s.Rights}, CheckURL: guard.CheckURL,
 		PublicURL: s.PublicURL,
 		Verify:    VerifyFunc(s.Store), Package: s.quota.Report, Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry})
+	s.Rights.Watch(func(ctx context.Context, r iyslink.BrandRights) error {
+		return s.Admin.NoteRights(desk.WithActor(ctx, "iys"), r)
+	})
 	if err := (lanes{s}).restore(); err != nil {
 		return err
 	}

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"izinli/gateway"
 	"izinli/gateway/desk"
+	"izinli/gateway/iyslink"
 	"izinli/iys"
 	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
@@ -47,6 +50,16 @@ var statusColumns = []column[desk.IYSStatus]{
 				word = "down"
 			}
 			list = append(list, string(p.Channel)+" "+word)
+		}
+		return list
+	}},
+	{"MISSING-RIGHTS", func(s *desk.IYSStatus) any {
+		if s.Rights == nil {
+			return ""
+		}
+		list := make([]string, len(s.Rights.Gone))
+		for i, g := range s.Rights.Gone {
+			list[i] = g.Right
 		}
 		return list
 	}},
@@ -139,27 +152,32 @@ func iysRequeryCmd() *cobra.Command {
 }
 
 func iysRightsCmd() *cobra.Command {
-	return nameCmd("rights <brandCode>", "Read from İYS what a brand lets us do as its partner, and keep it with the brand",
+	return nameCmd("rights <brandCode>", "Read from İYS now what a brand's company lets us do as its partner (the server does so every half hour)",
 		func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
-			b, err := s.ReadRights(ctx, desk.Name{Name: name})
+			r, err := s.ReadRights(ctx, desk.Name{Name: name})
 			if err != nil {
 				return err
 			}
 			if asJSON(cmd) {
-				return printJSON(cmd, b)
+				return printJSON(cmd, r)
 			}
-			return printPairs(cmd, "brand", b.Code, "sms", right(b.SMS), "email", right(b.Email))
+			gone := make([]string, len(r.Gone))
+			for i, g := range r.Gone {
+				gone[i] = g.Right + " since " + text(g.Since)
+			}
+			return printPairs(cmd, "brand", r.Brand, "sms", right(r, iys.ChannelSMS), "email", right(r, iys.ChannelEmail), "calls", right(r, iys.ChannelCall),
+				"reconciliation", r.Agreement, "via", r.Via, "read", r.Read, "missing", cmp.Or(strings.Join(gone, ", "), "nothing"))
 		})
 }
 
-func right(m gateway.BrandMode) string {
-	switch {
-	case iys.Mode(m.Mode) != iys.ModePartner:
-		return m.Mode
-	case m.ReadOnly:
-		return "partner, reads only"
+func right(r iyslink.BrandRights, ch iys.Channel) string {
+	switch r.Channels[ch] {
+	case iyslink.RightWrite:
+		return "reads and writes"
+	case iyslink.RightRead:
+		return "reads only"
 	}
-	return "partner, reads and writes"
+	return "not granted"
 }
 
 func iysPushCmd() *cobra.Command {

@@ -24,8 +24,8 @@ type IYSService interface {
 	IYSStatus(context.Context, Query) ([]IYSStatus, error)
 	// RequeryBrand begins asking İYS about every consent of a brand; IYSStatus shows its progress.
 	RequeryBrand(context.Context, Name) (exchange.Requery, error)
-	// ReadRights reads from İYS what a brand lets us do as its partner and stores it with the brand.
-	ReadRights(context.Context, Name) (gateway.Brand, error)
+	// ReadRights reads from İYS now what a brand's company lets us do as its partner, and brings it into force.
+	ReadRights(context.Context, Name) (iyslink.BrandRights, error)
 	// ListOutbox lists what İYS is owed for longer than a business day, the overdue first.
 	ListOutbox(context.Context, OutboxQuery) ([]OutboxEntry, error)
 	// SettleOutbox ends entries the customer says he has written to İYS himself.
@@ -69,6 +69,11 @@ type IYSOffice interface {
 	Newcomers(ctx context.Context, a gateway.AccountID, limit int) ([]exchange.Newcomer, error)
 	// Rights reads what İYS lets us do for a brand; nil when the link is not a partner's.
 	Rights(ctx context.Context, link string, iysCode int, brand string) (*iysapi.PartnerBrand, error)
+	// ReadRights reads what a brand's company lets us do; RightsOf is what was read last, false where nobody has to grant anything.
+	ReadRights(ctx context.Context, brand string) (iyslink.BrandRights, error)
+	RightsOf(brand string) (iyslink.BrandRights, bool, error)
+	// Reclaim makes what only the customer could tell İYS ours to tell again.
+	Reclaim(ctx context.Context, brand string, ch iys.Channel) (int, error)
 
 	ReconciledDays(ctx context.Context, brand string, limit int) ([]reconcile.Day, error)
 	Day(ctx context.Context, brand string, day time.Time) (reconcile.Day, error)
@@ -93,6 +98,8 @@ type IYSStatus struct {
 	exchange.BrandState
 	Account gateway.AccountID    `json:"account"`
 	Push    []iyslink.PushRecord `json:"push"`
+	// Rights are what the company lets us do as its partner, with the time of the last reading; nil where nobody has to grant it.
+	Rights *iyslink.BrandRights `json:"rights,omitempty"`
 }
 
 // OutboxQuery narrows the list of what is owed.
@@ -264,6 +271,11 @@ func (a *Admin) IYSStatus(ctx context.Context, q Query) ([]IYSStatus, error) {
 			if p.Brand == s.Brand {
 				st.Push = append(st.Push, p)
 			}
+		}
+		if r, known, err := a.deps.IYS.RightsOf(s.Brand); err != nil {
+			return nil, iysError(err)
+		} else if known {
+			st.Rights = &r
 		}
 		out = append(out, st)
 	}
@@ -538,53 +550,4 @@ func (a *Admin) ListPlaces(ctx context.Context, q PlaceQuery) ([]iysapi.Place, e
 		return nil, gateway.Refuse(gateway.CodeNotFound, "city", "İYS lists no district of a province %d; provinces go by plate number.", q.City)
 	}
 	return list, iysError(err)
-}
-
-// ReadRights is Service.ReadRights.
-func (a *Admin) ReadRights(ctx context.Context, n Name) (gateway.Brand, error) {
-	b, err := a.iysOf(n.Name)
-	if err != nil {
-		return gateway.Brand{}, err
-	}
-	return a.PutBrand(ctx, *b)
-}
-
-// applyRights holds a brand's modes against what İYS lets us do: a channel that was not granted is refused, one granted for
-// reading alone becomes read-only. Without an office, for links that are no partner's, and while İYS does not answer, what was
-// entered stands; ReadRights asks again.
-func (a *Admin) applyRights(ctx context.Context, b *gateway.Brand) error {
-	link := a.store.Directory().IYSLinks[b.IYS]
-	partner := iys.Mode(b.SMS.Mode) == iys.ModePartner || iys.Mode(b.Email.Mode) == iys.ModePartner
-	if a.deps.IYS == nil || link == nil || link.IntegratorCode == 0 || !partner {
-		return nil
-	}
-	iysCode := b.IYSCode
-	if acc := a.store.Directory().Accounts[b.Account]; iysCode == 0 && acc != nil {
-		iysCode = acc.IYSCode
-	}
-	rights, err := a.deps.IYS.Rights(ctx, b.IYS, iysCode, b.Code)
-	if err != nil {
-		if iysapi.RetryOf(err) != iysapi.RetryOperator {
-			return nil
-		}
-		return gateway.Refuse(gateway.CodeInvalid, "code", "İYS does not know us as the partner of brand %s under iysCode %d (%v). The company grants it at "+
-			"hs.iys.org.tr, Marka Yönetimi; the iysCode is its İYS number, not the number of an application.", b.Code, iysCode, err)
-	}
-	if rights == nil {
-		return gateway.Refuse(gateway.CodeInvalid, "code", "Brand %s is not among the brands of iysCode %d that made us their partner.", b.Code, iysCode)
-	}
-	for _, c := range []struct {
-		field string
-		ch    iys.Channel
-		m     *gateway.BrandMode
-	}{{"sms.mode", iys.ChannelSMS, &b.SMS}, {"email.mode", iys.ChannelEmail, &b.Email}} {
-		if iys.Mode(c.m.Mode) != iys.ModePartner {
-			continue
-		}
-		if !rights.Granted[c.ch] {
-			return gateway.Refuse(gateway.CodeInvalid, c.field, "The company has not made us the partner of brand %s for %s; it does so at hs.iys.org.tr, Marka Yönetimi.", b.Code, c.ch)
-		}
-		c.m.ReadOnly = !rights.Writable[c.ch]
-	}
-	return nil
 }

@@ -24,6 +24,24 @@ type iysFake struct {
 	aged   exchange.Aged
 	asked  int
 	by     string
+
+	read    iyslink.BrandRights // what İYS says when it is asked
+	readErr error
+	back    []iys.Channel // reclaimed
+	backErr error
+}
+
+func (f *iysFake) RightsOf(string) (iyslink.BrandRights, bool, error) {
+	return f.read, f.read.Brand != "", nil
+}
+func (f *iysFake) ReadRights(context.Context, string) (iyslink.BrandRights, error) {
+	return f.read, f.readErr
+}
+func (f *iysFake) Reclaim(_ context.Context, _ string, ch iys.Channel) (int, error) {
+	if f.backErr == nil {
+		f.back = append(f.back, ch)
+	}
+	return 1, f.backErr
 }
 
 func (f *iysFake) Rights(_ context.Context, link string, iysCode int, brand string) (*iysapi.PartnerBrand, error) {

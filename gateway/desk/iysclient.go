@@ -23,8 +23,8 @@ func (c *Client) RequeryBrand(ctx context.Context, in Name) (exchange.Requery, e
 }
 
 // ReadRights is Service.ReadRights at the server.
-func (c *Client) ReadRights(ctx context.Context, in Name) (gateway.Brand, error) {
-	return send[gateway.Brand](ctx, c, "ReadRights", in)
+func (c *Client) ReadRights(ctx context.Context, in Name) (iyslink.BrandRights, error) {
+	return send[iyslink.BrandRights](ctx, c, "ReadRights", in)
 }
 
 // ListOutbox is Service.ListOutbox at the server.

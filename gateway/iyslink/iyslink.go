@@ -11,8 +11,9 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"izinli/gateway"
 	"izinli/iys"
@@ -35,6 +36,9 @@ type Directory struct {
 	log    *slog.Logger
 	limits iysapi.Limits
 	rate   *iysapi.Rate
+	rights rightsBook
+	// forbidden hears whom a 403 of İYS was for; nil before somebody listens.
+	forbidden atomic.Pointer[func(whom string)]
 
 	mu      sync.Mutex
 	clients map[string]*clients // by link; guarded by mu
@@ -51,7 +55,8 @@ func New(st Store, limits iysapi.Limits, log *slog.Logger) *Directory {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Directory{store: st, log: log, limits: limits, rate: iysapi.NewRate(limits), clients: map[string]*clients{}}
+	return &Directory{store: st, log: log, limits: limits, rate: iysapi.NewRate(limits), clients: map[string]*clients{},
+		rights: rightsBook{links: map[string]*LinkRights{}}}
 }
 
 // Brand implements exchange.Directory.
@@ -85,12 +90,8 @@ func (d *Directory) Brands(context.Context) ([]exchange.Brand, error) {
 func sortedCodes(dir *gateway.Directory) []string { return slices.Sorted(maps.Keys(dir.Brands)) }
 
 func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Brand, error) {
-	iysCode := b.IYSCode
-	if acct := dir.Accounts[b.Account]; iysCode == 0 && acct != nil {
-		iysCode = acct.IYSCode // the brand's own code is needed only where it differs
-	}
 	out := exchange.Brand{
-		Brand: iysapi.Brand{IYSCode: strconv.Itoa(iysCode), BrandCode: b.Code},
+		Brand: iysapi.Brand{IYSCode: iysCodeOf(dir, b), BrandCode: b.Code},
 		Modes: map[iys.Channel]iys.Mode{}, ReadOnly: map[iys.Channel]bool{},
 	}
 	for ch, m := range map[iys.Channel]gateway.BrandMode{iys.ChannelSMS: b.SMS, iys.ChannelEmail: b.Email} {
@@ -116,7 +117,22 @@ func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Br
 	if c.ahs != nil {
 		out.AHS = c.ahs
 	}
-	return out, nil
+	return out, d.applyRights(dir, b, &out)
+}
+
+// applyRights brings what İYS last said of a brand's rights into force.
+func (d *Directory) applyRights(dir *gateway.Directory, b *gateway.Brand, out *exchange.Brand) error {
+	r, known, err := d.rightsOf(dir, b)
+	if err != nil || !known {
+		return err
+	}
+	out.Withheld, out.Granted = map[iys.Channel]bool{}, map[iys.Channel]time.Time{}
+	for _, ch := range partnerChannels(b) {
+		out.ReadOnly[ch] = r.Channels[ch] != RightWrite
+		out.Withheld[ch] = r.Channels[ch] == ""
+		out.Granted[ch] = r.Read
+	}
+	return nil
 }
 
 // Partner returns who speaks with İYS over a link and our number as a partner; nil when the link is not a partner's.
@@ -163,7 +179,12 @@ func (d *Directory) client(l *gateway.IYSLink) (*clients, error) {
 
 func (d *Directory) config(url, user string, sealed gateway.Sealed) (iysapi.Config, error) {
 	password, err := d.store.Unseal(sealed)
-	return iysapi.Config{URL: url, Username: user, Password: password, Tokens: tokens{d.store}, Limits: d.limits, Rate: d.rate, Log: d.log}, err
+	return iysapi.Config{URL: url, Username: user, Password: password, Tokens: tokens{d.store}, Limits: d.limits, Rate: d.rate, Log: d.log,
+		Forbidden: func(whom string, _ *iysapi.APIError) {
+			if f := d.forbidden.Load(); f != nil {
+				(*f)(whom)
+			}
+		}}, err
 }
 
 // tokens keeps İYS tokens in the store, sealed.

@@ -50,7 +50,7 @@ var (
 	iysFailed  = desc("iys_ask_failures_total", "Questions to İYS without an answer.")
 	iysCalls   = desc("iys_calls_total", "Calls to İYS by operation and outcome.", "operation", "outcome")
 	iysAge     = desc("iys_freshness_seconds", "Age of the last complete pull; +Inf before the first.", "brand", "channel")
-	iysBrand   = desc("iys_brand_trouble", "1 while a brand has trouble with İYS by kind: stale (lost movements are being asked for), writes_stopped, push_down.", "brand", "kind")
+	iysBrand   = desc("iys_brand_trouble", "1 while a brand has trouble with İYS by kind: stale (lost movements are being asked for), writes_stopped, push_down, rights_missing (the company withholds what its partner needs).", "brand", "kind")
 	iysRecords = desc("mirror_records", "Records of the local copy by kind: consent, block.", "kind")
 	outboxOpen = desc("outbox_entries", "Entries owed to İYS by kind: open, owed_by_customer, warning (past one business day), late (past three).", "kind")
 	outboxUp   = desc("outbox_readable", "1 if the outbox could be read for this scrape.")

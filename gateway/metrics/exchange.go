@@ -28,6 +28,7 @@ func (c *collector) consent(s sink) {
 			s.flag(iysBrand, b.Stale, b.Code, "stale")
 			s.flag(iysBrand, b.Shut, b.Code, "writes_stopped")
 			s.flag(iysBrand, b.PushesFail, b.Code, "push_down")
+			s.flag(iysBrand, b.RightsGone, b.Code, "rights_missing")
 		}
 		s.gauge(iysRecords, float64(i.Records), "consent")
 		s.gauge(iysRecords, float64(i.Blocks), "block")

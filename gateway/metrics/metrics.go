@@ -45,6 +45,7 @@ type Consent struct {
 type Brand struct {
 	Code                    string
 	Stale, Shut, PushesFail bool
+	RightsGone              bool
 }
 
 // Calls counts calls to İYS since the start by outcome: "ok", or the İYS code or kind of failure.

@@ -250,10 +250,7 @@ func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) err
 		if err != nil {
 			return err
 		}
-		p := mirror.Pull{Brand: b.Code, Start: person.EndAt, Trust: person.Trust}
-		if provider.EndAt.Before(p.Start) {
-			p.Start = provider.EndAt
-		}
+		p := mirror.Pull{Brand: b.Code, Trust: person.Trust}
 		if provider.Trust.After(p.Trust) {
 			p.Trust = provider.Trust
 		}
@@ -261,7 +258,10 @@ func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) err
 			ch   iys.Channel
 			mode gateway.BrandMode
 		}{{iys.ChannelSMS, b.SMS}, {iys.ChannelEmail, b.Email}} {
-			p.Channel = c.ch
+			p.Channel, p.Start = c.ch, person.ListedTo(c.ch)
+			if at := provider.ListedTo(c.ch); at.Before(p.Start) {
+				p.Start = at
+			}
 			if c.mode.Mode == string(iys.ModePartner) {
 				if err := yield(p); err != nil {
 					return err

@@ -15,6 +15,9 @@ import (
 // mode that has İYS behind it.
 var ErrMode = errors.New("no look-up for this brand and channel")
 
+// ErrWithheld says that the company no longer lets us read the channel.
+var ErrWithheld = fmt.Errorf("%w: the company withholds it from its partner", ErrMode)
+
 // askTimeout bounds a question from the moment it leaves the window.
 const askTimeout = 60 * time.Second
 
@@ -180,6 +183,8 @@ func (x *Exchange) question(ctx context.Context, r *round) (time.Time, error) {
 	var client any // who is asked
 	var ask func(list []string) ([]bool, error)
 	switch {
+	case ok && b.Modes[k.ch] == iys.ModePartner && b.Withheld[k.ch]:
+		return time.Time{}, fmt.Errorf("exchange: ask: %w", ErrWithheld)
 	case ok && b.partner(k.ch):
 		client = b.API
 		ask = func(list []string) ([]bool, error) { return b.API.StatusMany(ctx, b.Brand, k.rt, k.ch, list) }

@@ -129,7 +129,7 @@ func TestRefusalsAreRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := w.store.entry(1)
-		if e.State != exchange.StateSent || e.Code != "H520" || time.Until(e.NextAt) < 10*time.Minute {
+		if e.State != exchange.StatePending || e.Code != "H520" || time.Until(e.NextAt) < 10*time.Minute {
 			t.Errorf("an operator must act: got %+v", e)
 		}
 		w.sim.AddProvider(iystest.Provider{IYSCode: partnerBrand, Brands: []iystest.Brand{{Code: partnerBrand, Master: true}}})

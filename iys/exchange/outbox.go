@@ -122,7 +122,7 @@ func (p *pass) ours(ctx context.Context, list []Entry) ([]Entry, error) {
 			p.brands[e.Brand] = b
 		}
 		switch {
-		case b.partner(e.Channel) && !b.ReadOnly[e.Channel]:
+		case b.listed(e.Channel) && !b.ReadOnly[e.Channel]:
 			mine = append(mine, e)
 		case e.State == StateSent:
 			// The right was lost while a call was under way. Wait for it to

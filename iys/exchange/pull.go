@@ -76,9 +76,15 @@ func (x *Exchange) resting(brand string) bool {
 // people did over İYS, and what the provider's other systems sent. Only then
 // is the mirror fresh, as of the moment the pull began: what İYS registered in
 // the hour before that (iys.ListingLag) is not listed yet, and reaches us by
-// push or by the next pulls.
+// push or by the next pulls. A partner's listing leaves out channels the company
+// does not let it read, so that a channel is fresh only up to the moment İYS
+// last said that we may; what was left out while a channel was withheld is
+// listed anew when it is ours again.
 func (x *Exchange) Pull(ctx context.Context, b Brand) error {
-	channels := partnerChannels(b)
+	if err := x.noteWithheld(ctx, b); err != nil {
+		return fmt.Errorf("exchange: pull: %w", err)
+	}
+	channels := listedChannels(b)
 	if len(channels) == 0 {
 		return nil
 	}
@@ -93,20 +99,35 @@ func (x *Exchange) Pull(ctx context.Context, b Brand) error {
 		}
 	}
 	for _, ch := range channels {
-		x.cfg.Mirror.Pulled(b.BrandCode, ch, start)
+		x.cfg.Mirror.Pulled(b.BrandCode, ch, b.vouched(ch, start))
 	}
 	return nil
 }
 
 func partnerChannels(b Brand) []iys.Channel {
 	var out []iys.Channel
-	for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail, iys.ChannelCall} {
+	for _, ch := range allChannels {
 		if b.partner(ch) {
 			out = append(out, ch)
 		}
 	}
 	return out
 }
+
+var allChannels = []iys.Channel{iys.ChannelSMS, iys.ChannelEmail, iys.ChannelCall}
+
+func (x *Exchange) commitCursors(ctx context.Context, list []Cursor) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if err := x.cfg.Store.Commit(ctx, Changes{Cursors: list}); err != nil {
+		return fmt.Errorf("cursor: %w", err)
+	}
+	return nil
+}
+
+// bothListings are what people did over İYS and what the provider's systems sent.
+var bothListings = []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider}
 
 // cursors reads where both listings stand. When one of them was not read to
 // its end for longer than it reaches back, movements are lost to it, and the
@@ -116,12 +137,13 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 	var out, lost []Cursor
 	var known time.Time // the older of the ends that were reached
 	from := start.Add(-listReach)
-	for _, src := range []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider} {
+	for _, src := range bothListings {
 		cur, err := x.cfg.Store.Cursor(ctx, b.BrandCode, src)
 		if err != nil {
 			return nil, fmt.Errorf("cursor: %w", err)
 		}
 		cur.Brand, cur.Source = b.BrandCode, src
+		cur = regained(cur, b)
 		if cur.EndAt.Before(from) && cur.Trust.Before(from.Add(-listSlack)) {
 			if !cur.EndAt.IsZero() {
 				x.log.Warn("iys movements were lost, the brand was not pulled for a week", "brand", b.BrandCode, "source", string(src))
@@ -166,7 +188,7 @@ func (x *Exchange) pullSource(ctx context.Context, b Brand, cur Cursor, start ti
 		}
 		cur.After = page.After
 		if page.End {
-			cur.EndAt = start
+			cur = cur.ended(b, start)
 		}
 		if err := x.take(ctx, page.Changes, Changes{Cursors: []Cursor{cur}}); err != nil {
 			return err
@@ -222,13 +244,7 @@ func (x *Exchange) take(ctx context.Context, page []iysapi.Change, cursor Change
 			}
 		}
 	}
-	if len(cursor.Cursors) == 0 {
-		return nil
-	}
-	if err := x.cfg.Store.Commit(ctx, cursor); err != nil {
-		return fmt.Errorf("cursor: %w", err)
-	}
-	return nil
+	return x.commitCursors(ctx, cursor.Cursors)
 }
 
 // unanswered leaves out refusals the person has since taken back: a repeat of

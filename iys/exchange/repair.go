@@ -53,10 +53,10 @@ func (x *Exchange) Restore(ctx context.Context, records []iys.Consent) error {
 }
 
 // KnownTo is the moment up to which the listings have told everything of a
-// brand; zero when it was never pulled.
+// brand that we may read; zero when it was never pulled.
 func (x *Exchange) KnownTo(b Brand) time.Time {
 	var to time.Time
-	for _, ch := range partnerChannels(b) {
+	for _, ch := range listedChannels(b) {
 		at := x.cfg.Mirror.PulledAt(b.BrandCode, ch)
 		if at.IsZero() {
 			return at

@@ -75,7 +75,7 @@ func (x *Exchange) RequeryAll(ctx context.Context) error {
 	ctx = iysapi.WithPriority(ctx, iysapi.PriorityBackground)
 	var errs []error
 	for _, b := range brands {
-		if len(partnerChannels(b)) == 0 || x.resting(b.BrandCode) {
+		if len(listedChannels(b)) == 0 || x.resting(b.BrandCode) {
 			continue
 		}
 		plan, err := x.cfg.Store.Requery(ctx, b.BrandCode)
@@ -137,7 +137,7 @@ func (x *Exchange) askPage(ctx context.Context, b Brand, page []iys.Consent) (an
 	groups := map[askKey][]string{}
 	for _, c := range page {
 		name, refusal := iys.NormalizeRecipient(c.Channel, c.Recipient)
-		if refusal != nil || name != c.Recipient || !b.partner(c.Channel) {
+		if refusal != nil || name != c.Recipient || !b.listed(c.Channel) {
 			skipped++
 			continue
 		}

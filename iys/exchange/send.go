@@ -16,7 +16,8 @@ func (p *pass) begin(ctx context.Context, list []Entry, batch bool) error {
 	now := time.Now()
 	for i := range list {
 		e := &list[i]
-		if e.State != StateSent {
+		e.first = e.State != StateSent
+		if e.first {
 			e.State, e.Changed = StateSent, now
 		}
 		e.Batch, e.SentAt, e.NextAt = batch, now, now
@@ -149,6 +150,7 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 		p.down[b.API] = err
 	case retry == iysapi.RetryOperator, retry == iysapi.RetryNewToken:
 		wait = operatorWait
+		notTakenUp(list)
 		p.shutBrand(b.BrandCode, Shut{Code: codeOf(err), Until: time.Now().Add(wait)})
 		p.log.Error("iys needs an operator: nothing is written for the brand until then", "brand", b.BrandCode, "code", codeOf(err), "err", err)
 	default: // our own mistake: keep it visible, not hot
@@ -164,6 +166,17 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 		list[i].Code = codeOf(err)
 	}
 	return p.commit(ctx, list...)
+}
+
+// notTakenUp frees entries İYS has refused to take up: nothing of theirs is in
+// doubt, unless an attempt before this one is. Should the right to write be gone
+// for good, the customer is told of them, who must write them himself.
+func notTakenUp(list []Entry) {
+	for i := range list {
+		if list[i].first {
+			list[i].State, list[i].first = StatePending, false
+		}
+	}
 }
 
 // sendBatch writes up to a thousand approvals of one brand.

@@ -77,6 +77,8 @@ type BrandState struct {
 	Stale   bool
 	Requery Requery
 	Shut    *Shut // nil: writes are open
+	// Withheld are channels the company no longer lets us read.
+	Withheld []iys.Channel
 }
 
 // States tells how the brands in mode partner stand, by code.
@@ -94,6 +96,9 @@ func (x *Exchange) States(ctx context.Context) ([]BrandState, error) {
 		s := BrandState{Brand: b.BrandCode, PulledAt: map[iys.Channel]time.Time{}}
 		for _, ch := range channels {
 			s.PulledAt[ch] = x.cfg.Mirror.PulledAt(b.BrandCode, ch)
+			if !b.listed(ch) {
+				s.Withheld = append(s.Withheld, ch)
+			}
 		}
 		s.KnownTo = x.KnownTo(b)
 		if s.Requery, err = x.cfg.Store.Requery(ctx, b.BrandCode); err != nil {

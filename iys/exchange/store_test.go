@@ -77,6 +77,10 @@ func (s *memStore) Commit(_ context.Context, c exchange.Changes) error {
 		return err
 	}
 	for _, e := range c.Entries {
+		if e.ID == 0 {
+			s.lastID++
+			e.ID = s.lastID
+		}
 		s.entries[e.ID] = e
 	}
 	for _, r := range c.Consents {

@@ -52,6 +52,8 @@ type Entry struct {
 	CreationDate  time.Time // StateAccepted
 	Code          string    // İYS code of a refusal, or of the last failure
 	Changed       time.Time // when State changed last
+
+	first bool // the attempt under way is the first: no earlier one can have been stored
 }
 
 // Consent is the entry as a record.
@@ -99,6 +101,20 @@ type Cursor struct {
 	After  string    // İYS's token, opaque
 	EndAt  time.Time // start of the last pull that reached the end; zero = never
 	Trust  time.Time // answers read before this may lack lost movements; zero = none lost
+	// Channels is up to when each channel was listed: a listing leaves out what
+	// the company does not let us read, so that EndAt alone vouches for none.
+	Channels map[iys.Channel]time.Time `json:",omitempty"`
+	// Missed names channels the company has withheld since, with the moment up to
+	// which they were listed: the listing has gone past their movements.
+	Missed map[iys.Channel]time.Time `json:",omitempty"`
+}
+
+// ListedTo is the moment up to which the listing told everything of a channel.
+func (c Cursor) ListedTo(ch iys.Channel) time.Time {
+	if at, ok := c.Channels[ch]; ok {
+		return at
+	}
+	return c.EndAt
 }
 
 // Requery is the plan to ask İYS about every record of a brand: movements were
@@ -133,7 +149,7 @@ const NewcomerLife = 7 * 24 * time.Hour
 
 // Changes is what one commit stores: all of it or nothing.
 type Changes struct {
-	Entries   []Entry       // new states of entries, by ID
+	Entries   []Entry       // new states of entries, by ID; one without an ID is new
 	Consents  []iys.Consent // records to be put, by Key
 	Cursors   []Cursor      // by Brand and Source
 	Moves     []iys.Consent // movements İYS has registered, for reconciliation; a repeat replaces itself
@@ -203,12 +219,30 @@ type Brand struct {
 	iysapi.Brand
 	Modes    map[iys.Channel]iys.Mode
 	ReadOnly map[iys.Channel]bool // partner without the right to write
-	API      API                  // for channels in mode partner
-	AHS      AHS                  // for channels in mode ahs
+	// Withheld are channels the company no longer lets its partner read: İYS
+	// leaves them out of its listings without a word (iys-api.md §8.1).
+	Withheld map[iys.Channel]bool
+	// Granted is when İYS last said that we may read a channel: its listing is
+	// believed up to then. Without an entry nobody has to grant it, or İYS was
+	// never asked.
+	Granted map[iys.Channel]time.Time
+	API     API // for channels in mode partner
+	AHS     AHS // for channels in mode ahs
 }
 
 // partner reports whether we hold İYS for the brand on ch.
 func (b Brand) partner(ch iys.Channel) bool { return b.Modes[ch] == iys.ModePartner && b.API != nil }
+
+// listed reports whether İYS's listings tell us of ch.
+func (b Brand) listed(ch iys.Channel) bool { return b.partner(ch) && !b.Withheld[ch] }
+
+// vouched is the moment up to which a pull begun at start vouches for ch.
+func (b Brand) vouched(ch iys.Channel, start time.Time) time.Time {
+	if at, ok := b.Granted[ch]; ok && at.Before(start) {
+		return at
+	}
+	return start
+}
 
 // Directory knows the brands. Its answers are read anew for every piece of
 // work, so a change needs no restart.

@@ -40,6 +40,10 @@ type world struct {
 	x      *exchange.Exchange
 	heard  *listener
 	more   []exchange.Brand // beside the usual ones
+
+	// What İYS last said about the partner's rights on partnerBrand.
+	withheld, readOnly map[iys.Channel]bool
+	granted            map[iys.Channel]time.Time
 }
 
 type listener struct {
@@ -74,7 +78,7 @@ func (w *world) Brands(context.Context) ([]exchange.Brand, error) {
 	}
 	id := func(code string) iysapi.Brand { return iysapi.Brand{IYSCode: code, BrandCode: code} }
 	return append([]exchange.Brand{
-		{Brand: id(partnerBrand), Modes: both(iys.ModePartner), API: w.api},
+		{Brand: id(partnerBrand), Modes: both(iys.ModePartner), API: w.api, Withheld: w.withheld, ReadOnly: w.readOnly, Granted: w.granted},
 		{Brand: id(ahsBrand), Modes: both(iys.ModeAHS), AHS: w.ahs},
 		{Brand: id(selfBrand), Modes: both(iys.ModeSelfManaged)},
 		{Brand: id(exemptBrand), Modes: both(iys.ModeExempt)},

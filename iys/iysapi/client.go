@@ -40,6 +40,10 @@ type Config struct {
 	Limits   Limits
 	Rate     *Rate        // shared with other clients of this machine; nil = own, by Limits
 	Log      *slog.Logger // nil = silent
+	// Forbidden, if set, hears of every 403 that an operator must act upon: whom
+	// the call was for (a brand's code; of ViA an İYS code) and what İYS said. It
+	// must return at once. A Client tells it, an AHSClient does not.
+	Forbidden func(whom string, e *APIError)
 }
 
 // Rate is what İYS allows one address. Brands with an API user of their own
@@ -79,6 +83,8 @@ type Client struct {
 	tokens  *tokens
 	status  *budget
 	history *budget
+
+	forbidden func(whom string, e *APIError)
 }
 
 // New returns a client. It makes no call; the first method does.
@@ -93,7 +99,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Username == "" || cfg.Password == "" {
 		return nil, fmt.Errorf("iysapi: %w: username and password are required", ErrInvalid)
 	}
-	cl := &Client{c: c, status: cfg.Rate.status, history: cfg.Rate.history}
+	cl := &Client{c: c, status: cfg.Rate.status, history: cfg.Rate.history, forbidden: cfg.Forbidden}
 	cl.tokens = &tokens{
 		user: cfg.Username, password: cfg.Password, store: cfg.Tokens, log: c.log,
 		hourly: cfg.Rate.tokens, turn: make(chan struct{}, 1),
@@ -153,6 +159,9 @@ func (c *Client) do(ctx context.Context, k call) (int, []byte, error) {
 			continue
 		}
 		c.limited(e)
+		if c.forbidden != nil && status == http.StatusForbidden && e.Retry == RetryOperator && k.share != "" {
+			c.forbidden(k.share, e)
+		}
 		return status, nil, fmt.Errorf("iysapi: %s: %w", k.name, e)
 	}
 }

@@ -418,7 +418,9 @@ func (c *Client) PartnerBrands(ctx context.Context, integratorCode string) ([]Pa
 			return nil, err
 		}
 		out = append(out, got...)
-		if len(got) == 0 || offset+size >= total {
+		// An answer without a total is read on until a page is not full: what is
+		// left out here would count as taken away.
+		if len(got) == 0 || total > 0 && offset+size >= total || total == 0 && len(got) < size {
 			return out, nil
 		}
 	}
