@@ -17,6 +17,11 @@ import (
 // submitNotify submits a mail whose recipients want to be told of different things (RFC 3461).
 func submitNotify(t *testing.T, s *stage.Stage, wishes map[string][]smtp.DSNNotify) {
 	t.Helper()
+	submitNotifyAs(t, s, s.Seeds.Mail.User, s.Seeds.Mail.Password, mailText, wishes)
+}
+
+func submitNotifyAs(t *testing.T, s *stage.Stage, user, password, raw string, wishes map[string][]smtp.DSNNotify) {
+	t.Helper()
 	m := s.Seeds.Mail
 	c, err := smtp.DialStartTLS(s.Server.Addrs["smtp"], s.MailTLS())
 	if err != nil {
@@ -29,14 +34,14 @@ func submitNotify(t *testing.T, s *stage.Stage, wishes map[string][]smtp.DSNNoti
 			t.Fatal(err)
 		}
 	}
-	must(c.Auth(sasl.NewPlainClient("", m.User, m.Password)))
+	must(c.Auth(sasl.NewPlainClient("", user, password)))
 	must(c.Mail("bulten@"+m.Domain, &smtp.MailOptions{EnvelopeID: "zarf-1"}))
 	for to, notify := range wishes {
 		must(c.Rcpt(to, &smtp.RcptOptions{Notify: notify, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: to}))
 	}
 	w, err := c.Data()
 	must(err)
-	_, err = strings.NewReader(strings.ReplaceAll(mailText, "\n", "\r\n")).WriteTo(w)
+	_, err = strings.NewReader(strings.ReplaceAll(raw, "\n", "\r\n")).WriteTo(w)
 	must(err)
 	must(w.Close())
 	must(c.Quit())

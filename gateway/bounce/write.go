@@ -2,6 +2,7 @@ package bounce
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -32,6 +33,7 @@ type Status struct {
 	Status     string // enhanced code
 	Remote     string // host that answered; empty: we decided
 	Diagnostic string // "smtp; 550 …" without the type; empty: Reason alone
+	DiagType   string // its type (RFC 3464 §2.3.6); default smtp
 	Reason     string // one sentence for a person
 	RetryUntil time.Time
 }
@@ -84,7 +86,7 @@ func (n *Notification) Bytes() ([]byte, error) {
 			optional(&b, "Remote-MTA", "dns; "+r.Remote)
 		}
 		if r.Diagnostic != "" {
-			optional(&b, "Diagnostic-Code", "smtp; "+r.Diagnostic)
+			optional(&b, "Diagnostic-Code", cmp.Or(r.DiagType, "smtp")+"; "+r.Diagnostic)
 		}
 		if !r.RetryUntil.IsZero() {
 			optional(&b, "Will-Retry-Until", r.RetryUntil.Format(date))

@@ -106,6 +106,21 @@ func (d *draft) unwritten() bool {
 	return d.sub.Door == gateway.DoorSMTP && d.sub.DryRun && d.sub.Text == "" && d.sub.Subject == ""
 }
 
+// mailed reports whether an SMS came as a mail: what SMTP said beside it is kept, for notifications.
+func (d *draft) mailed() bool {
+	return d.sub.Door == gateway.DoorSMTP && d.batch.Channel == gateway.ChannelSMS
+}
+
+// marks are the envelope marks of a recipient (package mail).
+func marks(vars []gateway.Var) (out []gateway.Var) {
+	for i := range vars {
+		if strings.HasPrefix(vars[i].Name, ":") {
+			out = append(out, vars[i])
+		}
+	}
+	return out
+}
+
 // mailHeaders checks what goes into the header as the caller wrote it: no value may begin a second field.
 func (d *draft) mailHeaders() error {
 	if r := d.sub.ReplyTo; r != "" {

@@ -111,6 +111,9 @@ func (d *draft) readRecipient(to *gateway.Destination, v *gateway.Verdict, opt a
 	if !d.texts.fixed {
 		r.Vars = d.texts.tmpl.Used(to.Vars)
 	}
+	if d.mailed() {
+		r.Vars = append(r.Vars, marks(to.Vars)...)
+	}
 	return r, words, true
 }
 

@@ -26,6 +26,9 @@ func (d *draft) text() error {
 	if d.batch.Channel == gateway.ChannelEmail {
 		return d.mailText()
 	}
+	if d.mailed() {
+		d.batch.Headers = d.sub.Headers
+	}
 	if d.sub.Raw != nil {
 		return d.rawText()
 	}

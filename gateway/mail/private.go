@@ -30,7 +30,7 @@ func Private(name string) bool {
 
 // Envelope marks. A mail travels as a gateway.Submission with its Body; what SMTP said beside the message stands in Headers and
 // in the Vars of each recipient under names no header field and no template variable can have. They are absent where the
-// client said nothing.
+// client said nothing. A mail that becomes an SMS has them too: its submitter is told by notifications like any other.
 const (
 	MarkFrom   = ":mail-from" // in Headers: the reverse-path; "" is the null one
 	MarkEnvID  = ":envid"     // in Headers: ENVID (RFC 3461 §4.4), decoded
@@ -40,6 +40,7 @@ const (
 	MarkUTF8   = ":smtputf8"  // in Headers: "1" when declared (RFC 6531)
 	MarkNotify = ":notify"    // in Vars: NEVER, or a list of SUCCESS FAILURE DELAY with commas (RFC 3461 §4.1)
 	MarkORcpt  = ":orcpt"     // in Vars: type;address as the client wrote it, decoded (§4.2)
+	MarkRcpt   = ":rcpt"      // in Vars: the address of RCPT where the recipient has another: a number
 )
 
 // VarUnsubscribe is the template variable that stands for the recipient's unsubscribe link; it is filled in at hand-off.

@@ -170,22 +170,30 @@ var enhancedRE = regexp.MustCompile(`\b[245]\.\d{1,3}\.\d{1,3}\b`)
 func status(x *gateway.NoticeDue) bounce.Status {
 	s := bounce.Status{Address: x.Recipient.Address, Action: bounce.ActionFailed, Diagnostic: x.Err}
 	for _, v := range x.Recipient.Vars {
-		if v.Name == mail.MarkORcpt {
+		switch v.Name {
+		case mail.MarkORcpt:
 			s.ORcpt = v.Value
+		case mail.MarkRcpt:
+			s.Address = v.Value
 		}
 	}
-	wire := x.Code.Wire()
-	if x.Delayed {
-		return delayed(s, x)
+	who := teller{"server", "server that sends no notifications"}
+	if x.Batch.Channel == gateway.ChannelSMS {
+		who, s.DiagType = teller{"operator", "operator that does not tell what became of it"}, "x-smpp"
 	}
+	if x.Delayed {
+		return delayed(s, x, who)
+	}
+	wire := x.Code.Wire()
 	switch {
 	case x.State == gateway.StateDelivered:
-		s.Action, s.Status, s.Reason = bounce.ActionDelivered, "2.0.0", "The message was delivered."
+		s.Action, s.Status, s.Reason, s.Diagnostic = bounce.ActionDelivered, "2.0.0", "The message was delivered.", ""
 		return s
 	case x.Relayed:
-		s.Action, s.Status, s.Reason = bounce.ActionRelayed, "2.0.0", "The message was handed to a server that sends no notifications."
+		s.Action, s.Status, s.Reason, s.Diagnostic = bounce.ActionRelayed, "2.0.0", "The message was handed to a "+who.silent+".", ""
 		return s
 	case x.State == gateway.StateDropped:
+		s.DiagType = "" // the words of our own door
 		s.Status, s.Reason = wire.Enhanced, wire.Title+" ("+string(x.Code)+")"
 		s.Diagnostic = fmt.Sprintf("%d %s %s", wire.SMTP, wire.Enhanced, s.Reason)
 	case x.State == gateway.StateExpired:
@@ -193,10 +201,15 @@ func status(x *gateway.NoticeDue) bounce.Status {
 		if x.Code != "" && x.Code != gateway.CodeExpired && x.Code != gateway.CodeDeferred {
 			s.Reason += " " + wire.Title
 		}
+	case x.State == gateway.StateUnknown:
+		s.Status, s.Reason = "5.4.2", "It is not known whether the message was delivered: the connection to the "+who.name+" was lost." // RFC 3463 §3.5
 	default:
-		s.Status, s.Reason = enhancedRE.FindString(x.Err), wire.Title
+		s.Status, s.Reason = enhancedRE.FindString(x.Err), "The "+who.name+" did not deliver the message."
+		if x.Code != "" {
+			s.Reason = wire.Title
+		}
 		if x.Err != "" {
-			s.Reason = "The remote server said: " + x.Err
+			s.Reason = "The remote " + who.name + " said: " + x.Err
 		}
 	}
 	switch {
@@ -208,18 +221,21 @@ func status(x *gateway.NoticeDue) bounce.Status {
 	return s
 }
 
+// teller is who knows what became of a message: the next server of a mail, the operator of an SMS.
+type teller struct{ name, silent string }
+
 // delayed says why a message still waits (RFC 3464 §2.3.3: its status is 4.x.x) and until when it is tried.
-func delayed(s bounce.Status, x *gateway.NoticeDue) bounce.Status {
+func delayed(s bounce.Status, x *gateway.NoticeDue, who teller) bounce.Status {
 	s.Action, s.RetryUntil = bounce.ActionDelayed, x.Batch.ValidUntil
 	s.Status, s.Reason = "4.4.7", "The message could not be delivered yet."
 	switch wire := x.Code.Wire(); {
 	case x.Err != "":
-		s.Reason = "The message could not be delivered yet. The remote server said: " + x.Err
+		s.Reason = "The message could not be delivered yet. The remote " + who.name + " said: " + x.Err
 		if e := enhancedRE.FindString(x.Err); e != "" && e[0] == '4' {
 			s.Status = e
 		}
 	case x.Code == gateway.CodeOperatorDown:
-		s.Status, s.Reason = "4.4.1", "The message could not be delivered yet: no server answers." // RFC 3463 §3.5
+		s.Status, s.Reason = "4.4.1", "The message could not be delivered yet: no " + who.name + " answers." // RFC 3463 §3.5
 	case x.Code == gateway.CodeQuietHours, x.Code == gateway.CodeConsentUnavailable, x.Code == gateway.CodePromotional, x.Code == gateway.CodePaused:
 		s.Status, s.Reason = "4.7.1", "The message is held: "+wire.Title+" ("+string(x.Code)+")."
 	}

@@ -105,6 +105,7 @@ func (s *session) accept(tx *transaction, body io.Reader, normalise bool) error 
 	s.addressees(tx, sub)
 	clean := head.Without(mail.Private)
 	if tx.kind == kindSMS {
+		sub.Headers[mail.MarkHead] = clean.Quoted()
 		return s.acceptSMS(tx, sub, head, msg.body())
 	}
 	if sub.From, err = s.author(head); err != nil {

@@ -12,7 +12,7 @@
 // Where the credential permits one class, each recipient is judged by Submitter.Check at RCPT and refused there with a reason.
 // Where a header decides (X-Message-Class …, mail.HeaderClass), the judgement falls after the data: permitted recipients are
 // accepted, the sender learns of the others by DSN, and 554 5.7.1 is the answer when none is left. <number>@sms.<domain> becomes
-// an SMS.
+// an SMS; what becomes of that is told by DSN like anything else, under the address the client wrote.
 //
 // A message is accepted, 250, only after Submitter.Submit has returned. Its body streams into the BodyStore through a strict
 // reader: bare CR or LF and NUL are refused, since they are how one message is smuggled inside another (RFC 5321 §2.3.8).

@@ -64,6 +64,7 @@ type transaction struct {
 
 type recipient struct {
 	addr   string // canonical
+	given  string // as the client wrote it, where addr is a number
 	notify []smtp.DSNNotify
 	orcpt  string
 }
@@ -245,11 +246,11 @@ func (s *session) recipient(tx *transaction, to string, o *smtp.RcptOptions) (r 
 	case s.principal == nil:
 		return r, kindNone, errRelay
 	case domain == s.srv.cfg.SMSDomain:
-		n, err := address.Parse(local, address.Options{})
+		n, err := address.Parse(local, s.numbers())
 		if err != nil {
-			return r, kindNone, replyOfCode(gateway.CodeBadNumber, "")
+			return r, kindNone, replyOfNumber(err)
 		}
-		r.addr = n.String()
+		r.addr, r.given = n.String(), lower
 		return r, kindSMS, nil
 	}
 	r.addr, err = mailbox(to, tx.opts.UTF8)
@@ -380,6 +381,9 @@ func (r *recipient) vars() (out []gateway.Var) {
 	}
 	if r.orcpt != "" {
 		out = append(out, gateway.Var{Name: mail.MarkORcpt, Value: r.orcpt})
+	}
+	if r.given != "" {
+		out = append(out, gateway.Var{Name: mail.MarkRcpt, Value: r.given})
 	}
 	return out
 }

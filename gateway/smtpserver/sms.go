@@ -11,6 +11,7 @@ import (
 	_ "github.com/emersion/go-message/charset" // Turkish mail still comes in iso-8859-9 and windows-1254
 
 	"izinli/gateway"
+	"izinli/gateway/address"
 	"izinli/gateway/mail"
 )
 
@@ -38,6 +39,23 @@ func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.
 		return replyOf(err)
 	}
 	return s.answer(sub, res)
+}
+
+// numbers says which numbers the account may write to: what is wrong with one is told at RCPT, where it concerns nobody else.
+func (s *session) numbers() address.Options {
+	a := s.srv.deps.Directory().Accounts[s.principal.Account]
+	return address.Options{DomesticOnly: a == nil || !a.Policy.AllowForeign}
+}
+
+func replyOfNumber(err error) error {
+	code := gateway.CodeBadNumber
+	switch {
+	case errors.Is(err, address.ErrForeign):
+		code = gateway.CodeForeign
+	case errors.Is(err, address.ErrNotMobile):
+		code = gateway.CodeNotMobile
+	}
+	return replyOfCode(code, "")
 }
 
 // plainText finds the first text/plain part and decodes it: transfer encoding, character set, CRLF to LF. What follows a line of

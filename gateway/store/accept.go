@@ -274,7 +274,7 @@ func (p *pendingBatch) finish(t *tx) error {
 // oweDropped tells an SMPP client at once of the recipients that policy dropped at the door, and a submitter of mail of those
 // dropped beside accepted ones: when none is left, the door itself refuses.
 func (p *pendingBatch) oweDropped(t *tx) error {
-	if p.Batch.Door == gateway.DoorSMTP && p.Batch.Channel == gateway.ChannelEmail {
+	if p.Batch.Door == gateway.DoorSMTP {
 		if err := p.wishDelays(t); err != nil {
 			return err
 		}

@@ -343,6 +343,9 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 			if err := t.finish(id, b, rcpt, &p); err != nil {
 				return false, err
 			}
+			if err := t.oweNotice(id, b, rcpt, &p, false); err != nil {
+				return false, err
+			}
 		}
 	}
 	return true, t.save(id, &p, nil)

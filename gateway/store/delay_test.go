@@ -12,12 +12,17 @@ import (
 // mails accepts one mail over SMTP with a recipient per NOTIFY value.
 func (w *world) mails(notify ...string) (ids []gateway.MessageID) {
 	w.t.Helper()
+	return w.mailed(gateway.ChannelEmail, "okur@example.com", notify...)
+}
+
+func (w *world) mailed(channel, address string, notify ...string) (ids []gateway.MessageID) {
+	w.t.Helper()
 	ref := gateway.BatchRef{Account: w.acct, Batch: w.ids.Next(w.now)}
-	a := &gateway.Acceptance{Batch: gateway.Batch{Account: w.acct, ID: ref.Batch, Door: gateway.DoorSMTP, Channel: gateway.ChannelEmail,
+	a := &gateway.Acceptance{Batch: gateway.Batch{Account: w.acct, ID: ref.Batch, Door: gateway.DoorSMTP, Channel: channel,
 		Class: gateway.ClassCommercial, Brand: "1", From: "bulten@ornek.example", Count: len(notify), SendAt: w.now, ValidUntil: w.now.Add(24 * time.Hour),
 		Headers: map[string]string{mail.MarkFrom: "bulten@ornek.example"}}}
 	for i, n := range notify {
-		r := gateway.Recipient{Address: "okur@example.com", State: gateway.StateQueued}
+		r := gateway.Recipient{Address: address, State: gateway.StateQueued}
 		if n != "" {
 			r.Vars = []gateway.Var{{Name: mail.MarkNotify, Value: n}}
 		}

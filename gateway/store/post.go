@@ -147,12 +147,9 @@ func relayed(list []gateway.SegmentAnswer) bool {
 	return false
 }
 
-// mailDone does what belongs to the first final state of a mail: a notification may be owed, and its body is free.
+// mailDone does what belongs to the first final state of what may have come as a mail: a notification may be owed, and its body is free.
 func (t *tx) mailDone(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
-	if b.Channel != gateway.ChannelEmail {
-		return nil
-	}
-	if err := t.oweNotice(m, b, r, p, relayed); err != nil {
+	if err := t.oweNotice(m, b, r, p, relayed || b.Channel == gateway.ChannelSMS); err != nil { // of an SMS sent is the end where no receipt comes
 		return err
 	}
 	return t.freeBody(b)
@@ -169,30 +166,31 @@ type storedNotice struct {
 	At       time.Time     `json:"at"`
 }
 
-// oweNotice writes down that the submitter of a mail is owed a notification (RFC 3461 §4.1): of failures unless NOTIFY says
-// otherwise, of success where it asks for it and the next hop does not tell.
+// oweNotice writes down that the submitter of a mail, which may have become an SMS, is owed a notification (RFC 3461 §4.1): of
+// failures unless NOTIFY says otherwise, of success where it asks for it and the next hop does not tell.
 func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
 	if b.Door != gateway.DoorSMTP || b.Headers[mail.MarkFrom] == "" {
 		return nil
 	}
 	wish := notifyOf(r)
-	switch p.State {
-	case gateway.StateSent:
+	silent := p.State == gateway.StateUnknown && p.Code == "" // the operator took it, and its receipt never came
+	switch {
+	case p.State == gateway.StateSent || silent:
 		if !wish.success || !relayed {
 			return nil
 		}
-	case gateway.StateDelivered:
+	case p.State == gateway.StateDelivered:
 		if !wish.success {
 			return nil
 		}
-	case gateway.StateCancelled:
+	case p.State == gateway.StateCancelled:
 		return nil // the submitter's own act
 	default:
 		if !wish.failure {
 			return nil
 		}
 	}
-	return t.notice(m, storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator, Relayed: p.State == gateway.StateSent})
+	return t.notice(m, storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator, Relayed: p.State == gateway.StateSent || silent})
 }
 
 // notice writes a notification owed; it takes the place of an earlier one about the same message that has not been sent.
@@ -208,6 +206,7 @@ func (t *tx) notice(m gateway.MessageID, n storedNotice) error {
 	return t.set(noticeKey(m), v, bodyLife)
 }
 
+// oweDroppedMail tells of recipients dropped beside accepted ones.
 func (p *pendingBatch) oweDroppedMail(t *tx) error {
 	accepted := false
 	for i := range p.Recipients {

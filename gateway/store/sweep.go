@@ -144,6 +144,9 @@ func (s *Store) settle(ref gateway.BatchRef) (int, error) {
 		if err := t.finish(id, b, r, p); err != nil {
 			return err
 		}
+		if err := t.oweNotice(id, b, r, p, true); err != nil {
+			return err
+		}
 		return t.save(id, p, nil)
 	})
 	return n.sum(), err
