@@ -1,6 +1,8 @@
 package test
 
 import (
+	"io"
+	"mime/quotedprintable"
 	"strings"
 	"testing"
 
@@ -38,9 +40,14 @@ func TestSenderDetails(t *testing.T) {
 	if got := send("iki@example.com", mailText); got != 250 {
 		t.Fatalf("the whole mail was answered %d", got)
 	}
-	whole, _ := s.AwaitMail("iki@example.com", 1)
-	if _, text, _ := strings.Cut(string(whole.Body), "\r\n\r\n"); text != strings.ReplaceAll(mailText[strings.Index(mailText, "\n\n")+2:], "\n", "\r\n") {
-		t.Errorf("the whole mail was changed: %q", text)
+	whole, h := s.AwaitMail("iki@example.com", 1)
+	if cte := h.Header.Get("Content-Transfer-Encoding"); cte != "quoted-printable" { // it came with octets of eight bits
+		t.Errorf("the whole mail left encoded as %q", cte)
+	}
+	_, encoded, _ := strings.Cut(string(whole.Body), "\r\n\r\n")
+	text, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(encoded)))
+	if err != nil || string(text) != strings.ReplaceAll(mailText[strings.Index(mailText, "\n\n")+2:], "\n", "\r\n") {
+		t.Errorf("the whole mail was changed: %q %v", text, err)
 	}
 	acct := *s.Store.Directory().Accounts[s.Seeds.Account]
 	acct.Policy.Content = "refuse"
