@@ -119,7 +119,7 @@ func (d *dec) err(what string) error {
 // words are the strings that come again and again in millions of records; reading one of them costs no allocation.
 var words = func() map[string]string {
 	m := map[string]string{}
-	for _, w := range []string{"ONAY", "RET", "NOT_ONAY", "HS_2015", "HS_KARAR", "HS_FIZIKSEL_ORTAM", "HS_ISLAK_IMZA", "HS_ETKINLIK", "HS_ATM",
+	for _, w := range []string{"", "ONAY", "RET", "NOT_ONAY", "HS_2015", "HS_KARAR", "HS_FIZIKSEL_ORTAM", "HS_ISLAK_IMZA", "HS_ETKINLIK", "HS_ATM",
 		"HS_EORTAM", "HS_WEB", "HS_MOBIL", "HS_MESAJ", "HS_EPOSTA", "HS_CAGRI_MERKEZI", "HS_SOSYAL_MEDYA", "IYS_KISAMESAJ", "IYS_CM", "IYS_WEB",
 		"IYS_WEB_YENI", "IYS_MOBIL", "IYS_EPOSTA", "IYS_AHS_HAT_KAPATMA", "pull", "push", "live", "api", "import", "form", "double", "reconcile"} {
 		m[w] = w

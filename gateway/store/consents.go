@@ -16,6 +16,7 @@ import (
 	"izinli/gateway"
 	"izinli/iys"
 	"izinli/iys/exchange"
+	"izinli/iys/mirror"
 )
 
 // channelByte and typeByte shorten wire values in keys.
@@ -334,8 +335,8 @@ func (s *Store) each(ctx context.Context, kind byte, values bool, f func(k, v []
 }
 
 // EachConsent, EachBlock and EachBlacklisted are, with EachPull, mirror.Source: the durable copy read at start-up. EachConsent
-// calls yield from several goroutines.
-func (s *Store) EachConsent(ctx context.Context, yield func(iys.Consent) error) error {
+// reads with several goroutines.
+func (s *Store) EachConsent(ctx context.Context, loader func() *mirror.Loader) error {
 	bounds := s.split(kConsent, max(2, runtime.NumCPU()))
 	var wg sync.WaitGroup
 	errs := make([]error, len(bounds)-1)
@@ -343,7 +344,9 @@ func (s *Store) EachConsent(ctx context.Context, yield func(iys.Consent) error) 
 	defer cancel()
 	for i := range errs {
 		wg.Go(func() {
-			if errs[i] = s.consentsBetween(ctx, bounds[i], bounds[i+1], yield); errs[i] != nil {
+			l := loader()
+			defer l.Close()
+			if errs[i] = s.consentsBetween(ctx, bounds[i], bounds[i+1], l.Add); errs[i] != nil {
 				cancel()
 			}
 		})
@@ -368,11 +371,14 @@ func (s *Store) split(kind byte, n int) [][]byte {
 	return append(bounds, []byte{kind + 1})
 }
 
-func (s *Store) consentsBetween(ctx context.Context, from, to []byte, yield func(iys.Consent) error) error {
+// consentsBetween calls yield for each consent of a range of keys; what it gets is its own until it returns.
+func (s *Store) consentsBetween(ctx context.Context, from, to []byte, yield func(*iys.Consent)) error {
+	brandName := "" // of the record before: most follow one of their own brand
 	return s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kConsent}}) // values are read in place: no prefetch
 		defer it.Close()
 		n := 0
+		var c iys.Consent // one for all: yield gets the address of it
 		for it.Seek(from); it.Valid() && bytes.Compare(it.Item().Key(), to) < 0; it.Next() {
 			if n++; n%10_000 == 0 && ctx.Err() != nil {
 				return ctx.Err()
@@ -382,13 +388,16 @@ func (s *Store) consentsBetween(ctx context.Context, from, to []byte, yield func
 			if !ok || len(rest) < 3 {
 				return fmt.Errorf("%w: consent key of account %d", errCorrupt, a)
 			}
-			key := iys.Key{Brand: intern(brand), Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}
+			if brandName != string(brand) {
+				brandName = string(brand)
+			}
+			key := iys.Key{Brand: brandName, Channel: channelOf(rest[0]), RecipientType: typeOf(rest[1]), Recipient: string(rest[2:])}
 			if err := item.Value(func(v []byte) error {
-				c, err := decodeConsent(key, v)
-				if err != nil {
-					return err
+				var err error
+				if c, err = decodeConsent(key, v); err == nil {
+					yield(&c)
 				}
-				return yield(c)
+				return err
 			}); err != nil {
 				return err
 			}

@@ -96,12 +96,11 @@ func (s *Store) ConsentTotals(ctx context.Context, brand string) (map[iys.Channe
 	out := map[iys.Channel]map[iys.Status]int{}
 	from := newKey(kConsent, 8+len(brand)).account(a).textZ(brand)
 	to := append(bytes.TrimSuffix(append(key(nil), from...), []byte{0}), 1)
-	err = s.consentsBetween(ctx, from, to, func(c iys.Consent) error {
+	err = s.consentsBetween(ctx, from, to, func(c *iys.Consent) {
 		if out[c.Channel] == nil {
 			out[c.Channel] = map[iys.Status]int{}
 		}
 		out[c.Channel][c.Status]++
-		return nil
 	})
 	return out, err
 }

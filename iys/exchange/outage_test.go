@@ -47,7 +47,7 @@ type nothing struct{}
 func (nothing) EachPull(context.Context, func(mirror.Pull) error) error        { return nil }
 func (nothing) EachBlock(context.Context, func(iys.Block) error) error         { return nil }
 func (nothing) EachBlacklisted(context.Context, func(_, _ string) error) error { return nil }
-func (nothing) EachConsent(context.Context, func(iys.Consent) error) error     { return nil }
+func (nothing) EachConsent(context.Context, func() *mirror.Loader) error       { return nil }
 
 // running runs the exchange until the function returned is called.
 func (w *world) running() (stop func()) {

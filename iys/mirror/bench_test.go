@@ -27,14 +27,14 @@ type filler struct {
 	n int
 }
 
-func (f *filler) EachConsent(_ context.Context, y func(iys.Consent) error) error {
+func (f *filler) EachConsent(_ context.Context, loader func() *Loader) error {
+	l := loader()
+	defer l.Close()
 	buf := []byte("+905000000000")
 	c := record(0, iys.StatusApproved)
 	for n := range f.n {
 		c.Recipient = string(strconv.AppendInt(buf[:4], int64(1_000_000_000+n), 10))
-		if err := y(c); err != nil {
-			return err
-		}
+		l.Add(&c)
 	}
 	return nil
 }

@@ -18,11 +18,7 @@
 package mirror
 
 import (
-	"context"
-	"fmt"
 	"hash/maphash"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -139,29 +135,37 @@ func (m *Mirror) lookup(b *brandScope, c, t int, address string) (Entry, bool) {
 // conflicts. A record that says nothing certain (unknown channel, type or
 // status, or an approval read before the last Distrust) removes the entry, so
 // that İYS is asked. Put reports whether the record is now held.
-func (m *Mirror) Put(r iys.Consent) bool { return m.put(r, true) }
+func (m *Mirror) Put(r iys.Consent) bool {
+	in, known := m.slotOf(&r)
+	switch {
+	case !known:
+		return false
+	case in.value == 0:
+		m.consents.del(in.hash)
+		return false
+	}
+	m.consents.put(in.hash, in.value, true)
+	return true
+}
 
-func (m *Mirror) put(r iys.Consent, replace bool) bool {
+// slotOf is what a record becomes. Its value is 0 when the record says nothing certain; known is false for a channel or a type
+// that has no place.
+func (m *Mirror) slotOf(r *iys.Consent) (in slot, known bool) {
 	c, okc := channelIndex(r.Channel)
 	t, okt := typeIndex(r.RecipientType)
 	if !okc || !okt {
-		return false
+		return slot{}, false
 	}
 	b := m.brands.add(r.Brand)
-	h := hash(b.seeds[c][t], r.Recipient)
-	gen := uint8(b.trustGen[c].Load())
-	v, ok := pack(r, gen)
+	in.hash = hash(b.seeds[c][t], r.Recipient)
+	v, ok := pack(r, uint8(b.trustGen[c].Load()))
 	if trust := b.trust[c].Load(); trust != 0 && r.Status != iys.StatusRejected {
 		ok = ok && !r.ReadAt.IsZero() && r.ReadAt.UnixNano() >= trust
 	}
-	if !ok {
-		if replace {
-			m.consents.del(h)
-		}
-		return false
+	if ok {
+		in.value = v
 	}
-	m.consents.put(h, v, replace)
-	return true
+	return in, true
 }
 
 // Forget removes a record.
@@ -342,77 +346,6 @@ type Pull struct {
 	Channel iys.Channel
 	Start   time.Time // of the last complete pull
 	Trust   time.Time // of the last Distrust; zero = never
-}
-
-// Source is the durable copy, read once at start-up. Each method calls yield
-// for every record until yield returns an error, and returns that error.
-type Source interface {
-	EachPull(ctx context.Context, yield func(Pull) error) error
-	EachBlock(ctx context.Context, yield func(iys.Block) error) error
-	EachBlacklisted(ctx context.Context, yield func(account, address string) error) error
-	EachConsent(ctx context.Context, yield func(iys.Consent) error) error
-}
-
-// Counter may be implemented by a Source that knows about how many consents it
-// has. The arrays are then made once, instead of growing and leaving outgrown
-// ones behind.
-type Counter interface {
-	ConsentCount() int
-}
-
-// loadChunk is after how many records a Load collects garbage.
-const loadChunk = 1 << 19
-
-// Load fills the mirror from the durable copy and makes it ready. What Put and
-// Block brought meanwhile stays: it is newer than the copy. On error the mirror
-// stays not ready, and everything is refused.
-func (m *Mirror) Load(ctx context.Context, src Source) error {
-	if c, ok := src.(Counter); ok {
-		m.consents.reserve(c.ConsentCount())
-	}
-	steps := []struct {
-		what string
-		run  func() error
-	}{
-		{"pulls", func() error {
-			return src.EachPull(ctx, func(p Pull) error {
-				if !p.Trust.IsZero() {
-					m.Distrust(p.Brand, p.Channel, p.Trust)
-				}
-				m.Pulled(p.Brand, p.Channel, p.Start)
-				return nil
-			})
-		}},
-		// What stops comes before what permits.
-		{"blocks", func() error {
-			return src.EachBlock(ctx, func(b iys.Block) error { m.Block(b); return nil })
-		}},
-		{"blacklist", func() error {
-			return src.EachBlacklisted(ctx, func(account, address string) error { m.Blacklist(account, address); return nil })
-		}},
-		{"consents", func() error {
-			var n atomic.Int64
-			return src.EachConsent(ctx, func(c iys.Consent) error {
-				m.put(c, false)
-				// Reading makes garbage, and the collector would let it grow to
-				// the size of the index. The index holds no pointers, so a
-				// collection costs little here.
-				if n.Add(1)%loadChunk == 0 {
-					runtime.GC()
-				}
-				return nil
-			})
-		}},
-	}
-	for _, s := range steps {
-		if err := s.run(); err != nil {
-			return fmt.Errorf("mirror: load %s: %w", s.what, err)
-		}
-	}
-	// The reading of the durable copy and any growth left garbage behind.
-	debug.FreeOSMemory()
-	m.ready.Store(true)
-	return nil
 }
 
 // Ready reports whether a Load has ended.

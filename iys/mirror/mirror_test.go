@@ -52,8 +52,10 @@ func (f *fixed) EachBlock(_ context.Context, y func(iys.Block) error) error {
 func (f *fixed) EachBlacklisted(_ context.Context, y func(a, b string) error) error {
 	return each(f.black, nil, func(x [2]string) error { return y(x[0], x[1]) })
 }
-func (f *fixed) EachConsent(_ context.Context, y func(iys.Consent) error) error {
-	return each(f.consents, f.err, y)
+func (f *fixed) EachConsent(_ context.Context, loader func() *Loader) error {
+	l := loader()
+	defer l.Close()
+	return each(f.consents, f.err, func(c iys.Consent) error { l.Add(&c); return nil })
 }
 
 func ready(t testing.TB, src *fixed) *Mirror {

@@ -39,7 +39,7 @@ var sources = [...]iys.Source{
 }
 
 // pack returns false for a status the mirror cannot hold.
-func pack(c iys.Consent, gen uint8) (uint64, bool) {
+func pack(c *iys.Consent, gen uint8) (uint64, bool) {
 	v := uint64(index(statuses[:], c.Status))
 	if v == 0 {
 		return 0, false

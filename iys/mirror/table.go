@@ -66,19 +66,41 @@ func (t *table) put(hash, value uint64, replace bool) bool {
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, ok := s.find(hash)
+	return s.put(slot{hash, value}, replace)
+}
+
+// put is for whoever holds mu.
+func (s *shard) put(in slot, replace bool) bool {
+	i, ok := s.find(in.hash)
 	if ok {
 		if replace {
-			s.slots[i].value = value
+			s.slots[i].value = in.value
 		}
 		return false
 	}
-	if (s.n+1)*maxLoadDen > int(s.size)*maxLoadNum || !s.insert(i, slot{hash, value}) {
-		for !s.grow(slot{hash, value}) {
+	if (s.n+1)*maxLoadDen > int(s.size)*maxLoadNum || !s.insert(i, in) {
+		for !s.grow(in) {
 		}
 	}
 	s.n++
 	return true
+}
+
+// fill puts in what is not there. It first looks at the place of each, which
+// the processor does for many at once, while a search waits for one after the
+// other. What it returns means nothing.
+func (s *shard) fill(list []slot) (fetched uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.size > 0 {
+		for i := range list {
+			fetched += s.slots[home(list[i].hash, s.size)].hash
+		}
+	}
+	for _, in := range list {
+		s.put(in, false)
+	}
+	return fetched
 }
 
 // del removes a hash and reports whether it was there.

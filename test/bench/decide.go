@@ -241,12 +241,12 @@ func (m made) EachPull(_ context.Context, yield func(mirror.Pull) error) error {
 func (made) EachBlock(context.Context, func(iys.Block) error) error                  { return nil }
 func (made) EachBlacklisted(context.Context, func(account, addr string) error) error { return nil }
 
-func (m made) EachConsent(_ context.Context, yield func(iys.Consent) error) error {
+func (m made) EachConsent(_ context.Context, loader func() *mirror.Loader) error {
+	l := loader()
+	defer l.Close()
 	at := time.Now()
 	for i := range m.n {
-		if err := yield(iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: at}); err != nil {
-			return err
-		}
+		l.Add(&iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: at})
 	}
 	return nil
 }
