@@ -38,6 +38,11 @@ func (c *call) iysState() error {
 		s := &states[i]
 		state, requery := badge("ok", c.t("iys.open")), cell{Text: "–"}
 		switch {
+		case s.Shut != nil && s.Shut.Full():
+			state = badge("warn", c.t("iys.full"))
+			if s.Shut.Updates {
+				state.Sub = c.t("iys.full.updates")
+			}
 		case s.Shut != nil:
 			state = badge("error", c.t("iys.shut"))
 		case len(s.Withheld) > 0:

@@ -37,7 +37,11 @@ var statusColumns = []column[desk.IYSStatus]{
 		return fmt.Sprintf("%d of %d, %d changed", s.Requery.Done, s.Requery.Total, s.Requery.Changed)
 	}},
 	{"WRITES", func(s *desk.IYSStatus) any {
-		if s.Shut != nil {
+		switch {
+		case s.Shut == nil:
+		case s.Shut.Full() && !s.Shut.Updates:
+			return "new addresses stopped: " + s.Shut.Code
+		default:
 			return "stopped: " + s.Shut.Code
 		}
 		return "open"

@@ -258,11 +258,9 @@ func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, 
 	if p.down[b.API] != nil {
 		return nil, nil
 	}
-	if until, ok := p.shutUntil(k.brand, iys.StatusRejected); ok {
-		for i := range part {
-			part[i].NextAt = until
-		}
-		return nil, p.commit(ctx, part...)
+	part, err := p.notStopped(ctx, k.brand, part)
+	if err != nil || len(part) == 0 {
+		return nil, err
 	}
 	addresses := make([]string, len(part))
 	keys := make([]iys.Key, len(part))
@@ -376,7 +374,8 @@ func (p *pass) approve(ctx context.Context, list []Entry) error {
 	return nil
 }
 
-// heldOf is what the store knows of İYS's records. An answer without a date is
+// heldOf is what the store knows of İYS's records, and notes with each entry
+// whether İYS knows its address (a look-up's "not approved" does not say so). An answer without a date is
 // no help to the date rules, and an absent record is not known to be absent.
 func (p *pass) heldOf(ctx context.Context, list []Entry) ([]iys.Stored, error) {
 	keys := make([]iys.Key, len(list))
@@ -389,6 +388,7 @@ func (p *pass) heldOf(ctx context.Context, list []Entry) ([]iys.Stored, error) {
 	}
 	out := make([]iys.Stored, len(list))
 	for i, h := range held {
+		list[i].known = h.Status == iys.StatusApproved || h.Status == iys.StatusRejected
 		out[i] = iys.Stored{Known: h.Status.Valid() && !h.ConsentDate.IsZero(), Status: h.Status, ConsentDate: h.ConsentDate}
 	}
 	return out, nil
@@ -417,9 +417,15 @@ func (p *pass) send(ctx context.Context, b Brand, list []Entry) error {
 	if err := p.single(ctx, ones); err != nil {
 		return err
 	}
-	for part := range slices.Chunk(batch, iysapi.MaxBatch) {
-		if err := p.sendBatch(ctx, b, part); err != nil {
-			return err
+	lists := [][]Entry{batch}
+	if p.full(b.BrandCode) { // one new address would sink the list
+		lists = byKnown(batch)
+	}
+	for _, list := range lists {
+		for part := range slices.Chunk(list, iysapi.MaxBatch) {
+			if err := p.sendBatch(ctx, b, part); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

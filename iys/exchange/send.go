@@ -35,8 +35,7 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 		if p.down[b.API] != nil {
 			continue
 		}
-		if until, ok := p.shutUntil(b.BrandCode, e.Status); ok {
-			e.NextAt = until
+		if p.stopped(b.BrandCode, &e) {
 			if err := p.commit(ctx, e); err != nil {
 				return err
 			}
@@ -66,7 +65,7 @@ func (p *pass) single(ctx context.Context, list []Entry) error {
 
 // accepted notes what İYS stored, in outbox, store and mirror.
 func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Receipt) error {
-	p.openBrand(list[0].Brand, list[0].Status) // a list is of one brand and status
+	p.openBrand(list[0].Brand, list) // a list is of one brand
 	var records []iys.Consent
 	for i := range list {
 		e := p.end(list[i], StateAccepted, "")
@@ -140,6 +139,9 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 	if ctx.Err() != nil {
 		return ctx.Err() // stopping: nothing was İYS's fault
 	}
+	if codeOf(err) == codeQuota {
+		return p.packageFull(ctx, b, list)
+	}
 	e, told := errors.AsType[*iysapi.APIError](err)
 	wait := time.Duration(0)
 	switch retry := iysapi.RetryOf(err); {
@@ -179,16 +181,60 @@ func notTakenUp(list []Entry) {
 	}
 }
 
+// packageFull lets addresses wait that İYS has no room for, and only those: what
+// was sent together with them and needs no room goes again by itself. Where İYS
+// refuses that as well, it waits too.
+func (p *pass) packageFull(ctx context.Context, b Brand, list []Entry) error {
+	fresh := byKnown(list)[1]
+	onlyUpdates := len(fresh) == 0
+	until := time.Now().Add(operatorWait)
+	p.shutBrand(b.BrandCode, Shut{Code: codeQuota, Until: until, Updates: onlyUpdates})
+	p.log.Error("the brand's İYS package is full: new addresses are not written until it is larger", "brand", b.BrandCode, "waiting", len(fresh), "updates", onlyUpdates)
+	notTakenUp(list)
+	for i := range list {
+		list[i].Code, list[i].NextAt = codeQuota, until
+		if list[i].known && !onlyUpdates {
+			list[i] = p.later(list[i], time.Second)
+		}
+	}
+	return p.commit(ctx, list...)
+}
+
+// byKnown parts approvals of addresses İYS knows from first ones.
+func byKnown(list []Entry) [][]Entry {
+	out := make([][]Entry, 2)
+	for _, e := range list {
+		i := 1
+		if e.known {
+			i = 0
+		}
+		out[i] = append(out[i], e)
+	}
+	return out
+}
+
+// notStopped postpones entries of a brand that are not to be written now, and
+// returns the others.
+func (p *pass) notStopped(ctx context.Context, brand string, list []Entry) ([]Entry, error) {
+	var stopped, rest []Entry
+	for _, e := range list {
+		if p.stopped(brand, &e) {
+			stopped = append(stopped, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return rest, p.commit(ctx, stopped...)
+}
+
 // sendBatch writes up to a thousand approvals of one brand.
 func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
 	if p.down[b.API] != nil {
 		return nil
 	}
-	if until, ok := p.shutUntil(b.BrandCode, iys.StatusApproved); ok {
-		for i := range list {
-			list[i].NextAt = until
-		}
-		return p.commit(ctx, list...)
+	list, err := p.notStopped(ctx, b.BrandCode, list)
+	if err != nil || len(list) == 0 {
+		return err
 	}
 	if err := p.begin(ctx, list, true); err != nil {
 		return err
@@ -284,6 +330,9 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 		}
 		byPlace[it.Index-min(first, 1)] = it
 	}
+	if _, err := p.heldOf(ctx, group); err != nil {
+		return err
+	}
 	var ok, rest []Entry
 	var receipts []iysapi.Receipt
 	for _, e := range group {
@@ -295,6 +344,7 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 		case found && it.State == iysapi.ItemSuccess:
 			ok, receipts = append(ok, e), append(receipts, it.Receipt)
 		case found && it.State == iysapi.ItemFailure:
+			e.first = e.Attempts == 1
 			if err := p.notTaken(ctx, b, again(e, it), it.Err, e.Attempts > 1); err != nil {
 				return err
 			}

@@ -18,14 +18,22 @@ type Shut struct {
 	// Reading says that İYS refuses the listing of changes as well: what is
 	// known ages, and is believed up to the freshness limit.
 	Reading bool
+	// Updates says of a full package (H525) that İYS refused approvals of
+	// addresses it knows as well, which need no room by what is known of it.
+	Updates bool
 }
 
+// Full reports whether it is the package that is full: addresses İYS does not
+// know yet wait, refusals and, save for Updates, approvals of known ones do not.
+func (s *Shut) Full() bool { return s.Code == codeQuota }
+
 // codeQuota is İYS's refusal of new addresses once the package is full. It
-// concerns approvals alone: a refusal needs no room (iys-api.md §9.3).
+// concerns approvals alone: a refusal needs no room, nor does the update of a
+// record İYS holds (iys-api.md §9.3, §16.2).
 const codeQuota = "H525"
 
-func (s *Shut) stops(st iys.Status) bool {
-	return s.Code != codeQuota || st == iys.StatusApproved
+func (s *Shut) stops(e Entry) bool {
+	return !s.Full() || e.Status == iys.StatusApproved && (s.Updates || !e.known)
 }
 
 func (x *Exchange) shutBrand(brand string, s Shut) {
@@ -38,22 +46,47 @@ func (x *Exchange) shutBrand(brand string, s Shut) {
 	x.shut[brand] = s
 }
 
-// shutUntil reports whether nothing of a status is to be written for a brand
-// now. A shut brand whose time has come is tried with its next entry.
-func (x *Exchange) shutUntil(brand string, st iys.Status) (time.Time, bool) {
+// stopped postpones an entry of a brand that is not to be written now. A shut
+// brand whose time has come is tried with its next entry.
+func (x *Exchange) stopped(brand string, e *Entry) bool {
 	x.restMu.Lock()
 	defer x.restMu.Unlock()
 	s, ok := x.shut[brand]
-	return s.Until, ok && s.stops(st) && time.Now().Before(s.Until)
+	if !ok || !s.stops(*e) || !time.Now().Before(s.Until) {
+		return false
+	}
+	e.NextAt, e.Code = s.Until, s.Code
+	return true
 }
 
-// openBrand notes that İYS took something of a status for the brand.
-func (x *Exchange) openBrand(brand string, st iys.Status) {
+// openBrand notes that İYS took entries of the brand. What a full package lets
+// through says nothing about room for what it stops.
+func (x *Exchange) openBrand(brand string, list []Entry) {
 	x.restMu.Lock()
 	defer x.restMu.Unlock()
-	if s, ok := x.shut[brand]; ok && s.stops(st) {
-		delete(x.shut, brand)
+	s, ok := x.shut[brand]
+	if !ok {
+		return
 	}
+	for _, e := range list {
+		switch {
+		case !s.stops(e):
+		case s.Full() && e.known:
+			s.Updates = false
+			x.shut[brand] = s
+		default:
+			delete(x.shut, brand)
+			return
+		}
+	}
+}
+
+// full reports whether İYS has said that the brand's package is full.
+func (x *Exchange) full(brand string) bool {
+	x.restMu.Lock()
+	defer x.restMu.Unlock()
+	s, ok := x.shut[brand]
+	return ok && s.Full()
 }
 
 // listed notes that İYS lists changes for the brand: what it refused for that

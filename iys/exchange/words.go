@@ -53,7 +53,9 @@ type Entry struct {
 	Code          string    // İYS code of a refusal, or of the last failure
 	Changed       time.Time // when State changed last
 
+	// Of the present pass alone.
 	first bool // the attempt under way is the first: no earlier one can have been stored
+	known bool // İYS holds a record of the address: an approval updates it and needs no room in the package
 }
 
 // Consent is the entry as a record.

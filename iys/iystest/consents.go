@@ -282,13 +282,14 @@ func (p *provider) unknownRetailer(it *item) *problem {
 	return nil
 }
 
-// quotaFull reports that a new address does not fit the package: the larger of
-// the counts of approved phones and e-mails.
+// quotaFull reports that a new record does not fit the package: the larger of
+// the counts of approved phones and e-mails. What is stored already is updated
+// whatever the package holds (iys-api.md §16.2).
 func (s *Sim) quotaFull(p *provider, it *item) bool {
 	if p.ConsentLimit == 0 || p.LimitExceed {
 		return false
 	}
-	if _, known := s.stored[it.key()]; known {
+	if _, known := s.stored[it.key()]; known && !(s.odd.UpdatesNeedRoom && it.Status == "ONAY") {
 		return false
 	}
 	return s.used(p) >= p.ConsentLimit

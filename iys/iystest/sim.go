@@ -47,6 +47,7 @@ type Oddities struct {
 	SubRequestsMixed  bool   // subRequests in reverse order
 	FileQueued        bool   // the file of a day stays queued
 	AgreementSpelled  bool   // agreementCaptured spelled as in the schema
+	UpdatesNeedRoom   bool   // a full package (H525) refuses approvals of stored records too
 	V2Forgets         bool   // V2 judges a repeat by the rules instead of repeating its answer
 }
 

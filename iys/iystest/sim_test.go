@@ -411,6 +411,22 @@ func TestSubscriptionAndRights(t *testing.T) {
 	if _, body := w.call("POST", brandPath+"/consents", other); codes(body) != "H525" {
 		t.Errorf("quota: got %s, want H525", body)
 	}
+	// What is stored is updated all the same, by itself and in a list; a first record sinks the list.
+	w.now = w.now.Add(2 * time.Second)
+	if status, body := w.call("POST", brandPath+"/consents", consent("ONAY", "2026-11-20 09:00:01")); status != 200 {
+		t.Errorf("an update of a full package: got %d %s", status, body)
+	}
+	update := consent("ONAY", "2026-11-20 09:00:02")
+	if status, body := w.call("POST", brandPath+"/consents/request", "["+update+"]"); status != 202 {
+		t.Errorf("a list of updates: got %d %s", status, body)
+	}
+	if status, body := w.call("POST", brandPath+"/consents/request", "["+update+","+other+"]"); status != 422 || codes(body) != "H525" {
+		t.Errorf("a list with a first record: got %d %s, want H525", status, body)
+	}
+	w.s.SetOddities(Oddities{UpdatesNeedRoom: true})
+	if _, body := w.call("POST", brandPath+"/consents", consent("ONAY", "2026-11-20 09:00:03")); codes(body) != "H525" {
+		t.Errorf("where updates need room: got %s", body)
+	}
 }
 
 func TestListenServesHTTP(t *testing.T) {
