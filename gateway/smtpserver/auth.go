@@ -21,6 +21,10 @@ func (s *session) AuthMechanisms() []string { return mechanisms }
 
 // Auth implements smtp.AuthSession.
 func (s *session) Auth(mech string) (sasl.Server, error) {
+	if s.guard.ahead() {
+		s.guard.hangUp()
+		return nil, errAhead
+	}
 	if s.transaction() != nil {
 		return nil, errAuthOrder
 	}
@@ -48,6 +52,7 @@ func (s *session) login(name, password string) error {
 
 // loggedIn ends every mechanism: it notes the principal or the failure.
 func (s *session) loggedIn(name string, p *gateway.Principal, err error) error {
+	s.guard.await()
 	if err == nil && !p.Credential.Has(gateway.ScopeSend) {
 		err = gateway.Refuse(gateway.CodeMissingScope, "", "")
 	}

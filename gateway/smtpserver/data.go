@@ -18,12 +18,15 @@ import (
 // Data implements smtp.Session, for DATA and BDAT alike.
 func (s *session) Data(r io.Reader) error {
 	tx := s.transaction()
-	if tx == nil || len(tx.to) == 0 {
+	if tx == nil || len(tx.to) == 0 || s.guard.turns.broken.Load() {
 		return reply(503, "5.5.1", "No valid recipients")
 	}
 	s.guard.setBusy(true)
 	defer s.guard.setBusy(false)
 	_, chunked := r.(*io.PipeReader)
+	if !chunked {
+		r = s.guard.promptly(r)
+	}
 	body := &whole{r: &paced{r: r, conn: s.conn.Conn(), cfg: &s.srv.cfg, start: time.Now()}, there: func() bool {
 		return !chunked || stillThere(s.conn, s.guard)
 	}}
@@ -38,7 +41,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil && (!errors.As(err, &ok) || ok.Code != 250) {
 		s.srv.tally.refused("DATA", err)
 		s.log.Info("message refused", "err", err)
-		if errors.Is(err, errSlow) {
+		if errors.Is(err, errSlow) || errors.Is(err, errAhead) {
 			s.guard.hangUp()
 		}
 	}

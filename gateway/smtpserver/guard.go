@@ -29,7 +29,8 @@ type guard struct {
 	busy  bool // a body is coming in; guarded by mu
 	timer *time.Timer
 
-	eof atomic.Bool // the peer has closed
+	eof   atomic.Bool // the peer has closed
+	turns turns
 
 	wmu sync.Mutex
 	out []byte // answers not sent yet; guarded by wmu
@@ -44,6 +45,12 @@ const (
 
 // Write implements net.Conn.
 func (g *guard) Write(p []byte) (int, error) {
+	if g.turns.broken.Load() {
+		return 0, errOutOfStep
+	}
+	if g.injected(p) {
+		return 0, g.cut("STARTTLS")
+	}
 	g.wmu.Lock()
 	defer g.wmu.Unlock()
 	g.out = append(g.out, p...)
@@ -112,10 +119,14 @@ func (g *guard) identified() {
 
 // Read implements net.Conn.
 func (g *guard) Read(p []byte) (int, error) {
+	if err := g.begin(); err != nil {
+		return 0, err
+	}
 	if err := g.flush(); err != nil {
 		return 0, err
 	}
 	n, err := g.Conn.Read(p)
+	g.turns.note(p[:n])
 	if errors.Is(err, io.EOF) {
 		g.eof.Store(true)
 	}

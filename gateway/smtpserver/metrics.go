@@ -32,7 +32,8 @@ const (
 	causePeer    = "peer_full"    // Peer.MaxConns
 )
 
-// Refusal is what was refused and how: the command (MAIL, RCPT, DATA; BDAT counts as DATA), the reply ("550 5.7.1"), and the code
+// Refusal is what was refused and how: the command (MAIL, RCPT, DATA; BDAT counts as DATA; CONNECT and STARTTLS of a client that spoke
+// ahead of the answer), the reply ("550 5.7.1"), and the code
 // of the table where one stands behind it.
 type Refusal struct {
 	Command, Reply string

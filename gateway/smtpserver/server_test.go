@@ -1,7 +1,6 @@
 package smtpserver
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
@@ -228,28 +227,6 @@ func TestAuthOrder(t *testing.T) {
 	k.do("DATA", "502", "503", "554")
 	k.do("RSET", "250")
 	k.do("RCPT TO:<ali@alici.example>", "502", "503")
-}
-
-// What a man in the middle puts behind STARTTLS, before TLS has begun, is forgotten with the session it was said in (RFC 3207 §6).
-func TestInjectedCommand(t *testing.T) {
-	w := newWorld(t, nil)
-	for _, m := range []Mode{Submission, Relay} {
-		k := w.dial(m)
-		k.expect("220")
-		k.do("EHLO injected.example", "250")
-		k.send("STARTTLS\r\nMAIL FROM:<>\r\nRCPT TO:<b@bounce.izinli.example>\r\n")
-		k.expect("220")
-		conn := tls.Client(k.conn, &tls.Config{RootCAs: w.roots, ServerName: "127.0.0.1"})
-		if err := conn.Handshake(); err != nil {
-			t.Errorf("mode %d: %v", m, err) // the commands were taken for a part of it
-			continue
-		}
-		k.conn, k.br = conn, bufio.NewReader(conn)
-		k.do("RCPT TO:<b@bounce.izinli.example>", "502", "503")
-		k.do("MAIL FROM:<>", "502", "503", "530") // not greeted under TLS yet
-		k.do("EHLO client.example", "250")
-		k.do("RCPT TO:<b@bounce.izinli.example>", "502", "503")
-	}
 }
 
 // A proof for another nonce, user or password does not pass, and the server proves itself to a good client.

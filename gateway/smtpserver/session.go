@@ -78,6 +78,7 @@ func (s *Server) newSession(ctx context.Context, c *smtp.Conn, mode Mode) (smtp.
 	ctx, cancel := context.WithCancel(ctx)
 	sess := &session{srv: s, conn: c, guard: g, mode: mode, id: fmt.Sprintf("smtp-%d", s.ids.Add(1)), helo: c.Hostname(), secure: secure, ctx: ctx, cancel: cancel}
 	sess.log = s.log.With("session", sess.id, "remote", g.from.String())
+	g.await() // for the answer to EHLO
 	if mode == Relay {
 		sess.peer = g.peer
 		for _, p := range s.peers() {
@@ -129,6 +130,10 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 
 // begin opens a transaction.
 func (s *session) begin(from string, o *smtp.MailOptions) error {
+	if s.guard.ahead() {
+		s.guard.hangUp()
+		return errAhead
+	}
 	if s.transaction() != nil {
 		return errNested
 	}
