@@ -18,8 +18,8 @@ import (
 const (
 	maxTxBytes = 1 << 20
 	maxTxKeys  = 2_500
-	smallWork  = 4     // what goes into a page is this many times less work than a key of its own
-	calmKeys   = 1_000 // while urgent acts come
+	smallWork  = 4   // what goes into a page is this many times less work than a key of its own
+	calmKeys   = 200 // while urgent acts come
 	calmFor    = 500 * time.Millisecond
 	// Acts in one round from which on the next is gathered for, and from which on for the whole of Options.Gather.
 	gatherFrom = 4
