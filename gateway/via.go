@@ -26,6 +26,7 @@ type ViaOperation struct {
 	Ended         time.Time `json:"ended,omitzero"`
 
 	Consents []ViaConsent `json:"consents,omitempty"`
+	Replayed bool         `json:"-"` // answered from an idempotency record: nobody was asked now
 }
 
 // Where a question stands.
@@ -65,6 +66,8 @@ type ViaInput struct {
 	Verification  string    `json:"verification,omitempty"`  // default: a code by the same way
 	Texts         []string  `json:"texts,omitempty"`         // of personal data; with them the person's name
 	Name          string    `json:"name,omitempty"`          // personal data, handed to İYS and not kept
+	// Idempotency, if set, keeps a repeat from asking the person again: it needs an account, and is forgotten when İYS refuses.
+	Idempotency *IdempotencyKey `json:"-"`
 }
 
 // ViaAnswer is the code a person received; with texts of personal data there are two.

@@ -90,6 +90,16 @@ func (o iysOffice) ListVia(ctx context.Context, a gateway.AccountID, cursor stri
 	return o.store.ListVia(ctx, a, cursor, limit)
 }
 
+// BeginVia implements desk.ViaOffice.
+func (o iysOffice) BeginVia(ctx context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error {
+	return o.store.BeginVia(ctx, v, key)
+}
+
+// RefuseVia implements desk.ViaOffice.
+func (o iysOffice) RefuseVia(ctx context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error {
+	return o.store.RefuseVia(ctx, v, key)
+}
+
 // viaDoor gives the HTTP API the desk's acts; the trail names the key that asked for them.
 type viaDoor struct{ desk *desk.Admin }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,10 @@ type ViaOffice interface {
 	Push(ctx context.Context, moves []iysapi.Change) error
 
 	PutVia(ctx context.Context, v *gateway.ViaOperation) error
+	// BeginVia and RefuseVia are PutVia for a question with an idempotency key: the first remembers it, or answers *gateway.Replay with
+	// the ID of the question it was used for; the second forgets it.
+	BeginVia(ctx context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error
+	RefuseVia(ctx context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error
 	Via(ctx context.Context, a gateway.AccountID, id string) (gateway.ViaOperation, bool, error)
 	ListVia(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.ViaOperation], error)
 }
@@ -113,7 +118,12 @@ func (a *Admin) StartVia(ctx context.Context, in gateway.ViaInput) (gateway.ViaO
 		start.Privacy = &iysapi.ViaPrivacy{Types: in.Texts, Name: in.Name}
 	}
 	v.Stage, v.By, v.Started = viaStarting, ActorOf(ctx), a.deps.Now()
-	if err := a.deps.IYS.PutVia(ctx, &v); err != nil {
+	if in.Idempotency == nil || v.Account == 0 {
+		err = a.deps.IYS.PutVia(ctx, &v)
+	} else if err = a.deps.IYS.BeginVia(ctx, &v, in.Idempotency); err != nil {
+		return a.replayedVia(ctx, v.Account, err)
+	}
+	if err != nil {
 		return v, err
 	}
 	request, callErr := a.deps.IYS.StartVia(ctx, b.Code, start)
@@ -122,10 +132,41 @@ func (a *Admin) StartVia(ctx context.Context, in gateway.ViaInput) (gateway.ViaO
 	if callErr != nil {
 		v.Stage, v.Status, v.Ended = viaRefused, iysCode(callErr), a.deps.Now()
 	}
-	if err := a.deps.IYS.PutVia(context.WithoutCancel(ctx), &v); err != nil {
+	// The key is kept where the person may have been asked although İYS's answer is not known.
+	if in.Idempotency != nil && callErr != nil && notAsked(callErr) {
+		err = a.deps.IYS.RefuseVia(context.WithoutCancel(ctx), &v, in.Idempotency)
+	} else {
+		err = a.deps.IYS.PutVia(context.WithoutCancel(ctx), &v)
+	}
+	if err != nil {
 		return v, err
 	}
 	return v, viaFault(a.noted(ctx, "StartVia", "ViA "+v.ID+" of brand "+v.Brand, map[string]any{"form": v.Form, "channels": v.Channels, "texts": v.Texts}, callErr), callErr)
+}
+
+// replayedVia answers a repeat by its idempotency key: with the question as it was known last, which asks nobody.
+func (a *Admin) replayedVia(ctx context.Context, account gateway.AccountID, cause error) (v gateway.ViaOperation, err error) {
+	replay, ok := errors.AsType[*gateway.Replay](cause)
+	if !ok {
+		return v, cause
+	}
+	if v, err = a.viaByID(ctx, account, string(replay.Answer)); err != nil {
+		return v, err
+	}
+	if v.Request == "" && v.Ended.IsZero() {
+		return v, gateway.Refuse(gateway.CodeInProgress, "Idempotency-Key", "")
+	}
+	v.Replayed = true
+	return v, nil
+}
+
+// notAsked reports whether it is certain that İYS asked nobody: it refused, or was not called.
+func notAsked(err error) bool {
+	e, said := errors.AsType[*iysapi.APIError](err)
+	if !said {
+		return errors.Is(err, iysapi.ErrInvalid)
+	}
+	return e.HTTP < http.StatusInternalServerError && e.HTTP != http.StatusRequestTimeout
 }
 
 // viaFields are the fields whose value İYS found wanting, by its code (iys-api.md §17.3).

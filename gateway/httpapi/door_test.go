@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -156,6 +157,30 @@ func TestIdempotency(t *testing.T) {
 	w.submit = nil
 	if rec := do(t, api, ask{method: "POST", path: "/v1/messages", body: sms}); rec.Header().Get("Idempotent-Replayed") != "" {
 		t.Error("a first answer claims to be a repeat")
+	}
+}
+
+// The start of a question over ViA takes the same header, bound to its own path.
+func TestViaIdempotency(t *testing.T) {
+	w := &world{}
+	api := newAPI(w, Config{})
+	const body = `{"brand":"675403","form":"1","address":"+905321234567"}`
+	post := func(header ...string) *httptest.ResponseRecorder {
+		return do(t, api, ask{method: "POST", path: "/v1/via", body: body, header: header})
+	}
+	if rec := post(); rec.Code != 202 || w.via.Idempotency != nil || rec.Header().Get("Idempotent-Replayed") != "" {
+		t.Errorf("without a key: %d, %+v", rec.Code, w.via.Idempotency)
+	}
+	rec := post("Idempotency-Key", "used")
+	if rec.Code != 202 || rec.Header().Get("Idempotent-Replayed") != "true" || rec.Header().Get("Location") != "/v1/via/v1" {
+		t.Errorf("a repeat: %d %v", rec.Code, rec.Header())
+	}
+	h := sha256.Sum256([]byte("POST\n/v1/via\n" + body))
+	if k := w.via.Idempotency; k == nil || k.Key != "used" || k.Hash != h {
+		t.Errorf("the key %+v", k)
+	}
+	if rec := post("Idempotency-Key", "a b"); rec.Code != 400 {
+		t.Errorf("a key with a blank: %d", rec.Code)
 	}
 }
 

@@ -283,7 +283,9 @@ func aVia(state string) gateway.ViaOperation {
 
 func (w *world) StartVia(_ context.Context, p *gateway.Principal, in gateway.ViaInput) (gateway.ViaOperation, error) {
 	w.via = in
-	return aVia(""), w.own(p.Account, true)
+	v := aVia("")
+	v.Replayed = in.Idempotency != nil && in.Idempotency.Key == "used"
+	return v, w.own(p.Account, true)
 }
 
 func (w *world) CompleteVia(_ context.Context, p *gateway.Principal, in gateway.ViaAnswer) (gateway.ViaOperation, error) {

@@ -43,7 +43,10 @@ func viaOf(v *gateway.ViaOperation) viaView {
 // startVia is POST /v1/via. 202: the person has been written to, or will be; whether she answers shows in getVia.
 func (a *API) startVia(c *call) error {
 	in := gateway.ViaInput{Brand: c.p.Credential.Brand, RecipientType: gateway.RecipientIndividual}
-	err := readBody(c, maxSmallBody, func(body []byte) error {
+	err := readBody(c, maxSmallBody, func(body []byte) (err error) {
+		if in.Idempotency, err = idempotencyKey(c, body); err != nil {
+			return err
+		}
 		return readJSON(body, func(r *reader) error {
 			return r.object(func(name string) (err error) {
 				switch name {
@@ -86,6 +89,9 @@ func (a *API) startVia(c *call) error {
 		return err
 	}
 	c.Response().Header().Set("Location", "/v1/via/"+v.ID)
+	if v.Replayed {
+		c.Response().Header().Set(headerReplayed, "true")
+	}
 	return c.JSON(http.StatusAccepted, viaOf(&v))
 }
 

@@ -139,6 +139,9 @@ func (p *pendingBatch) check(t *tx) error {
 	return l.covers(p.Credits)
 }
 
+// idempotencyLife is how long a key is remembered.
+const idempotencyLife = 24 * time.Hour
+
 // checkKey answers a repeat; nil when the key is new or there is none.
 func checkKey(txn *badger.Txn, a gateway.AccountID, key *gateway.IdempotencyKey) error {
 	if key == nil {
@@ -266,7 +269,7 @@ func (p *pendingBatch) finish(t *tx) error {
 	t.accepted = append(t.accepted, p)
 	if p.Idempotency != nil {
 		v := append(append(make([]byte, 0, 32+len(p.Answer)), p.Idempotency.Hash[:]...), p.Answer...)
-		return t.set(idempotencyKey(p.ref.Account, p.Idempotency.Key), v, 24*time.Hour)
+		return t.set(idempotencyKey(p.ref.Account, p.Idempotency.Key), v, idempotencyLife)
 	}
 	return nil
 }

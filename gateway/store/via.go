@@ -13,20 +13,46 @@ func viaKey(a gateway.AccountID, id uint64) key { return newKey(kVia, 12).accoun
 
 // PutVia writes a question put to a person over ViA and returns after the sync; a new one (no ID) gets its ID.
 func (s *Store) PutVia(_ context.Context, v *gateway.ViaOperation) error {
+	return s.do(func(t *tx) error { return t.putVia(v) })
+}
+
+// BeginVia is PutVia for a question that is new by an idempotency key. Where the key was used before nothing is written: the error is a
+// *gateway.Replay with the ID of the question then, or gateway.CodeIdempotencyMismatch.
+func (s *Store) BeginVia(_ context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error {
 	return s.do(func(t *tx) error {
-		if v.ID == "" {
-			v.ID = strconv.FormatUint(t.s.nextSeq(), 36)
-		}
-		id, err := strconv.ParseUint(v.ID, 36, 64)
-		if err != nil {
-			return gateway.Refuse(gateway.CodeInvalid, "id", "%q is no number of a ViA operation", v.ID)
-		}
-		j, err := json.Marshal(v)
-		if err != nil {
+		if err := checkKey(t.txn, v.Account, key); err != nil {
 			return err
 		}
-		return t.set(viaKey(v.Account, id), j, t.s.opt.Retention)
+		if err := t.putVia(v); err != nil {
+			return err
+		}
+		return t.set(idempotencyKey(v.Account, key.Key), append(key.Hash[:], v.ID...), idempotencyLife)
 	})
+}
+
+// RefuseVia is PutVia for a question İYS did not take: its idempotency key is as good as new.
+func (s *Store) RefuseVia(_ context.Context, v *gateway.ViaOperation, key *gateway.IdempotencyKey) error {
+	return s.do(func(t *tx) error {
+		if err := t.putVia(v); err != nil {
+			return err
+		}
+		return t.del(idempotencyKey(v.Account, key.Key))
+	})
+}
+
+func (t *tx) putVia(v *gateway.ViaOperation) error {
+	if v.ID == "" {
+		v.ID = strconv.FormatUint(t.s.nextSeq(), 36)
+	}
+	id, err := strconv.ParseUint(v.ID, 36, 64)
+	if err != nil {
+		return gateway.Refuse(gateway.CodeInvalid, "id", "%q is no number of a ViA operation", v.ID)
+	}
+	j, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return t.set(viaKey(v.Account, id), j, t.s.opt.Retention)
 }
 
 // Via reads one, false when there is none by that number.
