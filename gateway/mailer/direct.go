@@ -268,12 +268,17 @@ func (d *direct) policy() smarthost.TLSPolicy {
 	return p
 }
 
-var errLocal = errors.New("the mail exchanger's address is this machine's or its link's")
+var errLocal = errors.New("the address the domain names is this machine's or its link's")
 
-// dialOutside connects to mail exchangers. Anybody can name a loopback address as his exchanger: the server that listens there may
-// trust whoever connects, and pass on what it should not.
+// dialOutside connects to mail exchangers.
 func dialOutside(network, addr string, timeout time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
+	return outsideDialer(timeout).Dial(network, addr)
+}
+
+// outsideDialer connects to what a domain's DNS names: mail exchangers, and the web server of its MTA-STS policy. Anybody can name a
+// loopback address there: the server that listens on it may trust whoever connects, and pass on what it should not.
+func outsideDialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
@@ -283,5 +288,4 @@ func dialOutside(network, addr string, timeout time.Duration) (net.Conn, error) 
 		}
 		return nil
 	}}
-	return d.Dial(network, addr)
 }

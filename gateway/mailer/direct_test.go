@@ -164,6 +164,22 @@ func newDirectForTest(t *testing.T, cfg Config, x *exchangers, tlsPolicy string)
 	return d
 }
 
+// A domain whose policy host has an address of this machine does not make us knock on its doors.
+func TestPolicyIsFetchedFromOutside(t *testing.T) {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	dial := (&Config{MXPort: mxPort}).policyDial()
+	if c, err := dial(t.Context(), "tcp", srv.Listener.Addr().String()); !errors.Is(err, errLocal) {
+		t.Errorf("%v, want errLocal", err)
+		if err == nil {
+			c.Close()
+		}
+	}
+	if (&Config{MXPort: "2525"}).policyDial() != nil {
+		t.Error("a network of tests has its servers on the loopback")
+	}
+}
+
 const letterText = "From: a@b.example\r\nSubject: x\r\n\r\nhello\r\n"
 
 // send makes one attempt, as a message of dispatch does.

@@ -110,9 +110,17 @@ func New(cfg Config, st Store, d Dispatcher) (*Manager, error) {
 		return nil, err
 	}
 	if r, ok := cfg.Resolver.(mtasts.Resolver); ok {
-		m.sts = mtasts.New(mtasts.Config{Resolver: r, File: cfg.Policies, Client: cfg.Fetch, Log: cfg.Log, Now: cfg.Now})
+		m.sts = mtasts.New(mtasts.Config{Resolver: r, File: cfg.Policies, Client: cfg.Fetch, Dial: cfg.policyDial(), Log: cfg.Log, Now: cfg.Now})
 	}
 	return m, nil
+}
+
+// policyDial is how policies are fetched: from outside, where mail exchangers are too; nil in a network of tests.
+func (c *Config) policyDial() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if c.MXPort != mxPort {
+		return nil
+	}
+	return outsideDialer(0).DialContext // the fetching has a bound of its own
 }
 
 // Run keeps the carriers as the directory says until ctx ends; then deliveries under way are cut off, to be in doubt or tried

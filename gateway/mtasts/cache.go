@@ -25,6 +25,8 @@ type Config struct {
 	Resolver Resolver
 	File     string       // where policies outlive a restart; empty: they do not
 	Client   *http.Client // fetches policies; nil: one that trusts the system's roots, follows no redirect and waits 20 s
+	// Dial connects the client that is made when Client is nil; nil: anywhere. The address is of the domain's choice.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -76,7 +78,7 @@ func New(cfg Config) *Cache {
 		cfg.Now = time.Now
 	}
 	if cfg.Client == nil {
-		cfg.Client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
+		cfg.Client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DialContext: cfg.Dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}
 	}
 	client := *cfg.Client

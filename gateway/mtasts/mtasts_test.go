@@ -131,6 +131,20 @@ func (n *internet) cache(file string) *Cache {
 	return New(Config{Resolver: n, File: file, Client: client, Now: func() time.Time { return n.now }})
 }
 
+// The policy host is of the domain's choice: the caller's rule decides where is connected to.
+func TestFetchDials(t *testing.T) {
+	n := newInternet(t)
+	inside := errors.New("inside")
+	var dialled []string
+	c := New(Config{Resolver: n, Now: func() time.Time { return n.now }, Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
+		dialled = append(dialled, network+" "+addr)
+		return nil, inside
+	}})
+	if p := c.Policy(t.Context(), "alici.example"); p != nil || n.asked != 0 || !slices.Equal(dialled, []string{"tcp mta-sts.alici.example:443"}) {
+		t.Errorf("policy %+v after %d questions, dialled %q", p, n.asked, dialled)
+	}
+}
+
 // What was fetched is remembered, over a restart too, whatever becomes of DNS and web server, until it is too old or another is announced.
 func TestCacheHolds(t *testing.T) {
 	n := newInternet(t)
