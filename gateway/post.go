@@ -150,5 +150,6 @@ type NoticeDue struct {
 	Operator  string
 	Relayed   bool // handed to a server that tells nothing further (RFC 3461 §6.2.7.2)
 	Delayed   bool // not final: the message still waits here or at the next hop
+	Full      bool // the message is kept for it, to be returned whole (RET=FULL)
 	At        time.Time
 }

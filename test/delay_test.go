@@ -22,6 +22,11 @@ func submitNotify(t *testing.T, s *stage.Stage, wishes map[string][]smtp.DSNNoti
 
 func submitNotifyAs(t *testing.T, s *stage.Stage, user, password, raw string, wishes map[string][]smtp.DSNNotify) {
 	t.Helper()
+	submitReturn(t, s, user, password, raw, "", wishes)
+}
+
+func submitReturn(t *testing.T, s *stage.Stage, user, password, raw string, ret smtp.DSNReturn, wishes map[string][]smtp.DSNNotify) {
+	t.Helper()
 	m := s.Seeds.Mail
 	c, err := smtp.DialStartTLS(s.Server.Addrs["smtp"], s.MailTLS())
 	if err != nil {
@@ -35,7 +40,7 @@ func submitNotifyAs(t *testing.T, s *stage.Stage, user, password, raw string, wi
 		}
 	}
 	must(c.Auth(sasl.NewPlainClient("", user, password)))
-	must(c.Mail("bulten@"+m.Domain, &smtp.MailOptions{EnvelopeID: "zarf-1"}))
+	must(c.Mail("bulten@"+m.Domain, &smtp.MailOptions{EnvelopeID: "zarf-1", Return: ret}))
 	for to, notify := range wishes {
 		must(c.Rcpt(to, &smtp.RcptOptions{Notify: notify, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: to}))
 	}

@@ -178,7 +178,7 @@ func TestNotification(t *testing.T) {
 		Arrival: now.Add(-time.Minute), Now: now,
 		Original: mail.Header{mail.NewField("Message-ID", "<m1@ornek.example>"), mail.NewField("Subject", "Kampanya"), mail.NewField("Bcc", "gizli@x.example"), mail.NewField(mail.HeaderClass, "commercial")},
 		Recipients: []Status{
-			{Address: "ali@alici.example", ORcpt: "rfc822;Ali@Alici.example", Action: ActionFailed, Status: "5.7.1", Diagnostic: "550 5.7.1 no consent\r\nBcc: evil@x", Reason: "The recipient has not consented at İYS."},
+			{Address: "ali@alici.example", ORcpt: "rfc822;Ali@Alici.example", Action: ActionFailed, Status: "5.7.1", Diagnostic: "550 5.7.1 no consent at İYS\r\nBcc: evil@x", Reason: "The recipient has not consented at İYS."},
 			{Address: "veli@alici.example", Action: ActionDelayed, Status: "4.4.1", Remote: "mx.alici.example", RetryUntil: now.Add(time.Hour), Reason: "busy"},
 		}}
 	b, err := n.Bytes()
@@ -192,6 +192,9 @@ func TestNotification(t *testing.T) {
 	}
 	if bytes.Contains(bytes.ReplaceAll(b, []byte("\r\n"), nil), []byte("\n")) {
 		t.Error("bare LF in the notification")
+	}
+	if mail.High(b) || !bytes.Contains(b, []byte("Diagnostic-Code: smtp; 550 5.7.1 no consent at IYS")) { // nothing of a delivery status can be encoded
+		t.Errorf("not in US-ASCII: %s", b)
 	}
 	rep, err := Parse(bytes.NewReader(b))
 	if err != nil {
@@ -208,6 +211,16 @@ func TestNotification(t *testing.T) {
 	}
 	if !strings.Contains(rep.Text, "İYS") {
 		t.Errorf("text %q", rep.Text)
+	}
+	n.Whole = []byte("From: a@b.example\r\nSubject: x\r\nMessage-ID: <m1@ornek.example>\r\n\r\nGünün sözü")
+	if b, err = n.Bytes(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + string(n.Whole) + "\r\n--"; !strings.Contains(string(b), want) {
+		t.Errorf("the message is not returned:\n%s", b)
+	}
+	if rep, err = Parse(bytes.NewReader(b)); err != nil || rep.MessageID != "m1@ornek.example" {
+		t.Errorf("read back %+v, %v", rep, err)
 	}
 	n.To = ""
 	if _, err := n.Bytes(); !errors.Is(err, ErrNoAddressee) {

@@ -21,7 +21,8 @@ type Notification struct {
 	EnvelopeID string    // ENVID as the client gave it
 	Arrival    time.Time // of the message
 	Now        time.Time
-	Original   mail.Header // of the message; its header is returned, never the body
+	Original   mail.Header // of the message, which is returned
+	Whole      []byte      // the message itself, of canonical lines, in the place of its header (RET=FULL)
 	Recipients []Status
 }
 
@@ -93,9 +94,21 @@ func (n *Notification) Bytes() ([]byte, error) {
 		}
 	}
 	b.WriteString("\r\n")
-	part("text/rfc822-headers")
-	b.WriteString("\r\n")
-	b.Write(n.Original.Without(mail.Private).Bytes())
+	if n.Whole != nil {
+		part("message/rfc822")
+		if mail.High(n.Whole) {
+			b.WriteString("Content-Transfer-Encoding: 8bit\r\n")
+		}
+		b.WriteString("\r\n")
+		b.Write(n.Whole)
+		if !bytes.HasSuffix(n.Whole, []byte("\r\n")) {
+			b.WriteString("\r\n")
+		}
+	} else {
+		part("text/rfc822-headers")
+		b.WriteString("\r\n")
+		b.Write(n.Original.Without(mail.Private).Bytes())
+	}
 	fmt.Fprintf(&b, "--%s--\r\n", boundary)
 	return b.Bytes(), nil
 }
@@ -115,9 +128,10 @@ func (n *Notification) subject() (subject, intro string) {
 	return "Successful Mail Delivery Report", "Your message was delivered to the recipients below. / İletiniz aşağıdaki alıcılara teslim edildi."
 }
 
+// optional writes a field of the delivery status, whose octets are all ASCII (RFC 3464 §2.1), whatever a server said.
 func optional(b *bytes.Buffer, name, value string) {
 	if value != "" {
-		b.Write(mail.NewField(name, value).Raw)
+		b.Write(mail.NewField(name, mail.ASCII(value)).Raw)
 	}
 }
 

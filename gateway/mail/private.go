@@ -62,6 +62,10 @@ func Notifies(value, wish string) bool {
 // MaxQuoted bounds what is kept of a header for notifications about the message.
 const MaxQuoted = 4 << 10
 
+// MaxReturned bounds what a notification returns of a whole message (RET=FULL, RFC 3461 §4.3), in octets; of a larger one it is the
+// header. So much is kept until the notification has gone, and leaves in it.
+const MaxReturned = 64 << 10
+
 // Quoted is the part of a header that tells its author which message a notification is about.
 func (h Header) Quoted() string {
 	var b strings.Builder

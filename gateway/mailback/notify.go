@@ -7,14 +7,18 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/bounce"
 	"izinli/gateway/mail"
+	"izinli/gateway/sevenbit"
 )
 
 // Owed is where notifications that are owed stand.
@@ -120,7 +124,11 @@ func (n *Notifier) round(ctx context.Context) (more bool, err error) {
 // before a crash, and not yet taken off the list, go out once.
 func (n *Notifier) send(ctx context.Context, list []gateway.NoticeDue) error {
 	b := list[0].Batch
-	raw, err := n.write(list)
+	whole, err := n.whole(ctx, list)
+	if err != nil {
+		return err
+	}
+	raw, err := n.write(list, whole)
 	if err != nil {
 		n.log.Warn("notification not written", "batch", b.Ref().String(), "err", err)
 		return n.owed.NoticesSent(ctx, list)
@@ -148,10 +156,38 @@ func (n *Notifier) send(ctx context.Context, list []gateway.NoticeDue) error {
 	return n.owed.NoticesSent(ctx, list)
 }
 
-func (n *Notifier) write(list []gateway.NoticeDue) ([]byte, error) {
+// whole reads the message that the notification returns; nil where it returns the header: the submitter did not ask for more, the
+// message is larger than mail.MaxReturned, or it is gone, as after the next hop has taken it.
+func (n *Notifier) whole(ctx context.Context, list []gateway.NoticeDue) ([]byte, error) {
+	i := slices.IndexFunc(list, func(d gateway.NoticeDue) bool { return d.Full })
+	if i < 0 || slices.IndexFunc(list, func(d gateway.NoticeDue) bool { return status(&d).Action == bounce.ActionFailed }) < 0 {
+		return nil, nil
+	}
+	rc, err := n.bodies.Open(ctx, list[i].Batch.Body)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	raw, err := io.ReadAll(io.LimitReader(rc, mail.MaxReturned+1))
+	if err != nil || len(raw) > mail.MaxReturned {
+		return nil, err
+	}
+	h, body, err := mail.Split(raw)
+	if err != nil {
+		return nil, nil
+	}
+	if _, err := sevenbit.Inspect(h, bytes.NewReader(body)); err != nil { // or a server without 8BITMIME would refuse the notification
+		return nil, nil
+	}
+	return raw, nil
+}
+
+func (n *Notifier) write(list []gateway.NoticeDue, whole []byte) ([]byte, error) {
 	b := list[0].Batch
 	d := bounce.Notification{Reporting: n.domain, From: "mailer-daemon@" + n.domain, To: b.Headers[mail.MarkFrom],
-		EnvelopeID: b.Headers[mail.MarkEnvID], Arrival: b.Created(), Now: n.now()}
+		EnvelopeID: b.Headers[mail.MarkEnvID], Arrival: b.Created(), Now: n.now(), Whole: whole}
 	if head := b.Headers[mail.MarkHead]; head != "" {
 		h, err := mail.ReadHeader(bufio.NewReader(strings.NewReader(head + "\r\n")))
 		if err == nil {
@@ -235,7 +271,7 @@ func delayed(s bounce.Status, x *gateway.NoticeDue, who teller) bounce.Status {
 			s.Status = e
 		}
 	case x.Code == gateway.CodeOperatorDown:
-		s.Status, s.Reason = "4.4.1", "The message could not be delivered yet: no " + who.name + " answers." // RFC 3463 §3.5
+		s.Status, s.Reason = "4.4.1", "The message could not be delivered yet: no "+who.name+" answers." // RFC 3463 §3.5
 	case x.Code == gateway.CodeQuietHours, x.Code == gateway.CodeConsentUnavailable, x.Code == gateway.CodePromotional, x.Code == gateway.CodePaused:
 		s.Status, s.Reason = "4.7.1", "The message is held: "+wire.Title+" ("+string(x.Code)+")."
 	}

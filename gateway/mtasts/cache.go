@@ -27,8 +27,8 @@ type Config struct {
 	Client   *http.Client // fetches policies; nil: one that trusts the system's roots, follows no redirect and waits 20 s
 	// Dial connects the client that is made when Client is nil; nil: anywhere. The address is of the domain's choice.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	Log      *slog.Logger
-	Now      func() time.Time
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // How often a domain is asked again.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/mail"
 )
 
 func TestConnectionLimits(t *testing.T) {
@@ -314,7 +315,7 @@ func TestReplies(t *testing.T) {
 	if got := replyOfCode(gateway.CodeNoConsent, "").Message; !strings.Contains(got, "IYS") {
 		t.Errorf("%q", got)
 	}
-	if got := ascii("a\r\n250 b"); strings.ContainsAny(got, "\r\n") {
+	if got := mail.ASCII("a\r\n250 b"); strings.ContainsAny(got, "\r\n") {
 		t.Errorf("%q", got)
 	}
 	if replyOf(nil) != nil || replyOfVerdict(gateway.Verdict{State: gateway.StateHeld}) != nil {

@@ -36,7 +36,7 @@ var (
 )
 
 func reply(code int, enhanced, text string) *smtp.SMTPError {
-	return &smtp.SMTPError{Code: code, EnhancedCode: enhancedOf(enhanced), Message: ascii(text)}
+	return &smtp.SMTPError{Code: code, EnhancedCode: enhancedOf(enhanced), Message: mail.ASCII(text)}
 }
 
 func enhancedOf(s string) (e smtp.EnhancedCode) {
@@ -122,19 +122,4 @@ func replyOfData(err error) error {
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
-}
-
-var turkish = strings.NewReplacer("İ", "I", "ı", "i", "Ş", "S", "ş", "s", "Ğ", "G", "ğ", "g", "Ü", "U", "ü", "u", "Ö", "O", "ö", "o", "Ç", "C", "ç", "c")
-
-// ascii makes a text fit for a reply line (RFC 5321 §4.2: printable US-ASCII).
-func ascii(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\r' || r == '\n' || r == '\t':
-			return ' '
-		case r < ' ' || r > '~':
-			return '?'
-		}
-		return r
-	}, turkish.Replace(s))
 }

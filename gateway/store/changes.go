@@ -343,7 +343,7 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 			if err := t.finish(id, b, rcpt, &p); err != nil {
 				return false, err
 			}
-			if err := t.oweNotice(id, b, rcpt, &p, false); err != nil {
+			if _, err := t.oweNotice(id, b, rcpt, &p, false, false); err != nil {
 				return false, err
 			}
 		}

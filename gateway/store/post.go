@@ -57,11 +57,16 @@ func (p *pendingBatch) keepBody(t *tx) error {
 	if ref.ID == "" {
 		return nil
 	}
-	need := 0
+	need, told := 0, 0
 	for i := range p.Recipients {
-		if p.Recipients[i].State != gateway.StateDropped {
+		if r := &p.Recipients[i]; r.State != gateway.StateDropped {
 			need++
+		} else if returnedWhole(&p.Batch) && notifyOf(r).failure {
+			told++
 		}
+	}
+	if need > 0 { // else nobody is told: the door refuses
+		need += told
 	}
 	life := p.Batch.ValidUntil.Sub(t.now) + bodyLife
 	if p.Body != nil {
@@ -149,10 +154,17 @@ func relayed(list []gateway.SegmentAnswer) bool {
 
 // mailDone does what belongs to the first final state of what may have come as a mail: a notification may be owed, and its body is free.
 func (t *tx) mailDone(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
-	if err := t.oweNotice(m, b, r, p, relayed || b.Channel == gateway.ChannelSMS); err != nil { // of an SMS sent is the end where no receipt comes
+	relayed = relayed || b.Channel == gateway.ChannelSMS // whose end sent is where no receipt comes
+	if kept, err := t.oweNotice(m, b, r, p, relayed, true); err != nil || kept {
 		return err
 	}
 	return t.freeBody(b)
+}
+
+// returnedWhole reports whether failures of a mail are told with the whole of it.
+func returnedWhole(b *gateway.Batch) bool {
+	return b.Door == gateway.DoorSMTP && b.Headers[mail.MarkFrom] != "" && b.Headers[mail.MarkReturn] == "FULL" &&
+		b.Body.ID != "" && b.Body.Size <= mail.MaxReturned
 }
 
 // storedNotice is the JSON form of a notification owed.
@@ -163,39 +175,47 @@ type storedNotice struct {
 	Operator string        `json:"operator,omitempty"`
 	Relayed  bool          `json:"relayed,omitempty"`
 	Delayed  bool          `json:"delayed,omitempty"`
+	Full     bool          `json:"full,omitempty"` // it has a use of the body, which goes when it has gone
 	At       time.Time     `json:"at"`
 }
 
 // oweNotice writes down that the submitter of a mail, which may have become an SMS, is owed a notification (RFC 3461 §4.1): of
 // failures unless NOTIFY says otherwise, of success where it asks for it and the next hop does not tell.
-func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
+// With body, the recipient's use of the body ends now; kept says that the notification took it over.
+func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed, body bool) (kept bool, err error) {
 	if b.Door != gateway.DoorSMTP || b.Headers[mail.MarkFrom] == "" {
-		return nil
+		return false, nil
 	}
 	wish := notifyOf(r)
 	silent := p.State == gateway.StateUnknown && p.Code == "" // the operator took it, and its receipt never came
 	switch {
 	case p.State == gateway.StateSent || silent:
 		if !wish.success || !relayed {
-			return nil
+			return false, nil
 		}
 	case p.State == gateway.StateDelivered:
 		if !wish.success {
-			return nil
+			return false, nil
 		}
 	case p.State == gateway.StateCancelled:
-		return nil // the submitter's own act
+		return false, nil // the submitter's own act
 	default:
 		if !wish.failure {
-			return nil
+			return false, nil
 		}
+		kept = body && returnedWhole(b)
 	}
-	return t.notice(m, storedNotice{State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator, Relayed: p.State == gateway.StateSent || silent})
+	return kept, t.notice(m, storedNotice{Full: kept, State: p.State, Code: p.Code, Err: segmentErr(p), Operator: p.Operator, Relayed: p.State == gateway.StateSent || silent})
 }
 
 // notice writes a notification owed; it takes the place of an earlier one about the same message that has not been sent.
 func (t *tx) notice(m gateway.MessageID, n storedNotice) error {
 	n.At = t.now
+	old, err := t.storedNotice(m)
+	if err != nil {
+		return err
+	}
+	n.Full = n.Full || old.Full
 	v, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -217,7 +237,7 @@ func (p *pendingBatch) oweDroppedMail(t *tx) error {
 		if !accepted || r.State != gateway.StateDropped {
 			continue
 		}
-		if err := t.oweNotice(p.ref.Message(uint32(i)), &p.Batch, r, &gateway.Progress{State: r.State, Code: r.Code}, false); err != nil {
+		if _, err := t.oweNotice(p.ref.Message(uint32(i)), &p.Batch, r, &gateway.Progress{State: r.State, Code: r.Code}, false, true); err != nil {
 			return err
 		}
 	}
@@ -261,7 +281,7 @@ func (s *Store) Notices(_ context.Context, limit int) (out []gateway.NoticeDue, 
 				continue
 			}
 			out = append(out, gateway.NoticeDue{Message: id, Batch: m.batch, Recipient: m.recipient, State: n.State, Code: n.Code,
-				Err: n.Err, Operator: n.Operator, Relayed: n.Relayed, Delayed: n.Delayed, At: n.At})
+				Err: n.Err, Operator: n.Operator, Relayed: n.Relayed, Delayed: n.Delayed, Full: n.Full, At: n.At})
 		}
 		return nil
 	})
@@ -284,16 +304,28 @@ func (s *Store) NoticesSent(_ context.Context, list []gateway.NoticeDue) error {
 }
 
 func (t *tx) noticeSent(d *gateway.NoticeDue) error {
-	k := noticeKey(d.Message)
-	v, err := t.get(k)
-	if err != nil || v == nil {
+	n, err := t.storedNotice(d.Message)
+	if err != nil || n.At.IsZero() || n.State != d.State || n.Delayed != d.Delayed || !n.At.Equal(d.At) {
 		return err
 	}
-	var n storedNotice
-	if json.Unmarshal(v, &n) == nil && (n.State != d.State || n.Delayed != d.Delayed || !n.At.Equal(d.At)) {
-		return nil
+	if n.Full {
+		if err := t.freeBody(d.Batch); err != nil {
+			return err
+		}
 	}
-	return t.del(k)
+	return t.del(noticeKey(d.Message))
+}
+
+// storedNotice reads what is owed about a message, the zero value when nothing is.
+func (t *tx) storedNotice(m gateway.MessageID) (n storedNotice, err error) {
+	v, err := t.get(noticeKey(m))
+	if err != nil || v == nil {
+		return n, err
+	}
+	if json.Unmarshal(v, &n) != nil {
+		return n, fmt.Errorf("%w: notification of %s", errCorrupt, m)
+	}
+	return n, nil
 }
 
 // Return tells of a mail that had left; false when the message is not one that news could change. A bounce that comes while the
@@ -341,7 +373,7 @@ func (t *tx) returned(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipien
 	if first {
 		err = t.mailDone(m, b, r, p, false)
 	} else {
-		err = t.oweNotice(m, b, r, p, false)
+		_, err = t.oweNotice(m, b, r, p, false, false)
 	}
 	if err != nil {
 		return err

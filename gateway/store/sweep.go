@@ -144,7 +144,7 @@ func (s *Store) settle(ref gateway.BatchRef) (int, error) {
 		if err := t.finish(id, b, r, p); err != nil {
 			return err
 		}
-		if err := t.oweNotice(id, b, r, p, true); err != nil {
+		if _, err := t.oweNotice(id, b, r, p, true, false); err != nil {
 			return err
 		}
 		return t.save(id, p, nil)
