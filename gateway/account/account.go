@@ -74,10 +74,13 @@ func New(dir Directories, o Options) *Authenticator {
 		a.now = time.Now
 	}
 	_, _ = rand.Read(a.secret[:])
-	a.noPassword = HashPassword(rand.Text())
-	a.noSCRAM = HashSCRAM(rand.Text())
+	a.noPassword, a.noSCRAM = unknown()
 	return a
 }
+
+// unknown makes the forms that unknown names are checked against, of secrets nobody knows; new with every process. They cost as much as
+// any password, which is a tenth of a second and more on a small machine.
+var unknown = sync.OnceValues(func() (password, scram string) { return HashPassword(rand.Text()), HashSCRAM(rand.Text()) })
 
 // Authenticate answers who is calling. For an API key the name is ignored: the key carries its id.
 //

@@ -170,7 +170,7 @@ func TestAuth(t *testing.T) {
 		for _, login := range []struct {
 			name, pw string
 			good     bool
-		}{{user, secret, true}, {user, "wrong", false}, {"nobody", secret, false}} {
+		}{{user, secret, true}, {user, "wrong", false}, {"nobody " + c.why, secret, false}} { // a second failure of one name would wait twice as long
 			cl, err := smtp.DialStartTLS(w.addr[Submission], &tls.Config{RootCAs: w.roots, ServerName: "127.0.0.1"})
 			if err != nil {
 				t.Fatal(err)
