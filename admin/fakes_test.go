@@ -47,6 +47,7 @@ type office struct {
 	blacklist   []desk.BlacklistEntry
 	consent     gateway.ConsentView
 	asked       gateway.ViaInput // over ViA
+	iys         iysActs
 	imported    gateway.ImportRequest
 	form        gateway.Form
 }
@@ -268,7 +269,7 @@ func (o *office) IYSStatus(_ context.Context, q desk.Query) ([]desk.IYSStatus, e
 	one := desk.IYSStatus{Account: q.Account}
 	one.Brand, one.KnownTo, one.Stale = "675403", noon, true
 	one.Requery.Started, one.Requery.Total, one.Requery.Done, one.Requery.Changed = noon, 120_000, 4_000, 12
-	one.Rights = rightsOf(one.Brand)
+	one.Rights, one.Push = rightsOf(one.Brand), pushesOf(one.Brand)
 	return []desk.IYSStatus{one}, nil
 }
 func (o *office) Packages(_ context.Context, q desk.Query) ([]gateway.PackageReport, error) {

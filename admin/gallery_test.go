@@ -113,7 +113,7 @@ func gallery() []picture {
 		"/accounts/1/sender", "/accounts/1/sender?channel=sms&name=ORNEK", "/accounts/1/number", "/accounts/1/credential", "/accounts/1/credential?kind=smpp&cid=smpp1", "/accounts/1/webhook", "/operators", "/operators/edit",
 		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles",
 		"/charts", "/charts?span=day", "/queue", "/test", "/settings", "/senders", "/optouts", "/accounts/1/brand/view?code=675403", "/accounts/1/webhook?failed=1",
-		"/iys", "/reconcile?account=1&brand=675403", "/reconcile/plan?account=1&plan=7", "/forms", "/suppressions", "/smarthosts", "/via", "/via/view?account=1&id=v1", "/via/view?account=1&id=v3", "/via/view?account=1&id=v4", "/via/view?account=1&id=v5"} {
+		"/iys", "/dealers?account=1", "/dealers/add?account=1&brand=675403", "/dealers/add?account=1&brand=675403&city=34", "/dealers/access?account=1", "/push", "/refusal-links", "/privacy", "/reconcile?account=1&brand=675403", "/reconcile/plan?account=1&plan=7", "/forms", "/suppressions", "/smarthosts", "/via", "/via/view?account=1&id=v1", "/via/view?account=1&id=v3", "/via/view?account=1&id=v4", "/via/view?account=1&id=v5"} {
 		status := 200
 		if strings.HasSuffix(path, "id=x") {
 			status = 422
@@ -123,7 +123,7 @@ func gallery() []picture {
 	list = append(list, picture{"owner's dashboard", "owner", false, pageOf("/"), 200}, picture{"auditor's account", "auditor", false, pageOf("/accounts/1"), 200}, picture{"auditor's webhook", "auditor", false, pageOf("/accounts/1/webhook"), 200},
 		picture{"forbidden", "owner", false, pageOf("/users"), 403}, picture{"nobody's account", "newcomer", false, pageOf("/messages"), 200}, picture{"no account", "newcomer", false, pageOf("/accounts"), 200})
 	for _, path := range []string{"/", "/messages", "/batches", "/inbox", "/consents", "/consents/import", "/blacklist", "/optouts", "/accounts", "/accounts/1", "/accounts/1/credits",
-		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test", "/iys", "/forms", "/via", "/suppressions", "/smarthosts"} {
+		"/accounts/1/webhook", "/senders", "/operators", "/routes", "/links", "/charts", "/test", "/iys", "/dealers", "/dealers/access", "/push", "/refusal-links", "/privacy", "/forms", "/via", "/suppressions", "/smarthosts"} {
 		list = append(list, picture{name: "empty " + path, user: "admin", bare: true, show: pageOf(path), status: 200})
 	}
 	list = append(list,
@@ -146,6 +146,15 @@ func gallery() []picture {
 		picture{"via refused", "admin", false, sent("/via/start", "account", "1", "brand", "675403", "form", "99", "address", "0532", "channels", "MESAJ", "texts", "ACIK_RIZA_METNI"), 400},
 		picture{"form refused", "admin", false, sent("/forms/add", "account", "1", "brand", "675403", "channel", "sms", "textTr", "kısa"), 400},
 		picture{"via wrong code", "admin", false, sent("/via/complete", "account", "1", "id", "v1", "code", "000000", "privacyCode", "1"), 400},
+		picture{"dealer refused", "admin", false, sent("/dealers/add", "account", "1", "brand", "675403", "city", "34", "town", "3", "title", "??"), 400},
+		picture{"dealer delete", "admin", false, sent("/dealers/delete", "account", "1", "brand", "675403", "code", "55550127"), 200},
+		picture{"access found", "admin", false, sent("/dealers/access/find", "account", "1", "brand", "675403", "find.channel", "sms", "find.recipientType", "BIREYSEL", "address", "05321234567"), 200},
+		picture{"access refused", "admin", false, sent("/dealers/access", "account", "1", "brand", "675403", "act", "grant", "addresses", "05321234567"), 422},
+		picture{"access from all", "admin", false, sent("/dealers/access", "account", "1", "brand", "675403", "act", "remove_all", "addresses", "05321234567"), 200},
+		picture{"push refused", "admin", false, sent("/push/register", "account", "1", "brand", "675403", "channel", "MESAJ", "url", "http://x"), 400},
+		picture{"push end", "admin", false, sent("/push/end", "account", "1", "brand", "675403", "channel", "MESAJ"), 200},
+		picture{"refusal links refused", "admin", false, sent("/refusal-links", "account", "1", "brand", "675403"), 400},
+		picture{"privacy found", "admin", false, sent("/privacy", "account", "1", "brand", "675403", "address", "05321234567", "text", "ACIK_RIZA_METNI"), 200},
 		picture{"iys auditor", "auditor", false, pageOf("/iys"), 200},
 		picture{"via auditor", "auditor", false, pageOf("/via/view?account=1&id=v1"), 200},
 		picture{"blacklist refused", "admin", false, sent("/blacklist/add", "account", "1", "address", "x"), 422},

@@ -63,6 +63,18 @@ func target(w *world, b *browser, r *route, account string) (path string, form [
 		path += "?account=" + account + "&id=v" + account
 	case "/via/complete", "/via/ask", "/via/proof":
 		form = append([]string{"id", "v" + account}, form...)
+	case "/dealers/add":
+		if path += "?account=" + account + "&brand=" + brand; r.method == post {
+			path = r.path
+		}
+		form = append(form, "city", "34", "town", "3", "title", "XYZ", "tckn", "10000000146", "tin", "1234567890")
+	case "/dealers/delete":
+		form = append(form, "code", "55550127")
+	case "/dealers", "/dealers/access", "/refusal-links", "/privacy":
+		if r.method == get {
+			path += "?account=" + account + "&brand=" + brand
+		}
+		form = append(form, "act", "grant", "addresses", "+905321234567", "retailers", "55550127", "text", "ACIK_RIZA_METNI")
 	case "/forms/add":
 		form = append(form, "textTr", strings.Repeat("onay metni ", 9))
 	case "/forms/revoke":

@@ -248,7 +248,7 @@ var sections = []struct {
 	paths []string
 }{
 	{"nav.traffic", []string{"/", "/charts", "/messages", "/batches", "/inbox", "/queue", "/test"}},
-	{"nav.permission", []string{"/consents", "/consents/import", "/forms", "/via", "/optouts", "/blacklist", "/suppressions", "/iys"}},
+	{"nav.permission", []string{"/consents", "/consents/import", "/forms", "/via", "/privacy", "/refusal-links", "/optouts", "/blacklist", "/suppressions", "/iys", "/push", "/dealers"}},
 	{"nav.setup", []string{"/accounts", "/senders", "/operators", "/smarthosts", "/routes", "/links"}},
 	{"nav.oversight", []string{"/audit", "/users", "/roles", "/settings"}},
 }

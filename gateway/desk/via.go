@@ -412,7 +412,8 @@ func (a *Admin) PrivacyRequests(ctx context.Context, q PrivacyQuery) ([]iysapi.P
 		return nil, err
 	}
 	list, err := a.deps.IYS.PrivacyRequests(ctx, q.Brand, q.Text, q.Address, maxPrivacyAsk)
-	return list, iysError(err)
+	// Whose answers were looked at is personal data: the trail masks it.
+	return list, a.noted(ctx, "PrivacyRequests", "personal data at brand "+q.Brand, map[string]string{"address": address.Mask(q.Address), "text": q.Text}, err)
 }
 
 // RefusalLinks is Service.RefusalLinks.
@@ -432,7 +433,7 @@ func (a *Admin) RefusalLinks(ctx context.Context, in LinksInput) ([]iysapi.Rejec
 		}
 		out = append(out, list...)
 	}
-	return out, nil
+	return out, a.noted(ctx, "RefusalLinks", "refusal links of brand "+in.Brand, map[string]int{"addresses": len(in.Addresses)}, nil)
 }
 
 // iysCode is the code of İYS's refusal, or a word for having had no answer.
