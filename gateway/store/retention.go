@@ -333,7 +333,8 @@ func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			item := it.Item()
-			if !soon(item) {
+			endless := item.ExpiresAt() == 0 && s.opt.Retention > 0
+			if !endless && !soon(item) {
 				continue
 			}
 			k := item.Key()
@@ -346,13 +347,36 @@ func (s *Store) renewHistory(ctx context.Context) (n int, err error) {
 					return err
 				}
 			}
-			if err := kept.keep(ctx, s, item, keep); err != nil {
+			until := keep
+			if endless {
+				if until, err = s.endOf(item, keep); err != nil {
+					return err
+				}
+			}
+			if err := kept.keep(ctx, s, item, until); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return kept.end(err)
+}
+
+// endOf gives a line of history an end that was written without one: evidence of consents given over hosted forms had none at first. It
+// goes when the retention behind the consent's end is over, as if it had been written today, and not before Renew has come by again
+// and seen whether it is under hold.
+func (s *Store) endOf(item *badger.Item, keep time.Time) (time.Time, error) {
+	if keep.IsZero() {
+		var e gateway.ConsentEvent
+		if err := item.Value(func(v []byte) error { return json.Unmarshal(v, &e) }); err != nil {
+			return keep, fmt.Errorf("%w: history: %w", errCorrupt, err)
+		}
+		keep = e.At.Add(s.opt.Retention)
+	}
+	if least := time.Now().Add(renewAhead / 2); keep.Before(least) {
+		keep = least
+	}
+	return keep, nil
 }
 
 // renewals gathers records by the day until which they are to be kept.
