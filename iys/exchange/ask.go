@@ -366,15 +366,34 @@ func (x *Exchange) keep(ctx context.Context, b Brand, ch iys.Channel, records []
 		x.log.Error("iys answers not stored", "err", err)
 		return
 	}
-	stale := time.Since(x.cfg.Mirror.PulledAt(b.BrandCode, ch)) > x.cfg.FreshFor/2
-	for i, h := range held {
-		switch {
-		case h.Status != iys.StatusApproved:
+	for _, h := range held {
+		if h.Status != iys.StatusApproved {
 			okays[h.Recipient] = false
-		case stale && okays[h.Recipient]:
-			// While the pull is behind, only the answer's own age counts, and
-			// a dated record would hide it.
-			x.cfg.Mirror.Put(records[i])
+		}
+	}
+	if time.Since(x.cfg.Mirror.PulledAt(b.BrandCode, ch)) > x.cfg.FreshFor/2 {
+		x.showAnswers(ctx, records, okays)
+	}
+}
+
+// showAnswers puts approving answers into the mirror beside dated records:
+// while the pull is behind, only the answer's own age counts, and a dated record
+// would hide it. What was refused since the answer was stored stays refused.
+func (x *Exchange) showAnswers(ctx context.Context, records []iys.Consent, okays map[string]bool) {
+	x.applyMu.Lock()
+	defer x.applyMu.Unlock()
+	keys := make([]iys.Key, len(records))
+	for i, r := range records {
+		keys[i] = r.Key
+	}
+	held, err := x.cfg.Store.Consents(ctx, keys)
+	if err != nil || len(held) != len(keys) {
+		x.log.Error("iys answers not shown", "err", err)
+		return // they are asked for again
+	}
+	for i, r := range records {
+		if okays[r.Recipient] = okays[r.Recipient] && held[i].Status == iys.StatusApproved; okays[r.Recipient] {
+			x.cfg.Mirror.Put(r)
 		}
 	}
 }

@@ -38,7 +38,7 @@ type pass struct {
 	*Exchange
 	now    time.Time
 	brands map[string]Brand
-	down   map[API]error // clients that did not answer in this pass
+	down   map[any]error // clients (API) that did not answer in this pass, brands (by code) for which İYS failed
 	more   bool          // work was left for the next pass, which may begin at once
 }
 
@@ -58,7 +58,7 @@ func (x *Exchange) Flush(ctx context.Context) (more bool, err error) {
 			delete(x.recent, k)
 		}
 	}
-	p := &pass{Exchange: x, now: time.Now(), brands: map[string]Brand{}, down: map[API]error{}}
+	p := &pass{Exchange: x, now: time.Now(), brands: map[string]Brand{}, down: map[any]error{}}
 	rejections, err := p.due(ctx, iys.StatusRejected)
 	if err == nil {
 		err = p.reject(ctx, rejections)
@@ -255,7 +255,7 @@ func (p *pass) known(ctx context.Context, list []Entry) ([]Entry, error) {
 
 func (p *pass) knownPart(ctx context.Context, k askKey, part []Entry) ([]Entry, error) {
 	b := p.brands[k.brand]
-	if p.down[b.API] != nil {
+	if p.isDown(b) {
 		return nil, nil
 	}
 	part, err := p.notStopped(ctx, k.brand, part)

@@ -70,7 +70,9 @@ func (x *Exchange) alsoMerchants(ctx context.Context, list []Entry) ([]Entry, er
 }
 
 // customerWrote ends entries owed by customers that İYS's listings show to be
-// written: what holds there now says what the entry wanted to say.
+// written: what holds there now says what the entry wanted to say, and was
+// registered since the entry was owed or said since it was said. An older
+// refusal may be one the listing takes back further on.
 func (x *Exchange) customerWrote(ctx context.Context, held []iys.Consent) error {
 	keys := make([]iys.Key, len(held))
 	now := make(map[iys.Key]iys.Consent, len(held))
@@ -84,7 +86,8 @@ func (x *Exchange) customerWrote(ctx context.Context, held []iys.Consent) error 
 	var done []Entry
 	for _, e := range owed {
 		h := now[e.Key]
-		if h.Status != e.Status || e.Status == iys.StatusApproved && h.ConsentDate.Before(e.ConsentDate) {
+		since := e.Status == iys.StatusRejected && h.CreationDate.After(e.Received)
+		if h.Status != e.Status || !since && h.ConsentDate.Before(e.ConsentDate) {
 			continue
 		}
 		e.State, e.Changed = StateAccepted, time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"izinli/iys"
@@ -32,7 +33,7 @@ func (p *pass) begin(ctx context.Context, list []Entry, batch bool) error {
 func (p *pass) single(ctx context.Context, list []Entry) error {
 	for _, e := range list {
 		b := p.brands[e.Brand]
-		if p.down[b.API] != nil {
+		if p.isDown(b) {
 			continue
 		}
 		if p.stopped(b.BrandCode, &e) {
@@ -134,7 +135,8 @@ func codeOf(err error) string {
 }
 
 // failed postpones entries after a failure that is not about them. Where İYS
-// did not answer, or asked for silence, the client rests for this pass.
+// did not answer, or asked for silence, the client rests for this pass; where it
+// answered that it failed, the brand does.
 func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // stopping: nothing was İYS's fault
@@ -148,6 +150,8 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 	case retry == iysapi.RetryWaitHour && told:
 		wait = max(time.Until(e.Until), time.Second)
 		p.down[b.API] = err
+	case retry == iysapi.RetryAgain && told && e.HTTP >= http.StatusInternalServerError:
+		p.down[b.BrandCode] = err // İYS is there, and may fail for this brand alone
 	case retry == iysapi.RetryAgain:
 		p.down[b.API] = err
 	case retry == iysapi.RetryOperator, retry == iysapi.RetryNewToken:
@@ -169,6 +173,10 @@ func (p *pass) failed(ctx context.Context, b Brand, err error, list []Entry) err
 	}
 	return p.commit(ctx, list...)
 }
+
+// isDown reports whether a brand rests for the present pass, by itself or with
+// everybody who goes over its client.
+func (p *pass) isDown(b Brand) bool { return p.down[b.API] != nil || p.down[b.BrandCode] != nil }
 
 // notTakenUp frees entries İYS has refused to take up: nothing of theirs is in
 // doubt, unless an attempt before this one is. Should the right to write be gone
@@ -229,7 +237,7 @@ func (p *pass) notStopped(ctx context.Context, brand string, list []Entry) ([]En
 
 // sendBatch writes up to a thousand approvals of one brand.
 func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
-	if p.down[b.API] != nil {
+	if p.isDown(b) {
 		return nil
 	}
 	list, err := p.notStopped(ctx, b.BrandCode, list)
@@ -297,7 +305,7 @@ func (p *pass) results(ctx context.Context, list []Entry) error {
 	}
 	for k, group := range groups {
 		b := p.brands[k.brand]
-		if p.down[b.API] != nil {
+		if p.isDown(b) {
 			continue
 		}
 		items, err := b.API.Request(ctx, b.Brand, k.request)
@@ -315,20 +323,13 @@ func (p *pass) results(ctx context.Context, list []Entry) error {
 }
 
 // settle matches items to entries, by sub-request where İYS named them, else by
-// place (which old answers count from one).
+// place.
 func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysapi.ItemResult) error {
-	bySub, byPlace := map[string]iysapi.ItemResult{}, map[int]iysapi.ItemResult{}
-	first := 0
-	for i, it := range items {
-		if i == 0 || it.Index < first {
-			first = it.Index
-		}
-	}
+	bySub, byPlace := map[string]iysapi.ItemResult{}, places(group, items)
 	for _, it := range items {
 		if it.SubRequestID != "" {
 			bySub[it.SubRequestID] = it
 		}
-		byPlace[it.Index-min(first, 1)] = it
 	}
 	if _, err := p.heldOf(ctx, group); err != nil {
 		return err
@@ -362,6 +363,29 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 		return nil
 	}
 	return p.accepted(ctx, ok, receipts)
+}
+
+// places are results by place in the batch. Answers count from nought, old ones
+// from one, and may leave out what is not finished: which it is, is certain when
+// there is a first item, or as many as the whole batch has. Else there is no
+// telling, and a result must not be ascribed to a neighbour.
+func places(group []Entry, items []iysapi.ItemResult) map[int]iysapi.ItemResult {
+	lowest, highest, last := 1<<30, -1, -1
+	for _, it := range items {
+		lowest, highest = min(lowest, it.Index), max(highest, it.Index)
+	}
+	for _, e := range group {
+		last = max(last, e.Place)
+	}
+	whole := len(group) == last+1 // none of it has ended yet
+	if lowest > 0 && (lowest != 1 || !whole || highest != len(group)) {
+		return nil
+	}
+	out := make(map[int]iysapi.ItemResult, len(items))
+	for _, it := range items {
+		out[it.Index-lowest] = it
+	}
+	return out
 }
 
 // again frees an entry from its batch when the item failed for a passing
