@@ -160,17 +160,17 @@ type Rights struct {
 	turn sync.Mutex // held over a reading: they go one at a time
 
 	mu     sync.Mutex
-	wanted map[string]bool      // brands (or İYS codes) İYS has answered 403 for; guarded by mu
-	failed map[string]int       // readings of a link that failed in a row; guarded by mu
-	since  map[string]time.Time // last reading of a brand by itself, or the attempt; guarded by mu
+	wanted map[string]bool          // brands (or İYS codes) İYS has answered 403 for; guarded by mu
+	failed map[string]time.Duration // wait after the last reading of a link, where it failed; guarded by mu
+	since  map[string]time.Time     // last reading of a brand by itself, or the attempt; guarded by mu
 	wake   chan struct{}
 }
 
 const (
 	// rightsEvery is the default wait between two readings of a link.
 	rightsEvery = 30 * time.Minute
-	// rightsAgain is the first wait after a reading that failed.
-	rightsAgain = 5 * time.Minute
+	// rightsAgain is the wait after a reading İYS did not answer: an outage ends without notice, and channels age meanwhile.
+	rightsAgain = time.Minute
 	// rightsGap is how long after a reading of one company 403 answers bring no further one.
 	rightsGap = 10 * time.Minute
 )
@@ -183,7 +183,7 @@ func NewRights(d *Directory, cfg RightsConfig) *Rights {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Rights{dir: d, every: max(cfg.Every, time.Minute), log: cfg.Log, wanted: map[string]bool{}, failed: map[string]int{},
+	r := &Rights{dir: d, every: max(cfg.Every, time.Minute), log: cfg.Log, wanted: map[string]bool{}, failed: map[string]time.Duration{},
 		since: map[string]time.Time{}, wake: make(chan struct{}, 1)}
 	want := r.Want
 	d.forbidden.Store(&want)
@@ -255,19 +255,22 @@ func (r *Rights) checkLink(ctx context.Context, dir *gateway.Directory, l *gatew
 		r.mu.Unlock()
 		next := known.Read.Add(r.spread(l.Name))
 		if failed > 0 {
-			next = known.Tried.Add(min(r.every, rightsAgain<<min(failed-1, 6)))
+			next = known.Tried.Add(failed)
 		}
 		if wait := time.Until(next); wait > 0 && !r.anyUnread(dir, l, known) {
 			return wait
 		}
 	}
 	if err := r.readLink(ctx, dir, l); err != nil && ctx.Err() == nil {
+		again := r.every
+		if iysapi.RetryOf(err) == iysapi.RetryAgain {
+			again = min(again, rightsAgain)
+		}
 		r.mu.Lock()
-		r.failed[l.Name]++
-		failed := r.failed[l.Name]
+		r.failed[l.Name] = again
 		r.mu.Unlock()
 		r.log.Warn("rights of brands not read from İYS, their channels are believed up to the last reading", "link", l.Name, "err", err)
-		return min(r.every, rightsAgain<<min(failed-1, 6))
+		return again
 	}
 	r.mu.Lock()
 	delete(r.failed, l.Name)

@@ -169,6 +169,9 @@ func TestRightsAreLostOnlyWhenIYSSaysSo(t *testing.T) {
 
 	b.sim.Fail(iystest.Fault{Operation: "partnerBrands", Status: 500, Code: "H015", Times: 100})
 	b.due()
+	if wait := b.r.Check(t.Context()); wait > rightsAgain {
+		t.Errorf("tried again in %v; an outage ends without notice", wait)
+	}
 	if x := b.brand(code); x.Withheld[iys.ChannelSMS] || !x.Granted[iys.ChannelSMS].Equal(read) {
 		t.Errorf("İYS failed: %+v, want what was read before, with its time", x)
 	}
@@ -179,7 +182,7 @@ func TestRightsAreLostOnlyWhenIYSSaysSo(t *testing.T) {
 	for _, ch := range []string{"MESAJ", "EPOSTA", "ARAMA"} {
 		b.grant(code, ch, "")
 	}
-	b.r.failed = map[string]int{}
+	b.r.failed = map[string]time.Duration{}
 	b.due()
 	if x := b.brand(code); !x.Withheld[iys.ChannelSMS] || !x.Withheld[iys.ChannelEmail] {
 		t.Errorf("after the end of the contract: %+v", x)
