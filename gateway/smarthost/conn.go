@@ -131,6 +131,9 @@ func (c *conn) ehlo() error {
 	}
 	c.ext = map[string]string{}
 	if r.code != 250 {
+		if r.kind() != Permanent { // busy, or closing: not a host that knows no EHLO (RFC 5321 §3.2)
+			return replyError{r}
+		}
 		if r, err = c.simple("HELO " + c.cfg.Helo); err != nil {
 			return err
 		} else if r.code != 250 {

@@ -327,6 +327,9 @@ func (t *transaction) data() error {
 		return replyError{r}
 	}
 	if r.code != 354 {
+		if r.code < 400 { // nothing was sent that it could have taken: it answers out of step
+			return errReply
+		}
 		if t.took > 0 {
 			t.finish(r)
 		}
@@ -502,11 +505,11 @@ func (t *transaction) chunkReply() (stop bool, err error) {
 	if r.code == 421 {
 		return false, replyError{r}
 	}
-	if r.code != 250 {
-		t.finish(r)
-		return true, nil
+	if r.kind() == Delivered {
+		return false, nil
 	}
-	return false, nil
+	t.finish(r)
+	return true, nil
 }
 
 func (t *transaction) writeChunk(last bool, parts ...[]byte) error {

@@ -61,6 +61,29 @@ func TestRevokedDuringSession(t *testing.T) {
 	k.gone()
 }
 
+// Who logs in from the address of a peer is no longer that peer: his credential counts, and can be revoked.
+func TestLoginFromAPeersAddress(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.peers = []*Peer{localPeer(w, "mixed")} })
+	k := w.dial(Relay)
+	k.expect("220")
+	k.do("EHLO x", "250")
+	k.startTLS(w, nil)
+	k.do("AUTH PLAIN "+b64("\x00"+user+"\x00"+secret), "235")
+	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+	k.do("RCPT TO:<ali@alici.example>", "250")
+	k.do("DATA", "354")
+	k.send(msg + ".\r\n")
+	k.expect("250")
+	if subs, texts := w.submissions(); len(subs) != 1 || subs[0].Principal.Credential.ID != user || !strings.Contains(texts[0], "Received: from authenticated by") {
+		t.Errorf("%+v, %q", subs, texts)
+	}
+	next := *w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}]
+	next.Revoked = true
+	w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}] = &next
+	k.do("MAIL FROM:<bilgi@ornek.example>", "535 5.7.8")
+	k.gone()
+}
+
 // swaks is a client of its own mind: every mechanism, by its hand.
 func TestSwaks(t *testing.T) {
 	swaks, err := exec.LookPath("swaks")
