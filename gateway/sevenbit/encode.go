@@ -24,6 +24,10 @@ func appendQuoted(dst, line []byte, encoded bool) []byte {
 	}
 	col := 0
 	for len(text) > 0 {
+		if n := run(text, maxEncoded-1-col); n > 0 && (col > 0 || text[0] != '-') {
+			dst, text, col = append(dst, text[:n]...), text[n:], col+n
+			continue
+		}
 		n, escape := token(text, encoded)
 		for {
 			width := n
@@ -47,6 +51,28 @@ func appendQuoted(dst, line []byte, encoded bool) []byte {
 		dst = append(dst, crlf...)
 	}
 	return dst
+}
+
+// literal tells of an octet that it stands for itself wherever it is in a line (RFC 2045 §6.7).
+var literal = func() (t [256]bool) {
+	for b := '!'; b <= '~'; b++ {
+		t[b] = b != '='
+	}
+	return t
+}()
+
+// run is how many octets at the beginning of a text, most at most, stand for themselves: literal ones, and blanks among them.
+func run(text []byte, most int) int {
+	n := 0
+	for i := 0; i < len(text) && i < most; i++ {
+		switch b := text[i]; {
+		case literal[b]:
+			n = i + 1
+		case b != ' ' && b != '\t':
+			return n
+		}
+	}
+	return n
 }
 
 // token measures what must not be torn apart at the beginning of a text, and tells whether it has to be encoded, one octet then.

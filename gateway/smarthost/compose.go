@@ -154,30 +154,32 @@ func (c *Composed) encode(h mail.Header, body *relaxedBody, keys []*Key) (mail.H
 	if !body.high {
 		return h, body, nil
 	}
-	rc, err := c.openBody()
-	if err != nil {
-		return nil, nil, err
-	}
-	plan, err := sevenbit.Inspect(h, rc)
-	rc.Close()
+	plan, err := c.inspect(h)
 	if errors.Is(err, sevenbit.ErrSealed) || errors.Is(err, sevenbit.ErrUnconvertible) {
 		return h, body, nil
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
 	}
-	if rc, err = c.openBody(); err != nil {
+	if c.body == nil {
+		low, r, err := plan.Apply(h, bytes.NewReader(c.rest))
+		if err != nil {
+			return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+		}
+		out := bytes.NewBuffer(make([]byte, 0, len(c.rest)+len(c.rest)/4+bytes.MinRead))
+		if _, err = out.ReadFrom(r); err != nil {
+			return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
+		}
+		c.rest = out.Bytes()
+		return low, c.hashedWhole(keys), nil
+	}
+	rc, err := c.body()
+	if err != nil {
 		return nil, nil, err
 	}
 	defer rc.Close()
 	low, r, err := plan.Apply(h, rc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
-	}
-	if c.body == nil {
-		if c.rest, err = io.ReadAll(r); err != nil {
-			return nil, nil, fmt.Errorf("smarthost: compose: %w", err)
-		}
-		return low, c.hashedWhole(keys), nil
 	}
 	was := c.body
 	c.body = func() (io.ReadCloser, error) {
@@ -196,11 +198,17 @@ func (c *Composed) encode(h mail.Header, body *relaxedBody, keys []*Key) (mail.H
 	return low, body, err
 }
 
-func (c *Composed) openBody() (io.ReadCloser, error) {
+// inspect plans how the body becomes 7-bit.
+func (c *Composed) inspect(h mail.Header) (*sevenbit.Plan, error) {
 	if c.body == nil {
-		return io.NopCloser(bytes.NewReader(c.rest)), nil
+		return sevenbit.Inspect(h, bytes.NewReader(c.rest))
 	}
-	return c.body()
+	rc, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return sevenbit.Inspect(h, rc)
 }
 
 // header edits the fields.
