@@ -141,16 +141,18 @@ func (s *Server) consentState() metrics.Consent {
 	c.Brands = s.brandTrouble()
 	now := time.Now()
 	for _, b := range s.Store.Directory().Brands {
-		if b.SMS.Mode != string(iys.ModePartner) {
-			continue
+		for ch, mode := range map[iys.Channel]string{iys.ChannelSMS: b.SMS.Mode, iys.ChannelEmail: b.Email.Mode} {
+			if mode != string(iys.ModePartner) {
+				continue
+			}
+			f := metrics.Freshness{Brand: b.Code, Channel: string(ch)}
+			if at := s.Mirror.PulledAt(b.Code, ch); at.IsZero() {
+				f.Never = true
+			} else {
+				f.Age = now.Sub(at)
+			}
+			c.Fresh = append(c.Fresh, f)
 		}
-		f := metrics.Freshness{Brand: b.Code, Channel: string(iys.ChannelSMS)}
-		if at := s.Mirror.PulledAt(b.Code, iys.ChannelSMS); at.IsZero() {
-			f.Never = true
-		} else {
-			f.Age = now.Sub(at)
-		}
-		c.Fresh = append(c.Fresh, f)
 	}
 	return c
 }

@@ -1,7 +1,9 @@
 // Package iyslink turns the directory's İYS links and brands into what iys/exchange works with: one API client per link, all
 // sharing the rate limit of this machine's address, and their tokens kept in the store.
 //
-// Clients are made when first needed and again when their link changed. The package decides nothing and knows no consent.
+// Clients are made when first needed and again when their link changed. [Pushes] keeps the connections by which İYS pushes to us;
+// [Rights] reads what companies let us do as their partner, which every Brand the directory gives out bears. The package decides
+// nothing about messages and knows no consent.
 package iyslink
 
 import (

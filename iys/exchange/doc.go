@@ -15,6 +15,11 @@
 // calls approved. A refusal read from İYS is in the mirror before it is in the
 // store.
 //
+// What a company withholds from its partner İYS leaves out of its listings
+// without a word: a pull vouches for a channel up to the moment İYS last said
+// that we may read it ([Brand] Granted, Withheld), and what was left out is
+// listed anew when the channel is ours again.
+//
 // The package does not decide about messages (iys.Decide), does not set or
 // lift blocks, and knows neither accounts nor how anything is stored.
 package exchange
