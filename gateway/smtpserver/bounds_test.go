@@ -97,24 +97,29 @@ func lines(c net.Conn) <-chan string {
 func bubble(t *testing.T, do func(c net.Conn, said <-chan string, stop func())) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: gateway.NewDirectory()}
-		srv, err := New(Config{Domain: "mx.izinli.example"}, Deps{Auth: noAuth{}, Submit: w, Bodies: noBodies{}, Directory: w.Directory, Inbox: w})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error)
-		go func() { served <- srv.Serve(ctx, ln, Relay) }()
-		client, server := net.Pipe()
-		ln.conns <- server
-		said := lines(client)
-		do(client, said, cancel)
+		_, client, stop, served := w.pipe(w)
+		do(client, lines(client), stop)
 		client.Close()
-		cancel()
+		stop()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// pipe runs a relay door with one client, in memory.
+func (w *world) pipe(inbox Inbox) (srv *Server, client net.Conn, stop func(), served <-chan error) {
+	srv, err := New(Config{Domain: "mx.izinli.example"}, Deps{Auth: noAuth{}, Submit: w, Bodies: noBodies{}, Directory: w.Directory, Inbox: inbox})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
+	ctx, stop := context.WithCancel(w.t.Context())
+	ended := make(chan error)
+	go func() { ended <- srv.Serve(ctx, ln, Relay) }()
+	client, server := net.Pipe()
+	ln.conns <- server
+	return srv, client, stop, ended
 }
 
 func (w *world) expectLine(t *testing.T, said <-chan string, want string) {
@@ -247,17 +252,8 @@ func TestStopWaitsForTheCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: gateway.NewDirectory()}
 		inbox := &slowInbox{world: w, begun: make(chan struct{})}
-		srv, err := New(Config{Domain: "mx.izinli.example"}, Deps{Auth: noAuth{}, Submit: w, Bodies: noBodies{}, Directory: w.Directory, Inbox: inbox})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error)
-		go func() { served <- srv.Serve(ctx, ln, Relay) }()
-		client, server := net.Pipe()
+		srv, client, stop, served := w.pipe(inbox)
 		defer client.Close()
-		ln.conns <- server
 		said := lines(client)
 		for _, cmd := range []string{"", "HELO x", "MAIL FROM:<>", "RCPT TO:<b@bounce.izinli.example>", "DATA"} {
 			if cmd != "" {
@@ -268,7 +264,7 @@ func TestStopWaitsForTheCut(t *testing.T) {
 		_, _ = io.WriteString(client, "Subject: x\r\n\r\nhello\r\n.\r\n")
 		<-inbox.begun
 		start := time.Now()
-		cancel()
+		stop()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
