@@ -264,7 +264,7 @@ func TestParseEmail(t *testing.T) {
 	if got, err := ParseEmail(long); err != nil || len(got) != 254 {
 		t.Errorf("an address of %d octets: %v", len(long), err)
 	}
-	for _, in := range []string{"o'brien@ornek.com", "a&b@ornek.com", "{x}@ornek.com"} {
+	for _, in := range []string{"o'brien@ornek.com", "a&b@ornek.com", "{x}@ornek.com", "info@xn--e1afmkfd.xn--p1ai"} {
 		if _, err := ParseEmail(in); !errors.Is(err, ErrEmail) {
 			t.Errorf("ParseEmail(%q) = %v, want ErrEmail", in, err)
 		}

@@ -28,21 +28,24 @@ const (
 // and letters become lower case, as İYS stores them. Turkish letters are
 // refused, never folded: they would make another person's address. The error
 // is ErrEmail.
-func ParseEmail(raw string) (Email, error) { return parseEmail(raw, "._+-") }
+func ParseEmail(raw string) (Email, error) { return parseEmail(raw, "._+-", topLabel) }
 
 // ParseMailbox is ParseEmail with every character a dot-string may have before
-// the @ (RFC 5321 §4.1.2, without quoted strings), for messages that need no
-// consent. İYS refuses some of these addresses, so a commercial message to
+// the @ (RFC 5321 §4.1.2, without quoted strings) and with internationalised
+// top labels (xn--…, RFC 5890 §2.3.2.1), for messages that need no consent. İYS
+// refuses some of these addresses, so a commercial message to
 // them can never be permitted.
-func ParseMailbox(raw string) (Email, error) { return parseEmail(raw, "._+-!#$%&'*/=?^`{|}~") }
+func ParseMailbox(raw string) (Email, error) {
+	return parseEmail(raw, "._+-!#$%&'*/=?^`{|}~", func(s string) bool { return topLabel(s) || len(s) > 4 && strings.EqualFold(s[:4], "xn--") })
+}
 
-func parseEmail(raw, specials string) (Email, error) {
+func parseEmail(raw, specials string, top func(label string) bool) (Email, error) {
 	s := strings.Trim(raw, " ")
 	if len(s) < minEmail || len(s) > maxEmail {
 		return "", ErrEmail
 	}
 	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at > maxLocal || !domain(s[at+1:]) {
+	if at < 1 || at > maxLocal || !domain(s[at+1:], top) {
 		return "", ErrEmail
 	}
 	for i := range at {
@@ -53,8 +56,8 @@ func parseEmail(raw, specials string) (Email, error) {
 	return Email(strings.ToLower(s)), nil
 }
 
-// domain reports whether s is a host name whose last label is letters alone.
-func domain(s string) bool {
+// domain reports whether s is a host name whose last label is a top label.
+func domain(s string, top func(label string) bool) bool {
 	if len(s) > maxDomain {
 		return false
 	}
@@ -62,7 +65,7 @@ func domain(s string) bool {
 	for rest, more := s, true; more; labels++ {
 		var label string
 		label, rest, more = strings.Cut(rest, ".")
-		if !hostLabel(label) || !more && !topLabel(label) {
+		if !hostLabel(label) || !more && !top(label) {
 			return false
 		}
 	}
@@ -81,6 +84,7 @@ func hostLabel(s string) bool {
 	return true
 }
 
+// topLabel reports whether s is letters alone.
 func topLabel(s string) bool {
 	for i := range len(s) {
 		if !alphanumeric(s[i]) || s[i] <= '9' {
