@@ -132,7 +132,7 @@ func (l *Loader) flush() {
 	from := int32(0)
 	for i, end := range ends {
 		if end > from {
-			l.fetched += l.m.consents.shards[i].fill(l.sorted[from:end])
+			l.fetched += l.m.consents.fill(&l.m.consents.shards[i], l.sorted[from:end])
 		}
 		from = end
 	}

@@ -277,6 +277,9 @@ func (m *Mirror) Unblacklist(account, address string) {
 
 // Blacklisted reports whether an address is on the account's list.
 func (m *Mirror) Blacklisted(account, address string) bool {
+	if m.blacklist.empty() {
+		return false
+	}
 	a := m.accounts.get(account)
 	if a == nil {
 		return false
@@ -309,7 +312,9 @@ func (m *Mirror) Facts(q Question) iys.Facts {
 	if b == nil || !ok {
 		return f
 	}
-	_, f.Blocked = m.blocks.get(hash(b.blocks[c], q.Address))
+	if !m.blocks.empty() {
+		_, f.Blocked = m.blocks.get(hash(b.blocks[c], q.Address))
+	}
 	// The freshness is read before the record: if a pull ends in between, the
 	// record may be newer than its age says, never older.
 	f.PulledAt = instant(b.pulled[c].Load())

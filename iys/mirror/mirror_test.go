@@ -301,6 +301,9 @@ func TestTableIsAMap(t *testing.T) {
 			if len(keys) > 0 && r.IntN(3) == 0 {
 				h = keys[r.IntN(len(keys))]
 			}
+			if tab.empty() != (len(want) == 0) {
+				t.Fatalf("empty is %v with %d records", tab.empty(), len(want))
+			}
 			if r.IntN(4) == 0 {
 				_, had := want[h]
 				if got := tab.del(h); got != had {
@@ -317,7 +320,7 @@ func TestTableIsAMap(t *testing.T) {
 			want[h] = v
 			keys = append(keys, h)
 		}
-		if got := tab.len(); got != len(want) {
+		if got := tab.len(); got != len(want) || int(tab.held.Load()) != got {
 			t.Fatalf("got %d records, want %d", got, len(want))
 		}
 		for _, h := range keys {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // A table maps 64-bit hashes to 64-bit values. It is cut into shards, each with
@@ -38,7 +39,13 @@ type shard struct {
 	_     [8]byte // fills a cache line
 }
 
-type table struct{ shards [shardCount]shard }
+type table struct {
+	shards [shardCount]shard
+	held   atomic.Int64 // records; counted before one can be found and after it cannot
+}
+
+// empty reports whether nothing is held: most accounts have no blacklist, and need not be looked up in one.
+func (t *table) empty() bool { return t.held.Load() == 0 }
 
 func (t *table) shard(hash uint64) *shard { return &t.shards[hash&shardMask] }
 
@@ -66,11 +73,11 @@ func (t *table) put(hash, value uint64, replace bool) bool {
 	s := t.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.put(slot{hash, value}, replace)
+	return t.putIn(s, slot{hash, value}, replace)
 }
 
-// put is for whoever holds mu.
-func (s *shard) put(in slot, replace bool) bool {
+// putIn is put for whoever holds the lock of the record's shard.
+func (t *table) putIn(s *shard, in slot, replace bool) bool {
 	i, ok := s.find(in.hash)
 	if ok {
 		if replace {
@@ -78,6 +85,7 @@ func (s *shard) put(in slot, replace bool) bool {
 		}
 		return false
 	}
+	t.held.Add(1)
 	if (s.n+1)*maxLoadDen > int(s.size)*maxLoadNum || !s.insert(i, in) {
 		for !s.grow(in) {
 		}
@@ -86,10 +94,10 @@ func (s *shard) put(in slot, replace bool) bool {
 	return true
 }
 
-// fill puts in what is not there. It first looks at the place of each, which
+// fill puts into a shard what is not there. It first looks at the place of each, which
 // the processor does for many at once, while a search waits for one after the
 // other. What it returns means nothing.
-func (s *shard) fill(list []slot) (fetched uint64) {
+func (t *table) fill(s *shard, list []slot) (fetched uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.size > 0 {
@@ -98,7 +106,7 @@ func (s *shard) fill(list []slot) (fetched uint64) {
 		}
 	}
 	for _, in := range list {
-		s.put(in, false)
+		t.putIn(s, in, false)
 	}
 	return fetched
 }
@@ -122,6 +130,7 @@ func (t *table) del(hash uint64) bool {
 	}
 	s.slots[i] = slot{}
 	s.n--
+	t.held.Add(-1)
 	return true
 }
 
