@@ -50,3 +50,36 @@ func TestBatches(t *testing.T) {
 		t.Errorf("another account's cursor: %v", err)
 	}
 }
+
+// A crash came between the end of a pause and the messages held for it: whoever had no answer asks again, and they go on.
+func TestResumeAfterCrash(t *testing.T) {
+	w := newWorld(t, 4)
+	ctx := t.Context()
+	a, m := w.batchOf(1)
+	for m.messages[0].rcpt.State == gateway.StateDropped || !a.Batch.SendAt.Equal(w.now) {
+		a, m = w.batchOf(1)
+	}
+	ref, msg := a.Batch.Ref(), m.messages[0]
+	w.must(w.st.Accept(ctx, a))
+	w.must(w.st.PauseBatch(ctx, w.acct, ref))
+	w.tick(time.Millisecond)
+	due := func() int {
+		w.tick(time.Millisecond)
+		refs, _, err := w.st.Due(ctx, gateway.LaneCommercial, w.acct, nil, 10)
+		w.must(err)
+		return len(refs)
+	}
+	refs, _, err := w.st.Due(ctx, gateway.LaneCommercial, w.acct, nil, 10)
+	w.must(err)
+	w.must(w.st.ApplyWait([]gateway.Change{{Message: msg.id, Batch: &a.Batch, Recipient: &msg.rcpt, State: gateway.StateHeld,
+		Code: gateway.CodePaused, NextAt: a.Batch.ValidUntil, Clear: &refs[0]}}))
+	if n := due(); n != 0 {
+		t.Fatalf("%d entries are due while the batch is paused", n)
+	}
+	w.must(w.st.do(func(t *tx) error { return t.flag(ref, flagReleased, flagPaused) })) // as far as ResumeBatch had come
+	w.reopen()
+	w.must(w.st.ResumeBatch(ctx, w.acct, ref))
+	if n := due(); n != 1 {
+		t.Errorf("%d entries are due after the repeated end of the pause, want 1", n)
+	}
+}

@@ -41,34 +41,34 @@ func (s *Store) Released(ref gateway.BatchRef) bool {
 	return s.flags[ref]&flagReleased != 0
 }
 
-func (t *tx) flag(ref gateway.BatchRef, set, clear byte) (changed bool, err error) {
+func (t *tx) flag(ref gateway.BatchRef, set, clear byte) error {
 	v, err := t.batch(ref)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if v == nil {
-		return false, gateway.Refuse(gateway.CodeNotFound, "batch", "batch %s does not exist", ref)
+		return gateway.Refuse(gateway.CodeNotFound, "batch", "batch %s does not exist", ref)
 	}
 	old, err := t.get(flagsKey(ref))
 	if err != nil {
-		return false, err
+		return err
 	}
 	var f byte
 	if len(old) > 0 {
 		f = old[0]
 	}
 	if f&flagCancelled != 0 && set != flagCancelled {
-		return false, gateway.Refuse(gateway.CodeConflict, "batch", "batch %s is cancelled", ref)
+		return gateway.Refuse(gateway.CodeConflict, "batch", "batch %s is cancelled", ref)
 	}
 	n := f&^clear | set
 	if n == f {
-		return false, nil
+		return nil
 	}
 	t.after(func() { t.s.setFlags(ref, n) })
 	if n == 0 {
-		return true, t.del(flagsKey(ref))
+		return t.del(flagsKey(ref))
 	}
-	return true, t.set(flagsKey(ref), []byte{n}, t.s.opt.Retention)
+	return t.set(flagsKey(ref), []byte{n}, t.s.opt.Retention)
 }
 
 // PauseBatch stops what has not left until ResumeBatch or the end of validity.
@@ -76,7 +76,7 @@ func (s *Store) PauseBatch(_ context.Context, a gateway.AccountID, ref gateway.B
 	if ref.Account != a {
 		return gateway.Refuse(gateway.CodeNotFound, "batch", "")
 	}
-	return s.do(func(t *tx) error { _, err := t.flag(ref, flagPaused, 0); return err })
+	return s.do(func(t *tx) error { return t.flag(ref, flagPaused, 0) })
 }
 
 // ResumeBatch lets a paused batch go on, and messages that were held for promotional words; they become due at once or at
@@ -85,11 +85,11 @@ func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gatewa
 	if ref.Account != a {
 		return gateway.Refuse(gateway.CodeNotFound, "batch", "")
 	}
-	changed := false
-	if err := s.do(func(t *tx) (err error) { changed, err = t.flag(ref, flagReleased, flagPaused); return err }); err != nil || !changed {
+	if err := s.do(func(t *tx) error { return t.flag(ref, flagReleased, flagPaused) }); err != nil {
 		return err
 	}
-	// Messages that were held stand in the due index at the end of their validity: bring them forward.
+	// Messages that were held stand in the due index at the end of their validity: bring them forward. Also when the batch went on
+	// already: a crash may have come between the flag and its messages, and whoever had no answer asks again.
 	return s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, _ *gateway.Recipient, p *gateway.Progress) error {
 		if p.State != gateway.StateHeld || (p.Code != gateway.CodePaused && p.Code != gateway.CodePromotional) || p.Open {
 			return nil
@@ -111,7 +111,7 @@ func (s *Store) CancelBatch(_ context.Context, a gateway.AccountID, ref gateway.
 	if ref.Account != a {
 		return 0, gateway.Refuse(gateway.CodeNotFound, "batch", "")
 	}
-	if err := s.do(func(t *tx) error { _, err := t.flag(ref, flagCancelled, flagPaused); return err }); err != nil {
+	if err := s.do(func(t *tx) error { return t.flag(ref, flagCancelled, flagPaused) }); err != nil {
 		return 0, err
 	}
 	var n blockCount
