@@ -120,10 +120,11 @@ func (c *courier) deliverOne(account string) bool {
 	if link == nil {
 		return false
 	}
+	c.srv.counters.delivered.Add(1) // before it is read at the other end
 	if link.SendBatch(smpp.DeliverSMID, 1, list[0]) != nil {
+		c.srv.counters.delivered.Add(-1)
 		return true // that link is gone; try another
 	}
-	c.srv.counters.delivered.Add(1)
 	list[0] = nil
 	c.ready[account] = list[1:]
 	return true
