@@ -266,9 +266,9 @@ func TestLostLink(t *testing.T) {
 	}
 	b.must(s.WaitFor(b.ctx, func(st smpptest.Stats) bool { return st.Bound == 1 && st.Binds > 1 }))
 	b.await("sent", func() bool {
-		refs, _, err := b.st.Due(b.ctx, gateway.LaneTransactional, b.a, nil, 10)
+		v, err := b.st.Message(b.ctx, b.a, id)
 		b.must(err)
-		_, err = b.d.Process(b.ctx, refs)
+		_, err = b.d.Process(b.ctx, []gateway.DueRef{{Account: b.a, Batch: id.Batch, First: id.Index, Count: 1, Lane: gateway.LaneTransactional, Due: v.NextAt}})
 		b.must(err)
 		b.must(b.d.Wait(b.ctx))
 		return b.state(id) == gateway.StateSent
