@@ -36,6 +36,15 @@ func (c *call) readKey() (k consentKey, err error) {
 	return k, nil
 }
 
+// ownBrand is the account chosen and a brand of it that the request names.
+func (c *call) ownBrand() (a gateway.AccountID, brand string, err error) {
+	if _, a, err = c.chosen(); err != nil {
+		return 0, "", err
+	}
+	brand = c.value("brand")
+	return a, brand, c.brandBelongs(a, brand)
+}
+
 // brandBelongs refuses a brand of another account before anything is asked about it.
 func (c *call) brandBelongs(a gateway.AccountID, brand string) error {
 	list, err := c.brandsOf(a)

@@ -53,6 +53,23 @@ func (c *call) chosenBrand(to string) (a gateway.AccountID, brand string, choose
 	return a, brand, choose, nil
 }
 
+// aboutBrand begins a page about one of an account's brands. Where there is none to speak of, it shows what can be said and returns
+// no brand.
+func (c *call) aboutBrand(to, title, lead string) (pg page, a gateway.AccountID, brand string, err error) {
+	a, brand, choose, err := c.chosenBrand(to)
+	if err != nil {
+		return page{}, 0, "", err
+	}
+	pg = page{Title: title, Lead: lead, Nav: to, Blocks: choose}
+	switch {
+	case a == 0:
+		err = c.noAccounts(title, to)
+	case brand == "":
+		err = c.show(pg)
+	}
+	return pg, a, brand, err
+}
+
 func dealersPath(a gateway.AccountID, brand string) string {
 	return "/dealers?account=" + idText(a) + "&brand=" + brand
 }
@@ -63,16 +80,9 @@ func carried(a gateway.AccountID, brand string) []field {
 }
 
 func (c *call) dealers() error {
-	a, brand, choose, err := c.chosenBrand("/dealers")
-	if err != nil {
+	pg, a, brand, err := c.aboutBrand("/dealers", c.t("dealers.title"), c.t("dealers.lead"))
+	if err != nil || brand == "" {
 		return err
-	}
-	if a == 0 {
-		return c.noAccounts(c.t("dealers.title"), "/dealers")
-	}
-	pg := page{Title: c.t("dealers.title"), Lead: c.t("dealers.lead"), Nav: "/dealers", Blocks: choose}
-	if brand == "" {
-		return c.show(pg)
 	}
 	list, err := c.p.deps.Desk.ListRetailers(c.ctx(), desk.Name{Name: brand})
 	if err != nil {

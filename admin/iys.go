@@ -114,12 +114,8 @@ func (c *call) accountChooser(list []gateway.Account, a gateway.AccountID, to st
 }
 
 func (c *call) reconciled() error {
-	_, a, err := c.chosen()
+	a, brand, err := c.ownBrand()
 	if err != nil {
-		return err
-	}
-	brand := c.value("brand")
-	if err := c.brandBelongs(a, brand); err != nil {
 		return err
 	}
 	days, err := c.p.deps.Desk.ListReconciledDays(c.ctx(), desk.DayQuery{Brand: brand})

@@ -100,14 +100,11 @@ func (c *call) registerPush() error {
 }
 
 func (c *call) endPush() error {
-	_, a, err := c.chosen()
+	a, brand, err := c.ownBrand()
 	if err != nil {
 		return err
 	}
-	brand, to := c.value("brand"), "/push?account="+idText(a)
-	if err := c.brandBelongs(a, brand); err != nil {
-		return err
-	}
+	to := "/push?account=" + idText(a)
 	ok, err := c.confirmed(page{Nav: "/push"}, c.t("push.end.ask", brand, c.channelName(c.value("channel"))), c.t("push.end"), to, "account", "brand", "channel")
 	if !ok {
 		return err

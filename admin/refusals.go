@@ -13,16 +13,9 @@ import (
 func (c *call) refusalLinks() error { return c.showRefusalLinks(nil) }
 
 func (c *call) showRefusalLinks(fault error) error {
-	a, brand, choose, err := c.chosenBrand("/refusal-links")
-	if err != nil {
+	pg, a, brand, err := c.aboutBrand("/refusal-links", c.t("refusal.title"), c.t("refusal.lead"))
+	if err != nil || brand == "" {
 		return err
-	}
-	if a == 0 {
-		return c.noAccounts(c.t("refusal.title"), "/refusal-links")
-	}
-	pg := page{Title: c.t("refusal.title"), Lead: c.t("refusal.lead"), Nav: "/refusal-links", Blocks: choose}
-	if brand == "" {
-		return c.show(pg)
 	}
 	f := form{Action: "/refusal-links", Submit: c.t("refusal.make"), Fields: append(carried(a, brand),
 		field{Name: "recipientType", Label: c.t("recipientType"), Kind: "select", Value: c.value("recipientType"), Options: c.choices("recipient.", gateway.RecipientIndividual, gateway.RecipientMerchant)},
@@ -58,16 +51,9 @@ func (c *call) makeRefusalLinks() error {
 func (c *call) privacy() error { return c.showPrivacy(nil, nil) }
 
 func (c *call) showPrivacy(found *block, fault error) error {
-	a, brand, choose, err := c.chosenBrand("/privacy")
-	if err != nil {
+	pg, a, brand, err := c.aboutBrand("/privacy", c.t("privacy.title"), c.t("privacy.lead"))
+	if err != nil || brand == "" {
 		return err
-	}
-	if a == 0 {
-		return c.noAccounts(c.t("privacy.title"), "/privacy")
-	}
-	pg := page{Title: c.t("privacy.title"), Lead: c.t("privacy.lead"), Nav: "/privacy", Blocks: choose}
-	if brand == "" {
-		return c.show(pg)
 	}
 	f := form{Action: "/privacy", Submit: c.t("find"), Fields: append(carried(a, brand),
 		field{Name: "address", Label: c.t("message.to"), Value: c.value("address"), Required: true, Max: 320, Complete: "off", Hint: c.t("address.hint")},

@@ -66,12 +66,8 @@ func (c *call) rightName(s string) string {
 
 // readRights has İYS asked now.
 func (c *call) readRights() error {
-	_, a, err := c.chosen()
+	a, brand, err := c.ownBrand()
 	if err != nil {
-		return err
-	}
-	brand := c.value("brand")
-	if err := c.brandBelongs(a, brand); err != nil {
 		return err
 	}
 	r, err := c.p.deps.Desk.ReadRights(c.ctx(), desk.Name{Name: brand})
