@@ -124,6 +124,11 @@ func (m *Mirror) lookup(b *brandScope, c, t int, address string) (Entry, bool) {
 	if !ok {
 		return Entry{}, false
 	}
+	return b.entry(v, c)
+}
+
+// entry reads a stored value; false when what it says can no longer be trusted.
+func (b *brandScope) entry(v uint64, c int) (Entry, bool) {
 	e := unpack(v)
 	if e.Status != iys.StatusRejected && generation(v) != uint8(b.trustGen[c].Load()) {
 		return Entry{}, false
@@ -306,23 +311,33 @@ func (m *Mirror) Facts(q Question) iys.Facts {
 	if !m.ready.Load() {
 		return iys.Facts{}
 	}
-	f := iys.Facts{Checked: true, Blacklisted: m.Blacklisted(q.Account, q.Address)}
+	f := iys.Facts{Checked: true}
 	b := m.brands.get(q.Brand)
-	c, ok := channelIndex(q.Channel)
-	if b == nil || !ok {
-		return f
+	c, okc := channelIndex(q.Channel)
+	t, okt := typeIndex(q.RecipientType)
+	var blacklisted, blocked, held look
+	if a := m.accounts.get(q.Account); a != nil {
+		blacklisted = m.blacklist.begin(hash(a.seed, q.Address))
 	}
-	if !m.blocks.empty() {
-		_, f.Blocked = m.blocks.get(hash(b.blocks[c], q.Address))
+	if b != nil && okc {
+		// The freshness is read before the record: if a pull ends in between, the
+		// record may be newer than its age says, never older.
+		f.PulledAt = instant(b.pulled[c].Load())
+		blocked = m.blocks.begin(hash(b.blocks[c], q.Address))
+		if okt {
+			held = m.consents.begin(hash(b.seeds[c][t], q.Address))
+		}
 	}
-	// The freshness is read before the record: if a pull ends in between, the
-	// record may be newer than its age says, never older.
-	f.PulledAt = instant(b.pulled[c].Load())
-	t, ok := typeIndex(q.RecipientType)
+	blacklisted.fetch()
+	blocked.fetch()
+	held.fetch()
+	_, f.Blacklisted = blacklisted.end()
+	_, f.Blocked = blocked.end()
+	v, ok := held.end()
 	if !ok {
 		return f
 	}
-	if e, ok := m.lookup(b, c, t, q.Address); ok {
+	if e, ok := b.entry(v, c); ok {
 		f.Consent = iys.Evidence{
 			Status: e.Status, Read: iys.ReadMirror, Origin: e.Origin,
 			ReadAt: e.ReadAt, ConsentDate: e.ConsentDate, Source: e.Source,

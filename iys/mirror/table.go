@@ -56,15 +56,59 @@ func home(hash, size uint64) uint64 {
 }
 
 func (t *table) get(hash uint64) (uint64, bool) {
+	l := t.begin(hash)
+	l.fetch()
+	return l.end()
+}
+
+// A look is a search that has begun: its shard is locked for reading until it
+// ends. The zero look finds nothing.
+//
+// Waiting for memory is most of a search in a table of hundreds of megabytes,
+// and a lock makes the processor wait for all that was asked for before it.
+// Whoever searches several tables therefore begins in all, then fetches in all,
+// and ends them last: so the waits overlap. Nobody who holds one shard for
+// writing ever waits for another, so looks may be held together.
+type look struct {
+	s     *shard
+	hash  uint64
+	at    uint64 // home
+	first slot   // what is there
+}
+
+func (t *table) begin(hash uint64) look {
+	if t.empty() {
+		return look{}
+	}
 	s := t.shard(hash)
 	s.mu.RLock()
-	i, ok := s.find(hash)
-	var v uint64
-	if ok {
-		v = s.slots[i].value
+	return look{s: s, hash: hash}
+}
+
+func (l *look) fetch() {
+	if l.s != nil && l.s.size > 0 {
+		l.at = home(l.hash, l.s.size)
+		l.first = l.s.slots[l.at]
 	}
-	s.mu.RUnlock()
-	return v, ok
+}
+
+// end returns what was found and unlocks the shard.
+func (l *look) end() (value uint64, ok bool) {
+	if l.s == nil {
+		return 0, false
+	}
+	switch {
+	case l.first.value == 0 || l.first.hash > l.hash: // nothing at home, nor behind it
+	case l.first.hash == l.hash:
+		value, ok = l.first.value, true
+	default:
+		i, found := l.s.findFrom(l.at+1, l.hash)
+		if ok = found; ok {
+			value = l.s.slots[i].value
+		}
+	}
+	l.s.mu.RUnlock()
+	return value, ok
 }
 
 // put stores value (not zero) and reports whether the hash is new. A stored
@@ -176,7 +220,11 @@ func (s *shard) find(hash uint64) (uint64, bool) {
 	if s.size == 0 {
 		return 0, false
 	}
-	i := home(hash, s.size)
+	return s.findFrom(home(hash, s.size), hash)
+}
+
+// findFrom is find from a place at which, or behind which, hash would be.
+func (s *shard) findFrom(i, hash uint64) (uint64, bool) {
 	for ; i < uint64(len(s.slots)); i++ {
 		c := &s.slots[i]
 		if c.value == 0 || c.hash > hash {
