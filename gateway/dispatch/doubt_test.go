@@ -190,22 +190,55 @@ func TestReplacedWhileUnderWay(t *testing.T) {
 	r.verify()
 }
 
-// A pause that ends while a message is being held for it: the message must not wait for the end of its validity.
+// A pause that ends, or words that are let go, while a message is being held for it: the message must not wait for the end of its
+// validity.
 func TestResumeWhileHolding(t *testing.T) {
+	for _, code := range []gateway.Code{gateway.CodePaused, gateway.CodePromotional} {
+		t.Run(string(code), func(t *testing.T) {
+			r := newRoad(t, gateway.AccountPolicy{})
+			res := r.submit(ayse)
+			ctx := t.Context()
+			if code == gateway.CodePaused {
+				must(t, r.st.PauseBatch(ctx, r.p.Account, res.Batch))
+			}
+			r.advance(2 * time.Millisecond)
+			refs, _, err := r.st.Due(ctx, gateway.LaneCommercial, r.p.Account, nil, 10)
+			must(t, err)
+			works, err := r.st.Load(ctx, refs)
+			must(t, err)
+			must(t, r.st.ResumeBatch(ctx, r.p.Account, res.Batch))
+			must(t, r.st.ApplyWait([]gateway.Change{{Message: res.Messages[0].ID, Batch: works[0].Batch, Recipient: &works[0].Recipients[0],
+				State: gateway.StateHeld, Code: code, NextAt: works[0].Batch.ValidUntil, Clear: &refs[0]}}))
+			r.pump()
+			r.want(res.Messages[0].ID, gateway.StateSent, "")
+			r.verify()
+		})
+	}
+}
+
+// A crash with an intent open, and a pause: the message is held, and the end of the pause lets it go again, once.
+func TestResumeInDoubt(t *testing.T) {
 	r := newRoad(t, gateway.AccountPolicy{})
 	res := r.submit(ayse)
 	ctx := t.Context()
+	id := res.Messages[0].ID
+	v, err := r.st.Message(ctx, r.p.Account, id)
+	must(t, err)
+	ok, err := r.st.OpenIntents(ctx, []gateway.Intent{{Message: id, Operator: "op1", Segments: 1, NextAt: v.NextAt}})
+	must(t, err)
+	if !ok[0] {
+		t.Fatal("intent refused")
+	}
 	must(t, r.st.PauseBatch(ctx, r.p.Account, res.Batch))
 	r.advance(2 * time.Millisecond)
-	refs, _, err := r.st.Due(ctx, gateway.LaneCommercial, r.p.Account, nil, 10)
-	must(t, err)
-	works, err := r.st.Load(ctx, refs)
-	must(t, err)
-	must(t, r.st.ResumeBatch(ctx, r.p.Account, res.Batch))
-	must(t, r.st.ApplyWait([]gateway.Change{{Message: res.Messages[0].ID, Batch: works[0].Batch, Recipient: &works[0].Recipients[0],
-		State: gateway.StateHeld, Code: gateway.CodePaused, NextAt: works[0].Batch.ValidUntil, Clear: &refs[0]}}))
 	r.pump()
-	r.want(res.Messages[0].ID, gateway.StateSent, "")
+	r.want(id, gateway.StateHeld, gateway.CodePaused)
+	must(t, r.st.ResumeBatch(ctx, r.p.Account, res.Batch))
+	r.pump()
+	r.want(id, gateway.StateSent, "")
+	if n := r.carrier.count(); n != 1 {
+		t.Errorf("operator got it %d times, want once", n)
+	}
 	r.verify()
 }
 

@@ -83,3 +83,50 @@ func TestResumeAfterCrash(t *testing.T) {
 		t.Errorf("%d entries are due after the repeated end of the pause, want 1", n)
 	}
 }
+
+// What hand-off keeps in memory of a paused or resumed batch ends once nothing of it can wait any more, also over a restart; what
+// the batch's owner is shown of it stays.
+func TestFlagsOfSettledBatches(t *testing.T) {
+	w := newWorld(t, 5)
+	ctx := t.Context()
+	var refs []gateway.BatchRef
+	for range 3 {
+		a, _ := w.batchOf(2)
+		w.must(w.st.Accept(ctx, a))
+		refs = append(refs, a.Batch.Ref())
+		w.tick(time.Second)
+	}
+	w.must(w.st.PauseBatch(ctx, w.acct, refs[0]))
+	w.must(w.st.ResumeBatch(ctx, w.acct, refs[1]))
+	_, err := w.st.CancelBatch(ctx, w.acct, refs[2])
+	if err != nil && codeOf(err) != gateway.CodeTooLate {
+		t.Fatal(err)
+	}
+	sweep := func() {
+		_, err := w.st.Sweep(ctx)
+		w.must(err)
+	}
+	sweep()
+	if w.reopen(); len(w.st.flags) != 3 {
+		t.Fatalf("flags of %d batches in memory, want 3", len(w.st.flags))
+	}
+	if paused, _ := w.st.Stopped(refs[0]); !paused {
+		t.Error("a paused batch goes on")
+	}
+	w.tick(20 * 24 * time.Hour)
+	sweep()
+	if len(w.st.flags) != 0 {
+		t.Errorf("flags of %d batches in memory after the sweep, want none", len(w.st.flags))
+	}
+	if w.reopen(); len(w.st.flags) != 0 {
+		t.Errorf("flags of %d batches in memory after a restart, want none", len(w.st.flags))
+	}
+	v, err := w.st.Batch(ctx, w.acct, refs[0])
+	w.must(err)
+	if !v.Paused {
+		t.Error("the batch is not shown as paused any more")
+	}
+	if err := w.st.PauseBatch(ctx, w.acct, refs[1]); codeOf(err) != gateway.CodeTooLate {
+		t.Errorf("a pause long after the end of validity: %v, want %s", err, gateway.CodeTooLate)
+	}
+}

@@ -160,14 +160,22 @@ func (t *tx) change(c *gateway.Change) error {
 	return t.save(c.Message, &p, c.Decision)
 }
 
-// resumed is what a change asks for; a hold for a pause that has ended meanwhile is none: nobody would bring it forward any more.
+// resumed is what a change asks for; a hold for a pause that has ended meanwhile, or for words that were let go, is none: nobody
+// would bring it forward any more.
 func (t *tx) resumed(c *gateway.Change) (time.Time, gateway.State, gateway.Code, error) {
-	if c.State != gateway.StateHeld || c.Code != gateway.CodePaused {
+	if c.State != gateway.StateHeld || c.Code != gateway.CodePaused && c.Code != gateway.CodePromotional {
 		return c.NextAt, c.State, c.Code, nil
 	}
 	v, err := t.get(flagsKey(c.Message.Ref()))
-	if err != nil || len(v) > 0 && v[0]&(flagPaused|flagCancelled) != 0 {
+	if err != nil {
 		return c.NextAt, c.State, c.Code, err
+	}
+	var f byte
+	if len(v) > 0 {
+		f = v[0]
+	}
+	if f&(flagPaused|flagCancelled) != 0 || c.Code == gateway.CodePromotional && f&flagReleased == 0 {
+		return c.NextAt, c.State, c.Code, nil
 	}
 	return t.now, gateway.StateQueued, "", nil
 }

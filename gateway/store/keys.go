@@ -19,7 +19,7 @@ const version = 2
 //	7 account4 batch8                        page of small batches that one transaction accepted, under the first of them
 //	r account4 batch8 block4                 recipients [block*100, block*100+100) of a larger batch
 //	t account4 batch8                        staging mark: blocks written, batch not yet accepted
-//	f account4 batch8                        flags of a batch: paused, cancelled
+//	f account4 batch8                        flags of a batch: paused, cancelled, released; a second octet once it is settled
 //	s account4 batch8 index4                 progress of a message
 //	a account4 hash8 batch8 index4           address index: entry of one message, of older stores and for messages under legal hold
 //	4 account4 seq8                          address index: page, the messages of one transaction

@@ -290,7 +290,7 @@ func (s *Store) loadFlags(txn *badger.Txn) error {
 		k := it.Item().Key()
 		ref := batchOfKey(k)
 		if err := it.Item().Value(func(v []byte) error {
-			if len(v) > 0 {
+			if len(v) == 1 { // longer: settled
 				s.flags[ref] = v[0]
 			}
 			return nil

@@ -15,7 +15,8 @@ const (
 	flagReleased // somebody looked at texts held for their words, and let them go
 )
 
-// batchFlags is the in-memory copy that hand-off asks; only paused and cancelled batches are in it.
+// setFlags keeps the in-memory copy that hand-off asks. A batch is in it from its first pause, release or cancellation until the
+// sweep has settled it.
 func (s *Store) setFlags(ref gateway.BatchRef, f byte) {
 	s.flagsMu.Lock()
 	defer s.flagsMu.Unlock()
@@ -41,6 +42,46 @@ func (s *Store) Released(ref gateway.BatchRef) bool {
 	return s.flags[ref]&flagReleased != 0
 }
 
+// flagsSettled is the second octet of the flags of a batch that hand-off need not know of any more.
+const flagsSettled = 1
+
+// settleFlags ends what hand-off knows of a batch: nothing of it waits any more.
+func (s *Store) settleFlags(ref gateway.BatchRef) error {
+	s.flagsMu.RLock()
+	_, held := s.flags[ref]
+	s.flagsMu.RUnlock()
+	if !held {
+		return nil
+	}
+	return s.do(func(t *tx) error {
+		v, err := t.batch(ref)
+		if err != nil {
+			return err
+		}
+		if v != nil {
+			// One with a validity of its own has its own entry for the sweep.
+			if over, err := t.over(v, ref); err != nil || !over {
+				return err
+			}
+		}
+		flags, err := t.get(flagsKey(ref))
+		if err != nil {
+			return err
+		}
+		t.after(func() { t.s.setFlags(ref, 0) })
+		if len(flags) == 0 {
+			return nil
+		}
+		return t.set(flagsKey(ref), []byte{flags[0], flagsSettled}, t.s.opt.Retention)
+	})
+}
+
+// over reports whether nothing of a stored batch can wait any more.
+func (t *tx) over(v []byte, ref gateway.BatchRef) (bool, error) {
+	b, _, err := decodeHeader(v, ref)
+	return err == nil && !b.ValidUntil.Add(gateway.UnknownAfter).After(t.now), fatal(err)
+}
+
 func (t *tx) flag(ref gateway.BatchRef, set, clear byte) error {
 	v, err := t.batch(ref)
 	if err != nil {
@@ -48,6 +89,13 @@ func (t *tx) flag(ref gateway.BatchRef, set, clear byte) error {
 	}
 	if v == nil {
 		return gateway.Refuse(gateway.CodeNotFound, "batch", "batch %s does not exist", ref)
+	}
+	over, err := t.over(v, ref)
+	if err != nil {
+		return err
+	}
+	if over {
+		return gateway.Refuse(gateway.CodeTooLate, "batch", "nothing of batch %s waits any more: its validity is over", ref)
 	}
 	old, err := t.get(flagsKey(ref))
 	if err != nil {
@@ -91,7 +139,8 @@ func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gatewa
 	// Messages that were held stand in the due index at the end of their validity: bring them forward. Also when the batch went on
 	// already: a crash may have come between the flag and its messages, and whoever had no answer asks again.
 	return s.eachMessage(ref, func(t *tx, b *gateway.Batch, id gateway.MessageID, _ *gateway.Recipient, p *gateway.Progress) error {
-		if p.State != gateway.StateHeld || (p.Code != gateway.CodePaused && p.Code != gateway.CodePromotional) || p.Open {
+		// One that a crash left in doubt is held like the others: what hands it over knows that it may have left.
+		if p.State != gateway.StateHeld || p.Code != gateway.CodePaused && p.Code != gateway.CodePromotional {
 			return nil
 		}
 		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}

@@ -27,6 +27,9 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		}
 		for _, r := range refs {
 			n, err := s.settle(r.ref)
+			if err == nil {
+				err = s.settleFlags(r.ref)
+			}
 			if err != nil {
 				return total, err
 			}
