@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -225,7 +226,7 @@ func decideMain() error {
 	}
 	j := judge{office: consent.New(consent.Config{}, oneBrand(), m, nil), batch: &gateway.Batch{Account: 1, Brand: brandCode,
 		Channel: gateway.ChannelSMS, Class: gateway.ClassCommercial, RecipientType: gateway.RecipientIndividual}}
-	held, unknown := addresses(n, 0), addresses(n, n)
+	held, unknown := numbersOf(n, 0), numbersOf(n, n)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		j.run(held, iys.OutcomeSend, each/8) // caches and branches
@@ -240,12 +241,12 @@ func decideMain() error {
 }
 
 // last measures single decisions and all cores at once.
-func (j *judge) last(addrs []string, each time.Duration) (e decideEnd) {
+func (j *judge) last(addrs *numbers, each time.Duration) (e decideEnd) {
 	e.P50, e.P99 = j.single(addrs)
 	var wg sync.WaitGroup
 	rates := make([]float64, runtime.NumCPU())
 	for i := range rates {
-		wg.Go(func() { rates[i] = j.run(addrs, iys.OutcomeSend, each) })
+		wg.Go(func() { rates[i] = j.run(addrs.from(numbersHeld/len(rates)*i), iys.OutcomeSend, each) })
 	}
 	wg.Wait()
 	for _, v := range rates {
@@ -262,16 +263,16 @@ type judge struct {
 	done, wrong atomic.Int64
 }
 
-func (j *judge) run(addrs []string, want iys.Outcome, d time.Duration) float64 {
+func (j *judge) run(addrs *numbers, want iys.Outcome, d time.Duration) float64 {
 	began, n, wrong := time.Now(), 0, 0
 	now := began
 	for time.Since(began) < d {
 		for range 1024 {
-			if j.office.Decide(j.batch, addrs[n&(len(addrs)-1)], now).Outcome != want {
+			if j.office.Decide(j.batch, addrs.take(), now).Outcome != want {
 				wrong++
 			}
-			n++
 		}
+		n += 1024
 	}
 	j.done.Add(int64(n))
 	j.wrong.Add(int64(wrong))
@@ -279,15 +280,16 @@ func (j *judge) run(addrs []string, want iys.Outcome, d time.Duration) float64 {
 }
 
 // single times decisions one by one. What the clock itself takes (its own median) is taken off.
-func (j *judge) single(addrs []string) (p50, p99 float64) {
+func (j *judge) single(addrs *numbers) (p50, p99 float64) {
 	const n = 1 << 18
 	took, clocks := make([]int64, n), make([]int64, n)
 	now := time.Now()
 	for i := range took {
 		t := time.Now()
 		clocks[i] = int64(time.Since(t))
+		address := addrs.take()
 		t = time.Now()
-		j.office.Decide(j.batch, addrs[(i*7919)&(len(addrs)-1)], now)
+		j.office.Decide(j.batch, address, now)
 		took[i] = int64(time.Since(t))
 	}
 	slices.Sort(took)
@@ -332,14 +334,38 @@ func durableCopy(ctx context.Context, dir string, n int) (mb float64, err error)
 	return float64(size) / 1e6, errors.Join(err, os.RemoveAll(dir))
 }
 
-// addresses are 2¹⁶ numbers at random places of n from first on: more than the caches hold.
-func addresses(n, first int) []string {
-	rng := rand.New(rand.NewPCG(3, 4))
-	out := make([]string, 1<<16)
-	for i := range out {
-		out[i] = numberOf(first + rng.IntN(n))
+// numbers are addresses asked about in order: so many at random places that none comes again while its place is still in a cache,
+// as in a campaign. They stand one behind the other in memory, where reading them costs next to nothing.
+type numbers struct {
+	list []string
+	next int
+}
+
+const numbersHeld = 1 << 22
+
+// numbersOf draws from n numbers beginning with first.
+func numbersOf(n, first int) *numbers {
+	rng := rand.New(rand.NewPCG(3, uint64(first)))
+	var all strings.Builder
+	size := len(numberOf(0))
+	all.Grow(numbersHeld * size)
+	for range numbersHeld {
+		all.WriteString(numberOf(first + rng.IntN(n)))
+	}
+	out := &numbers{list: make([]string, numbersHeld)}
+	for i, text := 0, all.String(); i < numbersHeld; i++ {
+		out.list[i] = text[i*size : (i+1)*size]
 	}
 	return out
+}
+
+// from are the same numbers, read from another place.
+func (a *numbers) from(at int) *numbers { return &numbers{a.list, at} }
+
+func (a *numbers) take() string {
+	s := a.list[a.next&(numbersHeld-1)]
+	a.next++
+	return s
 }
 
 // made is a durable copy with n approvals, a hundredth of it blocks, a thousandth blacklisted, and a fresh pull.
