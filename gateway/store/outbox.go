@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -161,6 +162,39 @@ func (s *Store) OwedEntries(_ context.Context, keys []iys.Key) (out []exchange.E
 	return out, err
 }
 
+// OwedOf implements exchange.Store. It reads what is open of the one channel, and nothing while no customer owes anything.
+func (s *Store) OwedOf(ctx context.Context, brand string, ch iys.Channel, after iys.Key, limit int) (out []exchange.Entry, err error) {
+	if _, owed := s.OutboxCounts(); owed == 0 {
+		return nil, nil
+	}
+	prefix := newKey(kOutboxOpen, 2+len(brand)).textZ(brand).u8(channelByte(ch))
+	from := prefix
+	if after != (iys.Key{}) {
+		from = outboxOpenKey(after)
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 1000})
+		defer it.Close()
+		for it.Seek(from); it.ValidForPrefix(prefix) && len(out) < limit && ctx.Err() == nil; it.Next() {
+			if bytes.Equal(it.Item().Key(), from) {
+				continue // the one before
+			}
+			err := it.Item().Value(func(ids []byte) error {
+				return listedEntries(txn, ids, func(e exchange.Entry) {
+					if e.State == exchange.StateOwed {
+						out = append(out, e)
+					}
+				})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+	return out, err
+}
+
 // OpenEntry implements exchange.Store.
 func (s *Store) OpenEntry(_ context.Context, id uint64) (exchange.Entry, bool, error) {
 	return readJSON[exchange.Entry](s, outboxKey(id))
@@ -173,14 +207,22 @@ func openEntries(txn *badger.Txn, keys []iys.Key, f func(exchange.Entry)) error 
 		if err != nil {
 			return err
 		}
-		for ; len(ids) >= 8; ids = ids[8:] {
-			e, ok, err := readOutbox(txn, binary.BigEndian.Uint64(ids))
-			if err != nil {
-				return err
-			}
-			if ok {
-				f(e)
-			}
+		if err := listedEntries(txn, ids, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listedEntries visits the open entries whose numbers stand in the list of an address.
+func listedEntries(txn *badger.Txn, ids []byte, f func(exchange.Entry)) error {
+	for ; len(ids) >= 8; ids = ids[8:] {
+		e, ok, err := readOutbox(txn, binary.BigEndian.Uint64(ids))
+		if err != nil {
+			return err
+		}
+		if ok {
+			f(e)
 		}
 	}
 	return nil

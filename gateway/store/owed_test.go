@@ -317,3 +317,56 @@ func TestAuditAndBlacklistPages(t *testing.T) {
 		t.Errorf("%d entries, want 7", n)
 	}
 }
+
+// What customers owe is read by brand and channel, page by page, and each once: not what is pending, nor what another brand or
+// channel owes, also of a brand whose number begins alike.
+func TestOwedOfAChannel(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx := t.Context()
+	want := map[uint64]bool{}
+	for _, brand := range []string{"675403", "6754031"} {
+		w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: brand, Account: w.acct}))
+		for n := range 40 {
+			k := iys.Key{Brand: brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: fmt.Sprintf("+90532%07d", n/2)}
+			if n%4 == 3 {
+				k.RecipientType = iys.RecipientMerchant
+			}
+			if n%10 == 9 {
+				k.Channel, k.Recipient = iys.ChannelEmail, fmt.Sprintf("kisi%d@ornek.example", n)
+			}
+			e := exchange.NewEntry(iys.Consent{Key: k, Status: iys.StatusRejected, Source: iys.SourceHSSMS, ConsentDate: w.now}, w.now, iys.DefaultCalendar())
+			if n%5 != 0 {
+				e.State = exchange.StateOwed
+			}
+			list := []exchange.Entry{e}
+			w.must(w.st.PutEntries(ctx, list, "api", nil))
+			if e.State == exchange.StateOwed && brand == "675403" && k.Channel == iys.ChannelSMS {
+				want[list[0].ID] = true
+			}
+		}
+	}
+	got := map[uint64]bool{}
+	var after iys.Key
+	for pages := 0; ; pages++ {
+		list, err := w.st.OwedOf(ctx, "675403", iys.ChannelSMS, after, 3)
+		w.must(err)
+		if len(list) == 0 {
+			break
+		}
+		if len(list) > 4 || pages > 40 {
+			t.Fatalf("page %d has %d entries, want three and what more its last address owes", pages, len(list))
+		}
+		for _, e := range list {
+			if got[e.ID] || !want[e.ID] {
+				t.Errorf("entry %d: %+v, seen %t", e.ID, e, got[e.ID])
+			}
+			got[e.ID], after = true, e.Key
+		}
+	}
+	if len(got) != len(want) || len(want) < 20 {
+		t.Errorf("%d entries read, want %d", len(got), len(want))
+	}
+	if list, err := w.st.OwedOf(ctx, "111111", iys.ChannelSMS, iys.Key{}, 3); err != nil || len(list) != 0 {
+		t.Errorf("of a brand that owes nothing: %v %v", list, err)
+	}
+}

@@ -64,21 +64,26 @@ const alarmEvery = time.Hour
 const alarmLimit = 10_000
 
 // alarmLoop says once an hour what has been owed for more than a business day:
-// the law gives three, and the third is too late to find out why.
+// the law gives three, and the third is too late to find out why. It also
+// takes back what need not be the customer's to write, first at the start.
 func (x *Exchange) alarmLoop(ctx context.Context) {
-	for sleep(ctx, alarmEvery, nil) {
-		aged, err := x.Aged(ctx, time.Now(), alarmLimit)
-		if err != nil {
-			x.log.Warn("iys outbox not looked through", "err", err)
-			continue
-		}
-		late, warning := byBrand(aged.Late), byBrand(aged.Warning)
-		for brand, n := range late {
-			x.log.Error("iys entries are past their three business days", "brand", brand, "entries", n)
-		}
-		for brand, n := range warning {
-			x.log.Warn("iys entries have waited for more than a business day", "brand", brand, "entries", n)
-		}
+	for x.reclaimAll(ctx); sleep(ctx, alarmEvery, nil); x.reclaimAll(ctx) {
+		x.alarm(ctx)
+	}
+}
+
+func (x *Exchange) alarm(ctx context.Context) {
+	aged, err := x.Aged(ctx, time.Now(), alarmLimit)
+	if err != nil {
+		x.log.Warn("iys outbox not looked through", "err", err)
+		return
+	}
+	late, warning := byBrand(aged.Late), byBrand(aged.Warning)
+	for brand, n := range late {
+		x.log.Error("iys entries are past their three business days", "brand", brand, "entries", n)
+	}
+	for brand, n := range warning {
+		x.log.Warn("iys entries have waited for more than a business day", "brand", brand, "entries", n)
 	}
 }
 

@@ -41,6 +41,10 @@ type Exchange struct {
 	// applyMu keeps reading a record, resolving and writing it in one piece.
 	applyMu sync.Mutex
 
+	// owedMu keeps reading what customers owe and ending it, or taking it back,
+	// in one piece: what ended meanwhile must not be sent again.
+	owedMu sync.Mutex
+
 	// flushMu lets one pass over the outbox run at a time.
 	flushMu sync.Mutex
 	recent  map[iys.Key]time.Time // when an address was written to last; guarded by flushMu

@@ -10,60 +10,93 @@ import (
 	"izinli/iys"
 )
 
-// reclaimLimit bounds how many entries one Reclaim looks through.
-const reclaimLimit = 100_000
-
 // Reclaim makes entries that only the customer could write ours to send again,
 // now that we may write for the channel. Those İYS would refuse for their age
 // stay the customer's. What he has written himself meanwhile is found out before
 // anything is sent, as with every entry. It returns how many were taken back.
-func (x *Exchange) Reclaim(ctx context.Context, brand string, ch iys.Channel) (int, error) {
-	now := time.Now()
-	list, err := x.cfg.Store.AgedEntries(ctx, now.Add(time.Second), reclaimLimit)
-	if err != nil {
-		return 0, fmt.Errorf("exchange: reclaim: %w", err)
-	}
-	owed := slices.DeleteFunc(list, func(e Entry) bool {
-		return e.State != StateOwed || e.Brand != brand || e.Channel != ch || iys.Refuse(e.Consent(), iys.Stored{}, now, x.cal) != nil
-	})
-	for part := range slices.Chunk(owed, passSize) {
-		back, err := x.alsoMerchants(ctx, part)
-		if err != nil {
-			return 0, fmt.Errorf("exchange: reclaim: %w", err)
+//
+// It may be called at any time and as often as one likes: where nothing is owed
+// it costs a look. While we may not write, what it takes back becomes the
+// customer's again with the next pass over the outbox.
+func (x *Exchange) Reclaim(ctx context.Context, brand string, ch iys.Channel) (n int, err error) {
+	defer func() {
+		if n > 0 {
+			x.Wake()
 		}
-		for i := range back {
-			back[i].State, back[i].Code, back[i].Changed, back[i].NextAt = StatePending, "", now, now
+	}()
+	for after, more := (iys.Key{}), true; more; {
+		var back int
+		if back, after, more, err = x.reclaimPage(ctx, brand, ch, after); err != nil {
+			return n, fmt.Errorf("exchange: reclaim: %w", err)
 		}
-		if err := x.cfg.Store.Commit(ctx, Changes{Entries: back}); err != nil {
-			return 0, fmt.Errorf("exchange: reclaim: %w", err)
+		n += back
+	}
+	return n, nil
+}
+
+// reclaimPage takes back what is owed of the addresses behind a key, and returns
+// the last of them; more is false when none was left.
+func (x *Exchange) reclaimPage(ctx context.Context, brand string, ch iys.Channel, after iys.Key) (n int, last iys.Key, more bool, err error) {
+	x.owedMu.Lock()
+	defer x.owedMu.Unlock()
+	list, err := x.cfg.Store.OwedOf(ctx, brand, ch, after, passSize)
+	if err != nil || len(list) == 0 {
+		return 0, after, false, err
+	}
+	now, last := time.Now(), list[len(list)-1].Key
+	list = slices.DeleteFunc(list, func(e Entry) bool { return iys.Refuse(e.Consent(), iys.Stored{}, now, x.cal) != nil })
+	back, err := x.alsoMerchants(ctx, list)
+	if err != nil || len(back) == 0 {
+		return 0, last, err == nil, err
+	}
+	for i := range back {
+		back[i].State, back[i].Code, back[i].Changed, back[i].NextAt = StatePending, "", now, now
+	}
+	return len(list), last, true, x.cfg.Store.Commit(ctx, Changes{Entries: back})
+}
+
+// reclaimAll takes back what is owed on every channel we may write for: a
+// process may have ended between learning of a right and Reclaim.
+func (x *Exchange) reclaimAll(ctx context.Context) {
+	brands, err := x.cfg.Directory.Brands(ctx)
+	for _, b := range brands {
+		for _, ch := range listedChannels(b) {
+			if b.ReadOnly[ch] || err != nil {
+				continue
+			}
+			_, err = x.Reclaim(ctx, b.BrandCode, ch)
 		}
 	}
-	if len(owed) > 0 {
-		x.Wake()
+	if err != nil && ctx.Err() == nil {
+		x.log.Warn("iys entries owed by customers not taken back", "err", err)
 	}
-	return len(owed), nil
 }
 
 // alsoMerchants completes refusals of persons with those of merchants: an
 // opt-out covers both, and what only the customer can write is kept once.
 func (x *Exchange) alsoMerchants(ctx context.Context, list []Entry) ([]Entry, error) {
-	out := slices.Clone(list)
+	var wanted []Entry
+	var keys []iys.Key
 	for _, e := range list {
-		if e.Status != iys.StatusRejected || e.RecipientType != iys.RecipientPerson {
-			continue
+		if e.Status == iys.StatusRejected && e.RecipientType == iys.RecipientPerson {
+			e.ID, e.RecipientType = 0, iys.RecipientMerchant
+			wanted, keys = append(wanted, e), append(keys, e.Key)
 		}
-		e.ID, e.RecipientType = 0, iys.RecipientMerchant
-		for _, open := range []func(context.Context, []iys.Key) ([]Entry, error){x.cfg.Store.OpenEntries, x.cfg.Store.OwedEntries} {
-			there, err := open(ctx, []iys.Key{e.Key})
-			if err != nil {
-				return nil, err
-			}
-			if slices.ContainsFunc(there, func(t Entry) bool { return t.Status == iys.StatusRejected }) {
-				e.Status = ""
-			}
+	}
+	refused := map[iys.Key]bool{}
+	for _, open := range []func(context.Context, []iys.Key) ([]Entry, error){x.cfg.Store.OpenEntries, x.cfg.Store.OwedEntries} {
+		there, err := open(ctx, keys)
+		if err != nil {
+			return nil, err
 		}
-		if e.Status != "" {
-			out = append(out, e)
+		for _, t := range there {
+			refused[t.Key] = refused[t.Key] || t.Status == iys.StatusRejected
+		}
+	}
+	out := slices.Clone(list)
+	for _, e := range wanted {
+		if !refused[e.Key] {
+			out, refused[e.Key] = append(out, e), true
 		}
 	}
 	return out, nil
@@ -79,6 +112,8 @@ func (x *Exchange) customerWrote(ctx context.Context, held []iys.Consent) error 
 	for i, h := range held {
 		keys[i], now[h.Key] = h.Key, h
 	}
+	x.owedMu.Lock()
+	defer x.owedMu.Unlock()
 	owed, err := x.cfg.Store.OwedEntries(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("owed entries: %w", err)
@@ -112,6 +147,8 @@ const SettledByCustomer = "customer"
 // SettleOwed ends entries the customer says he has written to İYS himself: for
 // modes in which we cannot look. It ends all of them or none.
 func (x *Exchange) SettleOwed(ctx context.Context, ids []uint64) error {
+	x.owedMu.Lock()
+	defer x.owedMu.Unlock()
 	var done []Entry
 	for _, id := range ids {
 		e, ok, err := x.cfg.Store.OpenEntry(ctx, id)

@@ -57,3 +57,59 @@ func TestOwedByCustomer(t *testing.T) {
 		}
 	})
 }
+
+// What is taken back is looked for among the brand's own entries: as many older ones as there may be of brands that write for
+// themselves are not in the way, and there is no number at which it stops.
+func TestReclaimBehindWhatOthersOwe(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		owe := func(brand string, n int) {
+			e := w.entry(n, iys.StatusRejected)
+			e.Brand, e.State = brand, exchange.StateOwed
+			w.store.add(e)
+		}
+		for n := range 100_000 {
+			owe(selfBrand, n)
+		}
+		const ours = 2_500
+		for n := range ours {
+			owe(partnerBrand, n)
+		}
+		if n, err := w.x.Reclaim(t.Context(), partnerBrand, iys.ChannelSMS); err != nil || n != ours {
+			t.Errorf("taken back: %d %v, want %d", n, err, ours)
+		}
+		if open := w.store.open(); open != 2*ours {
+			t.Errorf("%d entries are ours to send, want %d: each for persons and for merchants", open, 2*ours)
+		}
+		if n, err := w.x.Reclaim(t.Context(), partnerBrand, iys.ChannelSMS); err != nil || n != 0 {
+			t.Errorf("once more: %d %v", n, err)
+		}
+	})
+}
+
+// A process that ended between learning that it may write and taking back what was owed does so when it starts, and what was owed
+// although we may write is taken back within the hour.
+func TestRunTakesBackWhatIsOwed(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		owe := func(n int, brand string) {
+			e := w.entry(n, iys.StatusRejected)
+			e.Brand, e.State = brand, exchange.StateOwed
+			w.store.add(e)
+		}
+		w.readOnly = map[iys.Channel]bool{iys.ChannelEmail: true}
+		owe(1, partnerBrand)
+		owe(2, selfBrand)
+		mail := w.entry(3, iys.StatusRejected)
+		mail.Key, mail.State = mailKey(3), exchange.StateOwed
+		w.store.add(mail)
+		stop := w.running()
+		defer stop()
+		pass(time.Minute)
+		w.wantState(1, exchange.StateNotApplicable, "")
+		w.wantState(2, exchange.StateOwed, "")
+		w.wantState(3, exchange.StateOwed, "")
+		owe(5, partnerBrand)
+		id := w.store.lastID
+		pass(time.Hour + time.Minute)
+		w.wantState(id, exchange.StateNotApplicable, "")
+	})
+}

@@ -152,6 +152,23 @@ func (s *memStore) OwedEntries(_ context.Context, keys []iys.Key) ([]exchange.En
 	return s.filter(0, func(e exchange.Entry) bool { return e.State == exchange.StateOwed && want[e.Key] }), nil
 }
 
+func (s *memStore) OwedOf(_ context.Context, brand string, ch iys.Channel, after iys.Key, limit int) (out []exchange.Entry, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := func(k iys.Key) string { return string(k.RecipientType) + k.Recipient }
+	list := s.filter(0, func(e exchange.Entry) bool {
+		return e.State == exchange.StateOwed && e.Brand == brand && e.Channel == ch && place(e.Key) > place(after)
+	})
+	sort.SliceStable(list, func(i, j int) bool { return place(list[i].Key) < place(list[j].Key) })
+	for _, e := range list {
+		if len(out) >= limit && e.Key != out[len(out)-1].Key {
+			break
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
 func (s *memStore) OpenEntry(_ context.Context, id uint64) (exchange.Entry, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -171,6 +171,11 @@ type Store interface {
 	// OwedEntries returns the entries of the keys that only the customer can
 	// write, any order.
 	OwedEntries(ctx context.Context, keys []iys.Key) ([]Entry, error)
+	// OwedOf returns the entries of a brand's channel that only the customer can
+	// write, of the addresses that follow a key in the store's own, stable order;
+	// the zero key begins. It ends with the address that fills the limit. It is
+	// asked often: it must not read what other channels owe.
+	OwedOf(ctx context.Context, brand string, ch iys.Channel, after iys.Key, limit int) ([]Entry, error)
 	// OpenEntry returns an open entry by its ID, false when none is open by it.
 	OpenEntry(ctx context.Context, id uint64) (Entry, bool, error)
 	// AgedEntries returns up to limit open entries (owed ones included)

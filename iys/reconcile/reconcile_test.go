@@ -71,6 +71,9 @@ func (s *memory) OwedEntries(context.Context, []iys.Key) ([]exchange.Entry, erro
 func (s *memory) OpenEntry(context.Context, uint64) (exchange.Entry, bool, error) {
 	return exchange.Entry{}, false, nil
 }
+func (s *memory) OwedOf(context.Context, string, iys.Channel, iys.Key, int) ([]exchange.Entry, error) {
+	return nil, nil
+}
 func (s *memory) AgedEntries(context.Context, time.Time, int) ([]exchange.Entry, error) {
 	return nil, nil
 }
