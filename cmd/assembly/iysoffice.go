@@ -55,21 +55,7 @@ func (o iysOffice) PlanItems(ctx context.Context, id uint64, after, limit int) (
 
 // Rights implements desk.IYSOffice.
 func (o iysOffice) Rights(ctx context.Context, link string, iysCode int, brand string) (*iysapi.PartnerBrand, error) {
-	api, integrator, err := o.links.Partner(link)
-	if err != nil || api == nil {
-		return nil, err
-	}
-	list, err := api.PartnerProvider(ctx, strconv.Itoa(integrator), strconv.Itoa(iysCode))
-	if err != nil {
-		return nil, err
-	}
-	o.rights.Want(brand) // what was known of a brand entered anew is read again
-	for i := range list {
-		if list[i].BrandCode == brand {
-			return &list[i], nil
-		}
-	}
-	return nil, nil
+	return o.rights.ReadFor(ctx, link, strconv.Itoa(iysCode), brand)
 }
 
 // ReadRights implements desk.IYSOffice.

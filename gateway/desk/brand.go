@@ -15,8 +15,20 @@ func (a *Admin) ListBrands(_ context.Context, q Query) ([]gateway.Brand, error) 
 	return values(a.store.Directory().Brands, func(x *gateway.Brand) bool { return q.Account == 0 || x.Account == q.Account }), nil
 }
 
-// PutBrand creates or changes a brand.
+// PutBrand creates or changes a brand. What its customers owe İYS on channels we may write for becomes ours to tell.
 func (a *Admin) PutBrand(ctx context.Context, in gateway.Brand) (gateway.Brand, error) {
+	in, err := a.putBrand(ctx, in)
+	if err != nil || a.deps.IYS == nil {
+		return in, err
+	}
+	if err := a.reclaim(ctx, &in); err != nil {
+		return in, &gateway.Error{Code: gateway.CodeUnavailable, Err: err, Text: "The brand is saved, but what its customers owe İYS could not be taken " +
+			"back, which we may tell İYS ourselves: save the brand once more. " + err.Error()}
+	}
+	return in, nil
+}
+
+func (a *Admin) putBrand(ctx context.Context, in gateway.Brand) (gateway.Brand, error) {
 	code, err := parseCode("code", in.Code)
 	if err != nil {
 		return in, err

@@ -67,7 +67,8 @@ type IYSOffice interface {
 	Unregister(ctx context.Context, brand string, ch iys.Channel) error
 	Records(a gateway.AccountID) ([]iyslink.PushRecord, error)
 	Newcomers(ctx context.Context, a gateway.AccountID, limit int) ([]exchange.Newcomer, error)
-	// Rights reads what İYS lets us do for a brand; nil when the link is not a partner's.
+	// Rights reads what İYS lets us do for a brand, and brings it into force where the brand is known; nil when the link is not a
+	// partner's, or the brand is not among those of the company that made us their partner.
 	Rights(ctx context.Context, link string, iysCode int, brand string) (*iysapi.PartnerBrand, error)
 	// ReadRights reads what a brand's company lets us do; RightsOf is what was read last, false where nobody has to grant anything.
 	ReadRights(ctx context.Context, brand string) (iyslink.BrandRights, error)

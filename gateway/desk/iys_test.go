@@ -29,6 +29,8 @@ type iysFake struct {
 	readErr error
 	back    []iys.Channel // reclaimed
 	backErr error
+
+	readOnly func(iys.Channel) bool // the brand as it is stored; nil: any
 }
 
 func (f *iysFake) RightsOf(string) (iyslink.BrandRights, bool, error) {
@@ -38,6 +40,9 @@ func (f *iysFake) ReadRights(context.Context, string) (iyslink.BrandRights, erro
 	return f.read, f.readErr
 }
 func (f *iysFake) Reclaim(_ context.Context, _ string, ch iys.Channel) (int, error) {
+	if f.readOnly != nil && f.readOnly(ch) {
+		return 0, errors.New("taken back before the brand counts as writable: what comes in meanwhile stays owed")
+	}
 	if f.backErr == nil {
 		f.back = append(f.back, ch)
 	}

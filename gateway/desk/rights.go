@@ -32,26 +32,44 @@ func (a *Admin) NoteRights(ctx context.Context, r iyslink.BrandRights) error {
 	if a.deps.IYS == nil {
 		return unavailable("İYS and its records")
 	}
+	b, err := a.noteRights(ctx, r)
+	if err != nil || b == nil {
+		return err
+	}
+	return a.reclaim(ctx, b)
+}
+
+// noteRights stores which channels are read-only and returns the brand; nil when it was deleted meanwhile.
+func (a *Admin) noteRights(ctx context.Context, r iyslink.BrandRights) (*gateway.Brand, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.store.Directory().Brands[r.Brand]
 	if before == nil {
-		return nil // deleted meanwhile
+		return nil, nil
 	}
 	after := *before
 	for _, c := range partnerModes(&after) {
-		readOnly := r.Channels[c.ch] != iyslink.RightWrite
-		if c.m.ReadOnly && !readOnly {
-			if _, err := a.deps.IYS.Reclaim(ctx, r.Brand, c.ch); err != nil {
-				return err // read-only as yet, so that the next reading does it
-			}
-		}
-		c.m.ReadOnly = readOnly
+		c.m.ReadOnly = r.Channels[c.ch] != iyslink.RightWrite
 	}
 	if after == *before {
-		return nil
+		return before, nil
 	}
-	return commit(ctx, a, "ReadRights", "brand "+r.Brand, before, &after, a.store.PutBrand)
+	return &after, commit(ctx, a, "ReadRights", "brand "+r.Brand, before, &after, a.store.PutBrand)
+}
+
+// reclaim takes back what customers owe İYS on the channels we may write for. It comes after the brand is stored as writable, since
+// what people say before that is still put down as owed; and it comes with every reading and every save, not only with those that
+// find a right to be new: another may have found it first, and what came in while that one took back is found here. Where nothing
+// is owed it costs next to nothing.
+func (a *Admin) reclaim(ctx context.Context, b *gateway.Brand) error {
+	var errs []error
+	for _, c := range partnerModes(b) {
+		if !c.m.ReadOnly {
+			_, err := a.deps.IYS.Reclaim(ctx, b.Code, c.ch)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 type partnerMode struct {

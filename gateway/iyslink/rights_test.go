@@ -253,6 +253,36 @@ func TestRightsByHand(t *testing.T) {
 	}
 }
 
+// What is read while somebody saves a brand is what we go by from then on: the exchange must not take away what he was just told.
+// An answer that was overtaken by another reading changes nothing.
+func TestRightsReadForASave(t *testing.T) {
+	b := newRightsBench(t)
+	code := iystest.SeedIYSCode
+	b.grant(code, "MESAJ", "read")
+	before := time.Now()
+	b.r.Check(t.Context())
+	b.grant(code, "MESAJ", "write")
+	b.told = map[string]BrandRights{}
+	calls := b.calls()
+	p, err := b.r.ReadFor(t.Context(), "main", code, code)
+	if err != nil || p == nil || !p.Writable[iys.ChannelSMS] || b.calls() != calls+1 {
+		t.Fatalf("read: %+v %v, %d calls", p, err, b.calls()-calls)
+	}
+	if x := b.brand(code); x.ReadOnly[iys.ChannelSMS] || b.told[code].Channels[iys.ChannelSMS] != RightWrite || len(b.told) != 1 {
+		t.Errorf("after the save: %+v, told %+v", x, b.told)
+	}
+	if p, err := b.r.ReadFor(t.Context(), "main", code, "999999"); err != nil || p != nil {
+		t.Errorf("a brand that is none of the company's: %+v %v", p, err)
+	}
+	if p, err := b.r.ReadFor(t.Context(), "none", code, code); err != nil || p != nil {
+		t.Errorf("over a link that is not a partner's: %+v %v", p, err)
+	}
+	dir := b.st.Directory()
+	if err := b.r.noteCompany(t.Context(), dir, dir.IYSLinks["main"], code, nil, before); err != nil || b.brand(code).Withheld[iys.ChannelSMS] {
+		t.Errorf("an answer from before the reading took the right away: %v, %+v", err, b.brand(code))
+	}
+}
+
 // What counts as missing: reading always, of the rest what there was before; a brand's new mode forgets what it needs no more.
 func TestMissingRights(t *testing.T) {
 	now, before := time.Unix(2000, 0), time.Unix(1000, 0)

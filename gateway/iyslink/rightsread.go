@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,29 @@ func (r *Rights) Read(ctx context.Context, code string) (BrandRights, error) {
 	}
 	is, _, err := r.dir.rightsOf(dir, b)
 	return is, err
+}
+
+// ReadFor reads what a company lets us do over a link, for a brand that may not be entered yet; nil when the link is not a partner's, or
+// the company has not made us the brand's partner. What is known of the company's brands is brought up to date, so that whoever goes
+// by it does not take away what a person was just told.
+func (r *Rights) ReadFor(ctx context.Context, link, iysCode, brand string) (*iysapi.PartnerBrand, error) {
+	now := time.Now()
+	api, integrator, err := r.dir.Partner(link)
+	if err != nil || api == nil {
+		return nil, err
+	}
+	list, err := api.PartnerProvider(ctx, strconv.Itoa(integrator), iysCode)
+	if err != nil {
+		return nil, err
+	}
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	dir := r.dir.store.Directory()
+	if l := dir.IYSLinks[link]; l != nil && l.IntegratorCode == integrator {
+		err = r.noteCompany(ctx, dir, l, iysCode, list, now)
+	}
+	r.Want(brand) // a brand entered anew is read once it is stored
+	return find(list, brand), err
 }
 
 // checkWanted reads the companies İYS has answered 403 for, each once in a while, and returns how soon the next may be read.
@@ -79,6 +103,11 @@ func (r *Rights) readCompany(ctx context.Context, dir *gateway.Directory, l *gat
 	if err != nil {
 		return err
 	}
+	return r.noteCompany(ctx, dir, l, iysCode, list, now)
+}
+
+// noteCompany brings what İYS said of a company at a moment into force; what was read later of a brand stands.
+func (r *Rights) noteCompany(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink, iysCode string, list []iysapi.PartnerBrand, now time.Time) error {
 	old, err := r.dir.linkRights(l)
 	if err != nil {
 		return err
@@ -94,6 +123,9 @@ func (r *Rights) readCompany(ctx context.Context, dir *gateway.Directory, l *gat
 			continue
 		}
 		was := next.Brands[b.Code]
+		if was.IYSCode == iysCode && was.Read.After(now) {
+			continue
+		}
 		is := recordOf(dir, b, find(list, b.Code), now)
 		is.Gone = gone(b, was, is, now)
 		r.alarm(was, is)
