@@ -96,28 +96,28 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// round sends what there is; more tells that there may be more.
+// round sends what there is; more tells that there may be more. A notification that cannot be sent now waits for the next round and
+// holds up no other one: they are of all accounts. The error is the first of those.
 func (n *Notifier) round(ctx context.Context) (more bool, err error) {
+	var failed error
 	if n.delay > 0 {
-		if more, err = n.owed.OweDelays(ctx, n.now().Add(-n.delay), perRound); err != nil {
-			return false, err
-		}
+		more, failed = n.owed.OweDelays(ctx, n.now().Add(-n.delay), perRound)
 	}
 	list, err := n.owed.Notices(ctx, perRound)
 	if err != nil {
 		return false, err
 	}
-	for from := 0; from < len(list); {
+	for from := 0; from < len(list) && ctx.Err() == nil; {
 		to := from + 1
 		for to < len(list) && to-from < perNotice && list[to].Message.Ref() == list[from].Message.Ref() {
 			to++
 		}
-		if err := n.send(ctx, list[from:to]); err != nil {
-			return false, err
+		if err := n.send(ctx, list[from:to]); err != nil && failed == nil {
+			failed = fmt.Errorf("batch %s: %w", list[from].Batch.Ref(), err)
 		}
 		from = to
 	}
-	return more || len(list) == perRound, nil
+	return more || len(list) == perRound, failed
 }
 
 // send writes one notification about recipients of one message and submits it. The idempotency key makes one that was submitted
@@ -129,6 +129,9 @@ func (n *Notifier) send(ctx context.Context, list []gateway.NoticeDue) error {
 		return err
 	}
 	raw, err := n.write(list, whole)
+	if err == nil && whole != nil && !sevenBit(raw) {
+		raw, err = n.write(list, nil)
+	}
 	if err != nil {
 		n.log.Warn("notification not written", "batch", b.Ref().String(), "err", err)
 		return n.owed.NoticesSent(ctx, list)
@@ -157,31 +160,44 @@ func (n *Notifier) send(ctx context.Context, list []gateway.NoticeDue) error {
 }
 
 // whole reads the message that the notification returns; nil where it returns the header: the submitter did not ask for more, the
-// message is larger than mail.MaxReturned, or it is gone, as after the next hop has taken it.
+// message is larger than mail.MaxReturned, it is gone, as after the next hop has taken it, or cannot be read. The error is ctx's alone: a
+// notification with less in it is better than none.
 func (n *Notifier) whole(ctx context.Context, list []gateway.NoticeDue) ([]byte, error) {
 	i := slices.IndexFunc(list, func(d gateway.NoticeDue) bool { return d.Full })
 	if i < 0 || slices.IndexFunc(list, func(d gateway.NoticeDue) bool { return status(&d).Action == bounce.ActionFailed }) < 0 {
 		return nil, nil
 	}
-	rc, err := n.bodies.Open(ctx, list[i].Batch.Body)
-	if errors.Is(err, fs.ErrNotExist) {
+	raw, err := n.read(ctx, list[i].Batch.Body)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		n.log.Error("a mail cannot be read: its notification returns the header alone", "batch", list[i].Batch.Ref().String(), "err", err)
 		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	raw, err := io.ReadAll(io.LimitReader(rc, mail.MaxReturned+1))
-	if err != nil || len(raw) > mail.MaxReturned {
-		return nil, err
-	}
-	h, body, err := mail.Split(raw)
-	if err != nil {
-		return nil, nil
-	}
-	if _, err := sevenbit.Inspect(h, bytes.NewReader(body)); err != nil { // or a server without 8BITMIME would refuse the notification
+	case err != nil || len(raw) > mail.MaxReturned:
 		return nil, nil
 	}
 	return raw, nil
+}
+
+// read reads a body, and of one larger than mail.MaxReturned no more than shows that.
+func (n *Notifier) read(ctx context.Context, ref gateway.BodyRef) ([]byte, error) {
+	rc, err := n.bodies.Open(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return io.ReadAll(io.LimitReader(rc, mail.MaxReturned+1))
+}
+
+// sevenBit reports whether a mail can go to a server without 8BITMIME, which would otherwise refuse the notification. What is looked at is
+// the notification itself: the header of the message it returns is that of a part there.
+func sevenBit(raw []byte) bool {
+	h, body, err := mail.Split(raw)
+	if err == nil && mail.High(body) {
+		_, err = sevenbit.Inspect(h, bytes.NewReader(body))
+	}
+	return err == nil
 }
 
 func (n *Notifier) write(list []gateway.NoticeDue, whole []byte) ([]byte, error) {
