@@ -63,7 +63,7 @@ func (c *converter) next() error {
 		}
 	}
 	if errors.Is(err, io.EOF) {
-		if err := c.w.finish(false); err != nil {
+		if err := c.w.close(); err != nil {
 			return fmt.Errorf("sevenbit: the message is not the one the plan was made for: %w", err)
 		}
 	}

@@ -10,7 +10,9 @@
 // Both readings are streams: of a message no more than a part's header and a line are held.
 //
 // What cannot be converted is refused whole ([ErrSealed], [ErrUnconvertible]): a multipart/signed with raw octets, whose signature would
-// break (RFC 1847 §2.1), a message/delivery-status or a part in an encoding nobody knows that has some, and parts beyond all measure.
+// break (RFC 1847 §2.1), a message/delivery-status or a part in an encoding nobody knows that has some, a multipart that has some and whose
+// boundary never comes, so that readers show it as one text, and parts beyond all measure. What stands around the parts of any other
+// multipart nobody reads (RFC 2046 §5.1.1): there such octets become question marks.
 //
 // The package refuses to know who signs and which server takes what.
 package sevenbit

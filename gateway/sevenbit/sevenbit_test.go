@@ -104,6 +104,12 @@ func TestConvert(t *testing.T) {
 			[]string{"message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n", "=C5=9Fey"}, nil},
 		{"a digest", "MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\nContent-Type: text/plain; charset=utf-8\n\nşey\n--b--\n",
 			[]string{"--b\r\n\r\nSubject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C5=9Fey\r\n"}, nil},
+		{"a digest of mails that say nothing", "MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\nşey\n--b\n\nSubject: y\n\nöte\n--b--\n",
+			[]string{"--b\r\n\r\nSubject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C5=9Fey\r\n--b\r\n", "=C3=B6te\r\n--b--\r\n"}, nil},
+		{"a digest of many mails", "MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=b\n\n" + strings.Repeat("--b\n\nSubject: x\nContent-Type: text/plain; charset=utf-8\n\nşey\n", 2*maxDepth) + "--b--\n",
+			[]string{"\r\n=C5=9Fey\r\n--b--\r\n"}, nil},
+		{"around the parts, and in a multipart of none", "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\nön\n--b\nContent-Type: multipart/mixed; boundary=c\n\nnone\n--b\nContent-Type: multipart/mixed; boundary=c\n\nön\n--c\n\nx\n--c--\nson\n--b--\nşey\n",
+			[]string{"\r\n??n\r\n--b\r\n", "\r\nnone\r\n--b\r\n", "\r\n??n\r\n--c\r\n", "--b--\r\n??ey\r\n"}, nil},
 		{"a file name", "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; name=\"şey.txt\"\nContent-Disposition: attachment; filename=\"şey.txt\"\n\nplain\n--b--\n",
 			[]string{"name*=utf-8''%C5%9Fey.txt", "filename*=utf-8''%C5%9Fey.txt"}, nil},
 		{"raw octets in quoted-printable", "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n=C3=BCş =\n" + strings.Repeat("ğ=41", 40) + "  \nsimple=20=\n\n",
@@ -139,7 +145,8 @@ func TestConvert(t *testing.T) {
 			}
 		}
 		switch c.why { // the other reader refuses those, or guesses otherwise
-		case "a part cut short", "raw octets in base64", "an old Turkish text that says nothing", "a digest":
+		case "a part cut short", "raw octets in base64", "an old Turkish text that says nothing", "a digest", "a digest of mails that say nothing", "a digest of many mails",
+			"around the parts, and in a multipart of none":
 			continue
 		}
 		if was, is := parts(t, before), parts(t, after); !slices.Equal(was, is) {
@@ -160,10 +167,18 @@ func TestUnconvertible(t *testing.T) {
 		{"a delivery status", "MIME-Version: 1.0\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; ş\n", ErrUnconvertible},
 		{"an unknown encoding", "Content-Transfer-Encoding: x-uuencode\n\nş\n", ErrUnconvertible},
 		{"a multipart without a boundary", "Content-Type: multipart/mixed\n\nş\n", ErrUnconvertible},
+		{"a boundary that never comes", "Content-Type: multipart/alternative; boundary=\"abc\"\n\nGunun sozu: ş\n", ErrUnconvertible},
+		{"a boundary with a blank behind it", "Content-Type: multipart/alternative; boundary=\"abc \"\n\n--abc \n\nş\n--abc --\n", ErrUnconvertible},
+		{"a boundary with two blanks in it", "Content-Type: multipart/alternative; boundary=\"a  c\"\n\n--a  c\n\nş\n--a  c--\n", ErrUnconvertible},
+		{"a boundary that comes but to close", "Content-Type: multipart/mixed; boundary=b\n\nş\n--b--\n", ErrUnconvertible},
+		{"a boundary that never comes, inside", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\nş\n--b\n\nx\n--b--\n", ErrUnconvertible},
+		{"a boundary that never comes, inside at the end", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\nş\n--b--\n", ErrUnconvertible},
+		{"a boundary that never comes, in a message inside", "Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=c\n\nş\n", ErrUnconvertible},
 		{"an encoded multipart", "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\nş\n", ErrUnconvertible},
 		{"a raw boundary", "Content-Type: multipart/mixed; boundary=\"ş\"\n\n--ş\n\nx\n--ş--\n", ErrUnconvertible},
 		{"an address outside ASCII inside", "MIME-Version: 1.0\nContent-Type: message/rfc822\n\nFrom: <ş@b.example>\n\nx\n", ErrUnconvertible},
 		{"too many parts", "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n\nx\n", maxParts) + "--b--\nş\n", ErrUnconvertible},
+		{"too deep in a digest", "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\nx\n--b\n\n" + strings.Repeat("Content-Type: message/rfc822\n\n", maxDepth) + "\nş\n--b--\n", ErrUnconvertible},
 		{"too deep", strings.Repeat("Content-Type: message/rfc822\n\n", maxDepth+1) + "\nş\n", ErrUnconvertible},
 	} {
 		if _, _, err := convert([]byte(lf(c.in))); !errors.Is(err, c.want) {
@@ -260,12 +275,29 @@ func read(raw []byte) (r reading, err error) {
 	return r, err
 }
 
+// partless reports whether a message is a multipart whose boundary never comes, with octets above 127 in its body.
+func partless(raw []byte) bool {
+	at := bytes.Index(raw, []byte("\r\n\r\n"))
+	media, params := mail.ContentType(raw[:max(at, 0)])
+	if at < 0 || !strings.HasPrefix(media, "multipart/") || params["boundary"] == "" {
+		return false
+	}
+	for l := range bytes.SplitSeq(raw[at:], crlf) {
+		if s := strings.TrimRight(string(l), " \t"); s == "--"+params["boundary"] || s == "--"+params["boundary"]+"--" {
+			return false
+		}
+	}
+	return mail.High(raw[at:])
+}
+
 // Whatever comes out is 7-bit, holds the same in the same structure, and stays as it is when it is converted again.
 func FuzzConvert(f *testing.F) {
 	f.Add([]byte(lf("Subject: ş\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 8bit\n\n--b\n\nşey \n--b\nContent-Type: image/png\n\n\xff\n--b--\n")))
 	f.Add([]byte(lf("Content-Type: message/rfc822\n\nContent-Transfer-Encoding: quoted-printable\n\n=C3\xbc=\n--=3D  \n")))
 	f.Add([]byte(lf("Content-Type: multipart/digest; boundary=\"=C3\"\n\n--=C3\n\nContent-Transfer-Encoding: base64\n\n\xffaGk=\n--=C3\n")))
 	f.Add([]byte(lf("Content-Type: multipart/signed; boundary=b\n\n--b\n\nş\n--b--\n")))
+	f.Add([]byte(lf("Content-Type: multipart/mixed; boundary=\"b \"\n\n--b \n\nş\n--b --\n")))
+	f.Add([]byte(lf("Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\nş\n--b\nContent-Type: multipart/mixed; boundary=c\n\nx\n--b--\nş\n")))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		before, after, err := convert(in)
 		if err != nil {
@@ -276,6 +308,9 @@ func FuzzConvert(f *testing.F) {
 		}
 		if _, _, err := split(after); err != nil {
 			t.Fatalf("%q became %q: %v", before, after, err)
+		}
+		if partless(before) {
+			t.Fatalf("a multipart without a part: %q became %q", before, after)
 		}
 		was, err := read(before)
 		if err != nil {

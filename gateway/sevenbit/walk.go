@@ -55,13 +55,21 @@ type visitor interface {
 	pass(k kind, line []byte) error                // a boundary (leaf), what stands around the parts (branch), a line of an opaque part
 }
 
+// enclosure is a multipart around the present place.
+type enclosure struct {
+	digest bool // its parts, not what is in those, are messages unless they say otherwise (RFC 2046 §5.1.5)
+	depth  int  // messages around it
+	shown  bool // a part of it has begun
+	high   bool // before that there were octets above 127
+}
+
 // walker finds the parts of a message. It is fed line by line.
 type walker struct {
 	v          visitor
-	boundaries []string // of the parts that enclose the present place, the innermost last
-	digests    []bool   // of the same: parts are messages unless they say otherwise (RFC 2046 §5.1.5)
-	depth      int
-	part       int // the present one
+	boundaries []string    // of the parts that enclose the present place, the innermost last
+	enclosures []enclosure // the same
+	depth      int         // messages around the present place
+	part       int         // the present one
 	head       []byte
 	heading    bool // in its header
 	at         kind // of its body
@@ -85,14 +93,22 @@ func (w *walker) line(l []byte) error {
 		if err := w.finish(true); err != nil {
 			return err
 		}
+		w.depth = w.enclosures[at].depth
+		keep := at
+		if !closing {
+			w.enclosures[at].shown = true
+			keep++
+		}
+		if err := w.leave(keep); err != nil {
+			return err
+		}
 		if err := w.v.pass(leaf, l); err != nil {
 			return err
 		}
 		if closing {
-			w.boundaries, w.digests, w.at = w.boundaries[:at], w.digests[:at], branch
+			w.at = branch
 			return nil
 		}
-		w.boundaries, w.digests = w.boundaries[:at+1], w.digests[:at+1]
 		return w.begin()
 	}
 	switch {
@@ -106,8 +122,31 @@ func (w *walker) line(l []byte) error {
 		return nil
 	case w.at == leaf:
 		return w.v.text(w.part, l)
+	case w.at == branch && len(w.enclosures) > 0:
+		in := &w.enclosures[len(w.enclosures)-1]
+		in.high = in.high || !in.shown && mail.High(l)
 	}
 	return w.v.pass(w.at, l)
+}
+
+// leave goes out of all enclosures but the outermost n. What stands around the parts of a multipart nobody reads; of one without a part,
+// whose boundary never came, readers show that as its text: such octets must not get lost.
+func (w *walker) leave(n int) error {
+	for i := n; i < len(w.enclosures); i++ {
+		if in := &w.enclosures[i]; in.high && !in.shown {
+			return ErrUnconvertible
+		}
+	}
+	w.boundaries, w.enclosures = w.boundaries[:n], w.enclosures[:n]
+	return nil
+}
+
+// close ends the message.
+func (w *walker) close() error {
+	if err := w.finish(false); err != nil {
+		return err
+	}
+	return w.leave(0)
 }
 
 // finish ends what is under way, before a boundary or at the end of the message.
@@ -147,7 +186,7 @@ func (w *walker) headed() error {
 			return ErrUnconvertible
 		}
 		w.boundaries = append(w.boundaries, boundary)
-		w.digests = append(w.digests, e.media == "multipart/digest")
+		w.enclosures = append(w.enclosures, enclosure{digest: e.media == "multipart/digest", depth: w.depth})
 	}
 	return nil
 }
@@ -155,8 +194,8 @@ func (w *walker) headed() error {
 // read sorts a part by its header.
 func (w *walker) read() (e entity, boundary string) {
 	media, params := mail.ContentType(w.head)
-	if n := len(w.digests); media == "" {
-		if media = "text/plain"; n > 0 && w.digests[n-1] {
+	if n := len(w.enclosures); media == "" {
+		if media = "text/plain"; n > 0 && w.enclosures[n-1].digest && w.enclosures[n-1].depth == w.depth {
 			media = "message/rfc822"
 		}
 	}
@@ -197,7 +236,7 @@ func walk(v visitor, head mail.Header, body io.Reader) error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return w.finish(false)
+			return w.close()
 		case err != nil:
 			return err
 		}
