@@ -19,8 +19,9 @@ import (
 //   - Before the greeting, on a listener that begins in clear: what lies in the socket when the greeting is about to leave. There is no
 //     pause in which to catch more.
 //   - After STARTTLS: whatever was read with it or lies in the socket, unless that begins TLS. Go-smtp forgets it besides.
-//   - After EHLO or HELO, and after AUTH: a MAIL or AUTH that came before the answer left. Other commands pass: scripts that only ask
-//     what a server offers send EHLO and QUIT together.
+//   - After the first EHLO or HELO, the first under TLS again, and after a login that was judged: a MAIL or AUTH that came before the
+//     answer left. Other commands pass: scripts that only ask what a server offers send EHLO and QUIT together. A later EHLO changes
+//     nothing a client could have waited for, and go-smtp shows it to nobody.
 //   - After DATA: a body whose beginning was read together with the command, so before 354 left. What came by itself in that instant
 //     cannot be told from what came a little later without asking the kernel at every message, and passes.
 //   - Answers to challenges of AUTH are not looked at: simple devices send name and password in one go.

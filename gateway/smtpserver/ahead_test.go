@@ -144,6 +144,28 @@ func TestSpokenAhead(t *testing.T) {
 	}
 }
 
+// The last answer of SCRAM has nothing in it, and what follows it has to wait like behind any AUTH.
+func TestSpokenAheadOfSCRAM(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, waits := range []bool{false, true} {
+		k := w.dial(SubmissionTLS)
+		k.expect("220")
+		k.do("EHLO x", "250")
+		w.proved(k)
+		const next = "MAIL FROM:<bilgi@ornek.example>\r\n"
+		if waits {
+			k.do("", "235")
+			k.send(next)
+			k.expect("250")
+			continue
+		}
+		k.send("\r\n" + next)
+		k.expect("235")
+		k.expect("554 5.5.0")
+		k.gone()
+	}
+}
+
 // What follows an answer the client should have waited for, in a segment of its own that comes before the answer leaves, is seen in
 // the socket.
 func TestPending(t *testing.T) {

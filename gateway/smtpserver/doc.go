@@ -17,8 +17,8 @@
 // A message is accepted, 250, only after Submitter.Submit has returned. Its body streams into the BodyStore through a strict
 // reader: bare CR or LF and NUL are refused, since they are how one message is smuggled inside another (RFC 5321 §2.3.8).
 //
-// A client that does not wait for an answer it has to wait for, before the greeting, behind STARTTLS, EHLO, AUTH or with the body of
-// DATA, is told 554 5.5.0 and cut off (ahead.go says what of that can be seen).
+// A client that does not wait for an answer it has to wait for, before the greeting, behind STARTTLS, its first EHLO, AUTH or with the
+// body of DATA, is told 554 5.5.0 and cut off (ahead.go says what of that can be seen).
 //
 // The SMTP dialogue is emersion/go-smtp's. What it leaves to us is bounded here: connections per address and sessions per
 // account, time before login, a least rate of data, messages per connection, and a BDAT chunk cut off by the client, which

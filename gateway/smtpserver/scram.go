@@ -25,6 +25,7 @@ type scramServer struct {
 	first string // server-first-message
 	nonce string
 	x     *account.SCRAM
+	who   *gateway.Principal // who has proven it; logged in when the client has taken our proof
 }
 
 var errSCRAM = errors.New("smtpserver: malformed scram message")
@@ -42,7 +43,8 @@ func (a *scramServer) Next(response []byte) ([]byte, bool, error) {
 		a.step = 2
 		return a.prove(string(response))
 	}
-	return nil, true, nil // the client has seen our proof and answers with nothing (RFC 4954 §4)
+	// The client has seen our proof and answers with nothing (RFC 4954 §4). Until then it may break off, and is nobody.
+	return nil, true, a.s.loggedIn(a.name, a.who, nil)
 }
 
 func (a *scramServer) begin(msg string) ([]byte, bool, error) {
@@ -103,9 +105,8 @@ func (a *scramServer) prove(msg string) ([]byte, bool, error) {
 
 	authMessage := a.bare + "," + a.first + "," + without
 	proven := wellFormed && provenBy(a.x.Keys.StoredKey, authMessage, proof)
-	p, err := a.x.Conclude(a.s.ctx, proven)
-	if err := a.s.loggedIn(a.name, p, err); err != nil {
-		return nil, false, err
+	if a.who, err = a.x.Conclude(a.s.ctx, proven); err != nil {
+		return nil, false, a.s.loggedIn(a.name, nil, err)
 	}
 	signature := hmac256(a.x.Keys.ServerKey, authMessage)
 	return []byte("v=" + base64.StdEncoding.EncodeToString(signature)), false, nil
