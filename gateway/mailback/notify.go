@@ -229,9 +229,9 @@ func status(x *gateway.NoticeDue) bounce.Status {
 			s.Address = v.Value
 		}
 	}
-	who := teller{"server", "server that sends no notifications"}
+	who := teller{"server", "a server that sends no notifications"}
 	if x.Batch.Channel == gateway.ChannelSMS {
-		who, s.DiagType = teller{"operator", "operator that does not tell what became of it"}, "x-smpp"
+		who, s.DiagType = teller{"operator", "an operator that does not tell what became of it"}, "x-smpp"
 	}
 	if x.Delayed {
 		return delayed(s, x, who)
@@ -242,7 +242,7 @@ func status(x *gateway.NoticeDue) bounce.Status {
 		s.Action, s.Status, s.Reason, s.Diagnostic = bounce.ActionDelivered, "2.0.0", "The message was delivered.", ""
 		return s
 	case x.Relayed:
-		s.Action, s.Status, s.Reason, s.Diagnostic = bounce.ActionRelayed, "2.0.0", "The message was handed to a "+who.silent+".", ""
+		s.Action, s.Status, s.Reason, s.Diagnostic = bounce.ActionRelayed, "2.0.0", "The message was handed to "+who.silent+".", ""
 		return s
 	case x.State == gateway.StateDropped:
 		s.DiagType = "" // the words of our own door

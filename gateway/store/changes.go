@@ -351,7 +351,7 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 			if err := t.finish(id, b, rcpt, &p); err != nil {
 				return false, err
 			}
-			if _, err := t.oweNotice(id, b, rcpt, &p, false, false); err != nil {
+			if _, err := t.oweNotice(id, b, rcpt, &p, worst == gateway.StateUnknown, false); err != nil {
 				return false, err
 			}
 		}

@@ -53,6 +53,56 @@ func TestNoticesOfSMSThatCameAsMail(t *testing.T) {
 	check("without them", map[gateway.MessageID]told{ids[4]: {gateway.StateUnknown, true}})
 }
 
+// A receipt that says the operator does not know is told as a handing on where that is wished, whether it comes before the answer to the
+// submit or after it, and once; what it says later is told besides.
+func TestNoticesOfUnknownReceipts(t *testing.T) {
+	w := newWorld(t, 1)
+	const both = "SUCCESS,FAILURE"
+	ids := w.mailed(gateway.ChannelSMS, "+905321000001", both, both, "FAILURE", "FAILURE", "NEVER")
+	receipt := func(i int, st gateway.State) {
+		t.Helper()
+		done := make(chan error, 1)
+		w.st.Receipt(gateway.OperatorReceipt{Operator: "op1", ID: string(rune('a' + i)), State: st, Err: "000"}, func(_ bool, err error) { done <- err })
+		w.must(<-done)
+	}
+	for i, id := range ids {
+		early := i%2 == 1
+		if early {
+			receipt(i, gateway.StateUnknown)
+		}
+		b, r, err := w.st.Mail(t.Context(), id)
+		w.must(err)
+		w.must(w.st.ApplyWait([]gateway.Change{{Message: id, Batch: b, Recipient: r, State: gateway.StateSent, Operator: "op1", Close: true,
+			Answers: []gateway.SegmentAnswer{{State: gateway.StateSent, OperatorID: string(rune('a' + i))}}}}))
+		if !early {
+			receipt(i, gateway.StateUnknown)
+		}
+		receipt(i, gateway.StateUnknown) // a repeat
+	}
+	check := func(why string, want ...gateway.NoticeDue) {
+		t.Helper()
+		list, err := w.st.Notices(t.Context(), 100)
+		w.must(err)
+		if len(list) != len(want) {
+			t.Fatalf("%s: told of %d messages, want %d: %+v", why, len(list), len(want), list)
+		}
+		for i, d := range list {
+			if x := want[i]; d.Message != x.Message || d.State != x.State || d.Relayed != x.Relayed {
+				t.Errorf("%s: told of %d: %s, relayed %v; want %d, %s, %v", why, d.Message.Index, d.State, d.Relayed, x.Message.Index, x.State, x.Relayed)
+			}
+		}
+		w.must(w.st.NoticesSent(t.Context(), list))
+	}
+	check("not known", gateway.NoticeDue{Message: ids[0], State: gateway.StateUnknown, Relayed: true}, gateway.NoticeDue{Message: ids[1], State: gateway.StateUnknown, Relayed: true})
+	w.tick(24*time.Hour + gateway.UnknownAfter + time.Hour)
+	_, err := w.st.Sweep(t.Context())
+	w.must(err)
+	check("time passed")
+	receipt(0, gateway.StateDelivered)
+	receipt(2, gateway.StateUndelivered)
+	check("told later", gateway.NoticeDue{Message: ids[0], State: gateway.StateDelivered}, gateway.NoticeDue{Message: ids[2], State: gateway.StateUndelivered})
+}
+
 // A recipient dropped beside accepted ones is told of; when none is left the door has said so.
 func TestDroppedSMSThatCameAsMail(t *testing.T) {
 	for _, others := range []bool{true, false} {

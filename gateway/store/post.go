@@ -187,7 +187,7 @@ func (t *tx) oweNotice(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipie
 		return false, nil
 	}
 	wish := notifyOf(r)
-	silent := p.State == gateway.StateUnknown && p.Code == "" // the operator took it, and its receipt never came
+	silent := p.State == gateway.StateUnknown && p.Code == "" // the operator took it; its receipt never came, or says that it does not know
 	switch {
 	case p.State == gateway.StateSent || silent:
 		if !wish.success || !relayed {
