@@ -13,6 +13,7 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/consent"
 	"izinli/gateway/intake"
+	"izinli/gateway/mail"
 	"izinli/gateway/store"
 	"izinli/iys"
 )
@@ -293,6 +294,80 @@ func TestPolicyAtSMPP(t *testing.T) {
 		if len(owed) != 1 || owed[0].Code != want {
 			t.Errorf("%s: %d receipts owed, want one with that code", want, len(owed))
 		}
+	}
+}
+
+// Whom the SMTP door has taken at RCPT, before it knew the text, and who cannot get that text or may not be written to any more, is
+// dropped with a decision and told of by a notification; beside him others go on. Where nobody is left the door says so, and at doors
+// that answer for each recipient he is refused as ever.
+func TestRefusedAfterRCPT(t *testing.T) {
+	const foreign = "+4915112345678"
+	for _, c := range []struct {
+		why  string
+		door gateway.Door
+		text string
+		to   []string
+		want []gateway.Code // "": accepted
+		told int
+	}{
+		{"too long on his route", gateway.DoorSMTP, strings.Repeat("a", 155), []string{ayse, veli}, []gateway.Code{"", gateway.CodeTextTooLong}, 1},
+		{"too long without national tables", gateway.DoorSMTP, strings.Repeat("ş", 155), []string{ayse, veli}, []gateway.Code{"", gateway.CodeTextTooLong}, 1},
+		{"abroad, which was allowed at RCPT", gateway.DoorSMTP, "Merhaba", []string{ayse, foreign}, []gateway.Code{"", gateway.CodeForeign}, 1},
+		{"nobody is left", gateway.DoorSMTP, strings.Repeat("a", 155), []string{veli, foreign}, []gateway.Code{gateway.CodeTextTooLong, gateway.CodeForeign}, 0},
+		{"no number at all", gateway.DoorSMTP, "Merhaba", []string{ayse, "x"}, []gateway.Code{"", gateway.CodeBadNumber}, 0},
+		{"another door", gateway.DoorHTTP, strings.Repeat("a", 155), []string{ayse, veli}, []gateway.Code{"", gateway.CodeTextTooLong}, 0},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			b := newBench(t)
+			b.policy(gateway.AccountPolicy{MaxSegments: 1})
+			b.must(b.st.PutOperator(t.Context(), &gateway.Operator{Name: "op1", Addr: "127.0.0.1:1", National: true}))
+			b.must(b.st.PutOperator(t.Context(), &gateway.Operator{Name: "op2", Addr: "127.0.0.1:1", Suffix: 10}))
+			b.must(b.st.PutRoute(t.Context(), &gateway.Route{ID: "r1", Operators: []gateway.RouteStep{{Operator: "op1"}}}))
+			b.must(b.st.PutRoute(t.Context(), &gateway.Route{ID: "r2", Prefix: veli, Operators: []gateway.RouteStep{{Operator: "op2"}}}))
+			s := b.sub()
+			s.Door, s.Channel, s.Text, s.To = c.door, gateway.ChannelSMS, c.text, nil
+			s.Headers = map[string]string{mail.MarkFrom: "bulten@ornek.example"}
+			given := []gateway.Var{{Name: mail.MarkRcpt, Value: "kisi@sms.example"}}
+			for _, a := range c.to {
+				s.To = append(s.To, gateway.Destination{Address: a, Vars: append(given[:1:1], gateway.Var{Name: "ad", Value: "x"})})
+			}
+			s.DryRun = true
+			dry, err := b.in.Submit(t.Context(), s)
+			b.must(err)
+			s.DryRun = false
+			res, err := b.in.Submit(t.Context(), s)
+			b.must(err)
+			due, err := b.st.Notices(t.Context(), 10)
+			b.must(err)
+			if len(due) != c.told {
+				t.Fatalf("told of %d, want %d", len(due), c.told)
+			}
+			for i, v := range res.Messages {
+				if v.Code != c.want[i] || dry.Messages[i].Code != c.want[i] || dry.Messages[i].Refused() != (v.Code != "") {
+					t.Errorf("%s: %s, in a dry run %s; want %q", c.to[i], v.Code, dry.Messages[i].Code, c.want[i])
+				}
+				if stored := v.Code == "" || c.door == gateway.DoorSMTP && c.to[i] != "x"; stored == v.Refused() || v.ID.IsZero() != v.Refused() {
+					t.Errorf("%s: %+v, want it stored: %v", c.to[i], v, stored)
+				}
+				if v.State != gateway.StateDropped {
+					continue
+				}
+				if ds, err := b.st.Decisions(t.Context(), b.a, v.ID); err != nil || len(ds) != 1 || ds[0].Verdict != "drop" || ds[0].Rule != string(v.Code) {
+					t.Errorf("%s: decisions %+v, %v", c.to[i], ds, err)
+				}
+				if len(due) > 0 && (due[0].Message != v.ID || due[0].Code != v.Code || !slices.Equal(due[0].Recipient.Vars, given)) {
+					t.Errorf("%s: told of as %+v, %+v", c.to[i], due[0], due[0].Recipient)
+				}
+			}
+			if res.Credits != res.Accepted {
+				t.Errorf("%d credits for %d", res.Credits, res.Accepted)
+			}
+			rep, err := b.st.Verify(t.Context())
+			b.must(err)
+			if len(rep.Problems) > 0 {
+				t.Errorf("verify: %v", rep.Problems)
+			}
+		})
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"izinli/gateway/inbound/keyword"
 	"izinli/gateway/mail"
 	"izinli/gateway/template"
-	"izinli/iys"
 )
 
 // Bounds of a mail given as texts; a whole mail (Submission.Body) has those of its door.
@@ -209,11 +208,7 @@ func (d *draft) mailVars(to *gateway.Destination) (out []gateway.Var) {
 	return out
 }
 
-// suppressed stops mail to an address that came back for good, whatever the class: nobody is there.
-func (d *draft) suppressed(r *gateway.Recipient) (gateway.Decision, bool) {
-	if d.batch.Channel != gateway.ChannelEmail || d.in.cfg.Suppressed == nil || !d.in.cfg.Suppressed(d.acct.ID, r.Address) {
-		return gateway.Decision{}, false
-	}
-	r.State, r.Code = gateway.StateDropped, gateway.CodeSuppressed
-	return gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(gateway.CodeSuppressed), At: d.now, Policy: iys.PolicyVersion}, true
+// suppressed reports whether mail to an address came back for good, which stops it whatever the class: nobody is there.
+func (d *draft) suppressed(r *gateway.Recipient) bool {
+	return d.batch.Channel == gateway.ChannelEmail && d.in.cfg.Suppressed != nil && d.in.cfg.Suppressed(d.acct.ID, r.Address)
 }

@@ -61,19 +61,21 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 		return iys.OutcomeRefuse
 	}
 	r, words, ok := d.readRecipient(to, v, opt)
-	if !ok {
+	if !ok && !d.promised(to, &r) {
 		return iys.OutcomeRefuse
 	}
 	v.ID = d.batch.Ref().Message(uint32(len(d.recipients)))
 	v.Words = words
 	var dec gateway.Decision
 	var out iys.Outcome
-	if d.refuseAll != "" {
-		r.State, r.Code = gateway.StateDropped, d.refuseAll
-		dec = gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(d.refuseAll), At: d.now, Policy: iys.PolicyVersion}
-	} else if stop, yes := d.suppressed(&r); yes {
-		dec = stop
-	} else {
+	switch {
+	case !ok:
+		dec = d.drop(&r, v.Code)
+	case d.refuseAll != "":
+		dec = d.drop(&r, d.refuseAll)
+	case d.suppressed(&r):
+		dec = d.drop(&r, gateway.CodeSuppressed)
+	default:
 		dec, out = d.consent(&r)
 	}
 	d.note(&r, &dec, words)
@@ -82,6 +84,26 @@ func (d *draft) recipient(i int, opt address.Options) iys.Outcome {
 	d.places = append(d.places, i)
 	v.State, v.Code = r.State, r.Code
 	return out
+}
+
+// drop stops a recipient for a reason that is none of consent.
+func (d *draft) drop(r *gateway.Recipient, code gateway.Code) gateway.Decision {
+	r.State, r.Code = gateway.StateDropped, code
+	return gateway.Decision{Kind: gateway.DecisionAccept, Verdict: "drop", Rule: string(code), At: d.now, Policy: iys.PolicyVersion}
+}
+
+// promised reports whether the door has taken a recipient before it knew the text, at RCPT, so that nobody tells its sender of a refusal
+// now but the store; r becomes what is stored of it.
+func (d *draft) promised(to *gateway.Destination, r *gateway.Recipient) bool {
+	if !d.mailed() || d.sub.DryRun {
+		return false
+	}
+	num, err := address.Parse(to.Address, address.Options{}) // whatever the account may write to by now
+	if err != nil {
+		return false
+	}
+	*r = gateway.Recipient{Address: num.String(), Ref: to.Ref, Vars: marks(to.Vars)}
+	return true
 }
 
 // readRecipient reads address and text of a recipient; what is wrong stands in v.
