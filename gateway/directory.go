@@ -227,6 +227,14 @@ type Operator struct {
 	EnquireLink     time.Duration `json:"enquireLink,omitempty"`     // default 30 s
 }
 
+// SegmentRoom is the most segments one message may have here: they are under way together in the window of one bind.
+func (o *Operator) SegmentRoom() int {
+	if o.Window > 0 {
+		return o.Window
+	}
+	return 10
+}
+
 // Route leads traffic to operators. The most specific match wins: account, then lane, then the longest prefix.
 type Route struct {
 	ID        string      `json:"id"`

@@ -13,8 +13,11 @@ import (
 var errDown = errors.New("dispatch: carrier is down")
 
 // gate hands out something scarce (open intents, window slots) to waiters by lane: one-time passwords first, then
-// transactional and commercial messages 8 : 2, first come first served within a lane. A lane that cannot be served does not
-// hold up the others.
+// transactional and commercial messages 8 : 2, first come first served within a lane.
+//
+// Who needs more than there is would never get it if whoever needs less took each piece as it comes. One-time passwords therefore
+// hold up everybody, and the first of another lane the one behind it once it was passed over patience times; until then a lane
+// that cannot be served does not hold up the others.
 type gate[T any] struct {
 	try func(n int, lane gateway.Lane) (T, bool) // called with mu held; must not come back to the gate
 	up  func() bool                              // likewise; nobody waits for a carrier that is down
@@ -26,8 +29,12 @@ type gate[T any] struct {
 	closed  error                       // guarded by mu; set for good once the carrier is gone
 }
 
+// patience is how many others are served before who waits longer and could have used what they got.
+const patience = 32
+
 type waiter[T any] struct {
 	n       int
+	passed  int // how many were served before him that came behind him
 	granted chan T
 	failed  chan error
 }
@@ -36,10 +43,10 @@ type waiter[T any] struct {
 func (g *gate[T]) tryNow(n int, lane gateway.Lane) (v T, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed != nil || len(g.queues[lane]) > 0 {
+	if g.closed != nil {
 		return v, false
 	}
-	return g.try(n, lane)
+	return g.newcomer(n, lane)
 }
 
 // acquire waits for n. The error is ctx's or errDown.
@@ -52,12 +59,10 @@ func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, err
 	}
 	// Counted before the try: who gives something back looks at the count afterwards, so that one of both sees the other.
 	g.waiting.Add(1)
-	if len(g.queues[lane]) == 0 {
-		if v, ok := g.try(n, lane); ok {
-			g.waiting.Add(-1)
-			g.mu.Unlock()
-			return v, nil
-		}
+	if v, ok := g.newcomer(n, lane); ok {
+		g.waiting.Add(-1)
+		g.mu.Unlock()
+		return v, nil
 	}
 	// After the count, too: a carrier that goes down from here on finds somebody waiting and sends him away.
 	if !g.up() {
@@ -81,6 +86,8 @@ func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, err
 		if x == w {
 			g.queues[lane] = append(g.queues[lane][:i], g.queues[lane][i+1:]...)
 			g.waiting.Add(-1)
+			for g.serveLocked() { // whom he held up
+			}
 			return zero, ctx.Err()
 		}
 	}
@@ -90,6 +97,24 @@ func (g *gate[T]) acquire(ctx context.Context, n int, lane gateway.Lane) (T, err
 	case err := <-w.failed:
 		return zero, err
 	}
+}
+
+// newcomer serves who has just come, unless somebody waits whom he must not pass: of his own lane, a one-time password, or, if he is
+// commercial, a transactional message that was passed over too often.
+func (g *gate[T]) newcomer(n int, lane gateway.Lane) (v T, ok bool) {
+	if len(g.queues[lane]) > 0 || len(g.queues[gateway.LaneOTP]) > 0 {
+		return v, false
+	}
+	var passed *waiter[T]
+	if q := g.queues[gateway.LaneTransactional]; lane == gateway.LaneCommercial && len(q) > 0 {
+		if passed = q[0]; passed.passed >= patience {
+			return v, false
+		}
+	}
+	if v, ok = g.try(n, lane); ok && passed != nil {
+		passed.passed++
+	}
+	return v, ok
 }
 
 // pump serves whoever can be served.
@@ -108,6 +133,7 @@ func (g *gate[T]) serveLocked() bool {
 	if g.turn%10 >= 8 {
 		order[1], order[2] = order[2], order[1]
 	}
+	var before *waiter[T] // of a lane that is ahead in this turn and could not be served
 	for _, lane := range order {
 		q := g.queues[lane]
 		if len(q) == 0 {
@@ -115,7 +141,13 @@ func (g *gate[T]) serveLocked() bool {
 		}
 		v, ok := g.try(q[0].n, lane)
 		if !ok {
+			if before = q[0]; lane == gateway.LaneOTP || before.passed >= patience {
+				return false
+			}
 			continue
+		}
+		if before != nil {
+			before.passed++
 		}
 		if lane != gateway.LaneOTP {
 			g.turn++

@@ -76,10 +76,23 @@ func (d *draft) promotional(text string) []string {
 	return keyword.Promotional(text, nil)
 }
 
+// segmentLimit is the most segments the account may send and every operator of the route has room for.
+func (d *draft) segmentLimit(r *gateway.Route) int {
+	limit := d.acct.Policy.SegmentLimit()
+	if r != nil {
+		for _, st := range r.Operators {
+			if o := d.dir.Operators[st.Operator]; o != nil {
+				limit = min(limit, o.SegmentRoom())
+			}
+		}
+	}
+	return limit
+}
+
 // policyFor says how a text may be written on a route: what every operator of it can carry.
 func (d *draft) policyFor(r *gateway.Route) sms.Policy {
 	p := sms.Policy{Encoding: d.texts.wish, Transliterate: d.acct.Policy.Transliterate, Typographic: true,
-		MaxSegments: d.acct.Policy.SegmentLimit()}
+		MaxSegments: d.segmentLimit(r)}
 	if r == nil {
 		return p
 	}
@@ -98,7 +111,13 @@ func (d *draft) policyFor(r *gateway.Route) sms.Policy {
 // measure returns what the text costs on the route; the answer for a fixed text is remembered.
 func (d *draft) measure(text string, r *gateway.Route) (sms.Plan, error) {
 	t := &d.texts
-	if t.known && (t.route == r || d.sub.Raw != nil || d.unwritten()) {
+	if t.known && d.sub.Raw != nil {
+		if limit := d.segmentLimit(r); t.plan.Segments > limit {
+			return t.plan, textError(&sms.TooLongError{Segments: t.plan.Segments, Max: limit})
+		}
+		return t.plan, nil
+	}
+	if t.known && (t.route == r || d.unwritten()) {
 		return t.plan, nil
 	}
 	if t.route != r || r == nil {
