@@ -111,14 +111,18 @@ func (b *bench) importOnce(ctx context.Context, r *result, format string, n int)
 	}
 	r.set("exchangedSeconds", time.Since(began).Seconds())
 	r.set("peakMB", s.anonPeak)
-	if a, err = s.gw.do("gc", ""); err != nil {
-		return err
-	}
-	r.set("restHeapMB", a.HeapMB)
 	r.set("residentPeakMB", processMemory(s.gw.pid).Peak)
 	if u, uerr := done(); uerr == nil && r.Machine != nil {
 		r.load(u, n)
 	}
+	// The store keeps its buffers for a while after it has sorted.
+	if _, err := s.settle(ctx, 2*time.Minute); err != nil {
+		return err
+	}
+	if a, err = s.gw.do("gc", ""); err != nil {
+		return err
+	}
+	r.set("restHeapMB", a.HeapMB)
 	f.judge(r, &v, ends, s.sim)
 	return f.compare(ctx, r, s, v.ID, format)
 }
