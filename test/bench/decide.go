@@ -79,8 +79,9 @@ func decisions(ctx context.Context, b *bench, r *result) error {
 	r.set("bytesARecord", many.loaded.AddedMB*1e6/float64(large))
 	r.set("rssAddedMB", many.loaded.AddedMB)
 	r.set("loadSeconds", many.loaded.Seconds)
-	r.note("medians of %d turns; the slowest with %d records %.0f/s, the fastest %.0f/s", decideTurns, large,
-		slices.MinFunc(many.turns, byPresent)[present], slices.MaxFunc(many.turns, byPresent)[present])
+	r.Settings["turns"] = decideTurns
+	r.set("slowestTurn", slices.MinFunc(many.turns, byPresent)[present])
+	r.set("fastestTurn", slices.MaxFunc(many.turns, byPresent)[present])
 	r.Bottleneck = "none: one goroutine, no generator beside it"
 	return decideDisks(ctx, b, r, large, small)
 }
