@@ -62,6 +62,7 @@ type Server struct {
 	peers peerBook
 	flow  flow
 
+	checkURL   func(string) error // of webhooks
 	localLinks bool
 	links      *unsubscribe.Links
 	file       *journal.File
@@ -150,6 +151,7 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 		return err
 	}
 	guard := webhook.Guard{AllowPrivate: o.PrivateWebhooks}
+	s.checkURL = guard.CheckURL
 	s.Hooks = webhook.New(webhook.Config{Guard: guard, Log: s.log, Unseal: s.Store.Unseal}, s.Store, s.Store, s.Store)
 	s.Store.WatchEvents(s.Hooks.Wake)
 	s.hooks = customer.NewWebhooks(s.Store, guard.CheckURL)

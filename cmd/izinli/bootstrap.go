@@ -3,11 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 
 	"izinli/cmd/assembly"
 	"izinli/configs"
@@ -16,47 +19,58 @@ import (
 	"izinli/gateway/store"
 )
 
-// bootstrapMark is the store's note about the bootstrap section: begun, then done.
-const bootstrapMark = "bootstrap"
+// bootstrapMark is the store's note about the bootstrap section: begun, then done, or refused with the reason.
+const (
+	bootstrapMark = "bootstrap"
+	markBegun     = "begun"
+	markDone      = "done"
+	markRefused   = "refused: "
+)
 
 // bootstrap fills an empty store with the configuration's bootstrap section; a store that holds anything already is left alone.
 func bootstrap(ctx context.Context, cfg *configs.Config, s *assembly.Server) error {
-	return fill(desk.WithActor(ctx, "bootstrap"), cfg, s.Store, s.Admin, os.Stderr)
+	rehearsal := func(st *store.Store) desk.Service { return s.Rehearsal(st) }
+	return fill(desk.WithActor(ctx, "bootstrap"), cfg, s.Store, s.Admin, rehearsal, os.Stderr)
 }
 
 // fill does it in two steps, so that a mistake in the section cannot leave half of it behind: the whole is tried on a store in
-// memory first. A crash in between is noticed at the next start.
-func fill(ctx context.Context, cfg *configs.Config, st *store.Store, admin desk.Service, notices io.Writer) error {
+// memory first, by the same rules. What goes wrong after that, a crash or an answer of İYS that has changed meanwhile, is told at
+// once and at the next start.
+func fill(ctx context.Context, cfg *configs.Config, st *store.Store, admin desk.Service, rehearsal func(*store.Store) desk.Service, notices io.Writer) error {
 	mark, _, err := st.Named(bootstrapMark)
 	if err != nil {
 		return err
 	}
 	b := &cfg.Bootstrap
 	switch d := st.Directory(); {
-	case string(mark) == "begun":
+	case string(mark) == markBegun:
 		return fmt.Errorf("bootstrap: the first start was interrupted; nothing has been accepted yet, so remove %s and start again", storeDir(cfg))
+	case strings.HasPrefix(string(mark), markRefused):
+		return fmt.Errorf("bootstrap: the first start stored a part of the section and then could not go on (%s); nothing has been accepted yet, so correct the section, "+
+			"remove %s and start again", strings.TrimPrefix(string(mark), markRefused), storeDir(cfg))
 	case len(mark) > 0, b.Empty(), len(d.Accounts)+len(d.Operators)+len(d.IYSLinks)+len(d.Routes)+len(d.Smarthosts)+len(d.RelayPeers) > 0:
 		return nil
 	}
-	if err := rehearse(ctx, cfg); err != nil {
+	if err := rehearse(ctx, cfg, rehearsal); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
-	if err := st.PutNamed(bootstrapMark, []byte("begun")); err != nil {
+	if err := st.PutNamed(bootstrapMark, []byte(markBegun)); err != nil {
 		return err
 	}
 	if err := (&seeder{Service: admin, iysURL: cfg.IYS.BaseURL, out: notices}).seed(ctx, b); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
+		err = errors.Join(err, st.PutNamed(bootstrapMark, []byte(markRefused+err.Error())))
+		return fmt.Errorf("bootstrap: %w; a part of the section is stored already: correct it, remove %s and start again", err, storeDir(cfg))
 	}
-	return st.PutNamed(bootstrapMark, []byte("done"))
+	return st.PutNamed(bootstrapMark, []byte(markDone))
 }
 
-// rehearse tries the section on a store in memory.
-func rehearse(ctx context.Context, cfg *configs.Config) error {
+// rehearse tries the section on a store in memory; rehearsal is the administration over it.
+func rehearse(ctx context.Context, cfg *configs.Config, rehearsal func(*store.Store) desk.Service) error {
 	st, err := store.Open(store.Options{InMemory: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	err = (&seeder{Service: desk.New(desk.Deps{Store: st, PublicURL: func() string { return cfg.PublicURL }}), iysURL: cfg.IYS.BaseURL, out: io.Discard, rehearsal: true}).seed(ctx, &cfg.Bootstrap)
+	err = (&seeder{Service: rehearsal(st), iysURL: cfg.IYS.BaseURL, out: io.Discard}).seed(ctx, &cfg.Bootstrap)
 	if closeErr := st.Close(); err == nil {
 		err = closeErr
 	}
@@ -66,10 +80,9 @@ func rehearse(ctx context.Context, cfg *configs.Config) error {
 // seeder carries the section out.
 type seeder struct {
 	desk.Service
-	iysURL    string    // for links that name none
-	out       io.Writer // told of secrets that were made
-	rehearsal bool      // without consents, which only a server knows
-	accounts  map[string]gateway.AccountID
+	iysURL   string    // for links that name none
+	out      io.Writer // told of secrets that were made
+	accounts map[string]gateway.AccountID
 }
 
 // at names the place of an error in the section.
@@ -179,11 +192,23 @@ func (s *seeder) rest(ctx context.Context, id gateway.AccountID, b *configs.Boot
 			return at(err, "credits")
 		}
 	}
-	if len(b.Consents) == 0 || s.rehearsal {
-		return nil
+	first := 0
+	for part := range slices.Chunk(b.Consents, consentsAtOnce) {
+		if err := s.consents(ctx, id, b.Name, first, part); err != nil {
+			return at(err, "consents")
+		}
+		first += len(part)
 	}
+	return nil
+}
+
+// consentsAtOnce is how many consents one call takes.
+const consentsAtOnce = 5000
+
+// consents brings a part of an account's consents, which begins with number first of them.
+func (s *seeder) consents(ctx context.Context, id gateway.AccountID, account string, first int, part []configs.BootConsent) error {
 	in := desk.ConsentInput{Account: id}
-	for _, c := range b.Consents {
+	for _, c := range part {
 		in.Consents = append(in.Consents, gateway.Consent{Brand: c.Brand, Channel: c.Channel, Address: c.Recipient,
 			RecipientType: cmp.Or(c.RecipientType, gateway.RecipientIndividual), Status: c.Status, Source: c.Source,
 			ConsentDate: c.ConsentDate, Evidence: c.Evidence})
@@ -191,10 +216,10 @@ func (s *seeder) rest(ctx context.Context, id gateway.AccountID, b *configs.Boot
 	results, err := s.AddConsents(ctx, in)
 	for _, r := range results {
 		if r.Code != "" { // a consent İYS would refuse today is no reason to refuse the start
-			_, _ = fmt.Fprintf(s.out, "%s: consents[%d] was not taken: %s %s\n", b.Name, r.Index, r.Code, r.Text)
+			_, _ = fmt.Fprintf(s.out, "%s: consents[%d] was not taken: %s %s\n", account, first+r.Index, r.Code, r.Text)
 		}
 	}
-	return at(err, "consents")
+	return err
 }
 
 func (s *seeder) brand(ctx context.Context, id gateway.AccountID, b *configs.BootBrand) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -58,12 +59,20 @@ func memory(t *testing.T) (*store.Store, *office, *desk.Admin) {
 	return st, o, desk.New(desk.Deps{Store: st, Consents: o})
 }
 
+// try fills a store after a rehearsal by the desk's own rules.
+func try(t *testing.T, cfg *configs.Config, st *store.Store, admin desk.Service, out io.Writer) error {
+	t.Helper()
+	return fill(t.Context(), cfg, st, admin, func(st *store.Store) desk.Service {
+		return desk.New(desk.Deps{Store: st, Consents: &office{}, PublicURL: func() string { return cfg.PublicURL }})
+	}, out)
+}
+
 // The documented example fills an empty store with everything it names.
 func TestBootstrapFillsAnEmptyStore(t *testing.T) {
 	cfg := exampleBootstrap(t)
 	st, o, admin := memory(t)
 	var out bytes.Buffer
-	if err := fill(t.Context(), cfg, st, admin, &out); err != nil {
+	if err := try(t, cfg, st, admin, &out); err != nil {
 		t.Fatal(err)
 	}
 	d := st.Directory()
@@ -97,7 +106,7 @@ func TestBootstrapFillsAnEmptyStore(t *testing.T) {
 	if _, err := admin.DeleteRoute(t.Context(), desk.Name{Name: "default"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(t.Context(), cfg, st, admin, &out); err != nil || len(st.Directory().Routes) != 0 {
+	if err := try(t, cfg, st, admin, &out); err != nil || len(st.Directory().Routes) != 0 {
 		t.Errorf("the second start: %v, %d routes", err, len(st.Directory().Routes))
 	}
 }
@@ -108,7 +117,7 @@ func TestBootstrapLeavesAStoreAlone(t *testing.T) {
 	if _, err := admin.PutAccount(t.Context(), gateway.Account{Name: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(t.Context(), exampleBootstrap(t), st, admin, &bytes.Buffer{}); err != nil || len(st.Directory().Operators) != 0 {
+	if err := try(t, exampleBootstrap(t), st, admin, &bytes.Buffer{}); err != nil || len(st.Directory().Operators) != 0 {
 		t.Errorf("got %v, %d operators", err, len(st.Directory().Operators))
 	}
 }
@@ -137,17 +146,17 @@ func TestBootstrapRefusesWhole(t *testing.T) {
 	} {
 		cfg := exampleBootstrap(t)
 		c.wreck(&cfg.Bootstrap)
-		err := fill(t.Context(), cfg, st, admin, &bytes.Buffer{})
+		err := try(t, cfg, st, admin, &bytes.Buffer{})
 		if d := st.Directory(); err == nil || !strings.HasPrefix(err.Error(), c.want) || len(d.Accounts)+len(d.Operators)+len(d.IYSLinks) > 0 {
 			t.Errorf("got %v, want %s and an empty store", err, c.want)
 		}
 	}
 	cfg := exampleBootstrap(t)
 	cfg.PublicURL = ""
-	if err := fill(t.Context(), cfg, st, admin, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "forms[0]") || len(st.Directory().Accounts) > 0 {
+	if err := try(t, cfg, st, admin, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "forms[0]") || len(st.Directory().Accounts) > 0 {
 		t.Errorf("a form nobody could reach: %v", err)
 	}
-	if err := fill(t.Context(), exampleBootstrap(t), st, admin, &bytes.Buffer{}); err != nil {
+	if err := try(t, exampleBootstrap(t), st, admin, &bytes.Buffer{}); err != nil {
 		t.Errorf("after mending: %v", err)
 	}
 }
@@ -158,7 +167,7 @@ func TestBootstrapNoticesACrash(t *testing.T) {
 	if err := st.PutNamed(bootstrapMark, []byte("begun")); err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(t.Context(), exampleBootstrap(t), st, admin, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "interrupted") {
+	if err := try(t, exampleBootstrap(t), st, admin, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -170,7 +179,7 @@ func TestBootstrapTellsSecretsItMade(t *testing.T) {
 	cfg.Bootstrap.Accounts[0].Webhook.Secret = ""
 	st, _, admin := memory(t)
 	var out bytes.Buffer
-	if err := fill(t.Context(), cfg, st, admin, &out); err != nil {
+	if err := try(t, cfg, st, admin, &out); err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`smpp credential ornek: secret (\S+)`).FindStringSubmatch(out.String())

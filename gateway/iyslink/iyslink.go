@@ -61,6 +61,13 @@ func New(st Store, limits iysapi.Limits, log *slog.Logger) *Directory {
 		rights: rightsBook{links: map[string]*LinkRights{}}}
 }
 
+// Over returns a directory over another store that keeps to the same limits: to İYS both are one address.
+func (d *Directory) Over(st Store) *Directory {
+	other := New(st, d.limits, d.log)
+	other.rate = d.rate
+	return other
+}
+
 // Brand implements exchange.Directory.
 func (d *Directory) Brand(_ context.Context, code string) (exchange.Brand, bool, error) {
 	dir := d.store.Directory()
