@@ -12,7 +12,7 @@ type Config struct {
 	Listen Listen `yaml:"listen"`
 	TLS    TLS    `yaml:"tls"`
 	// PublicURL is where recipients reach the public pages from outside; unsubscribe links begin with it. No default: without it
-	// no such links are written. http or https, without a slash at the end.
+	// no such links are written. http or https, and a host alone: the pages stand at its root.
 	PublicURL string `yaml:"publicUrl"`
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed. Default: nobody's.
 	TrustedProxies []Network `yaml:"trustedProxies"`

@@ -244,14 +244,14 @@ func TestNoSecretIsShown(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for in, want := range map[string]string{
-		"90s": "1m30s", "3h": "3h", "15m": "15m", "36h": "36h", "48h": "2d", "7d": "7d", "1h30m": "1h30m", "250ms": "250ms", "0s": "0s",
+		"90s": "1m30s", "3h": "3h", "15m": "15m", "36h": "36h", "48h": "2d", "7d": "7d", "1h30m": "1h30m", "250ms": "250ms", "0s": "0s", "0": "0s",
 	} {
 		var d Duration
 		if err := d.UnmarshalText([]byte(in)); err != nil || d.String() != want {
 			t.Errorf("%s: got %s, %v, want %s", in, d, err, want)
 		}
 	}
-	for _, in := range []string{"", "30", "0", "-3h", "3 h", "1.5d", "d", "99999999d", "later"} {
+	for _, in := range []string{"", "30", "00x", "-3h", "3 h", "1.5d", "d", "99999999d", "later"} {
 		if err := new(Duration).UnmarshalText([]byte(in)); err == nil {
 			t.Errorf("%q was taken for a duration", in)
 		}
@@ -267,6 +267,23 @@ func TestUnits(t *testing.T) {
 	for _, in := range []string{"", "-1", "1.5 GiB", "KiB", "1 Kib/s", "9999999999 TiB"} {
 		if err := new(Size).UnmarshalText([]byte(in)); err == nil {
 			t.Errorf("%q was taken for a size", in)
+		}
+	}
+}
+
+// A notice of delay that is never sent is written 0, as the example says.
+func TestDelayNoticeNever(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("mail:\n  delayNotice: 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{path, ""} {
+		var env []string
+		if f == "" {
+			env = []string{"IZINLI_MAIL_DELAY_NOTICE=0"}
+		}
+		if c, err := Load(f, env); err != nil || c.Mail.DelayNotice != 0 {
+			t.Errorf("%q: %s, %v; want 0", f, c.Mail.DelayNotice, err)
 		}
 	}
 }

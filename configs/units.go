@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Duration is a time span written with its unit: 90s, 15m, 3h, 30d. A bare number is refused, since nobody can know its unit.
+// Duration is a time span written with its unit: 90s, 15m, 3h, 30d. A bare number is refused, since nobody can know its unit,
+// save 0.
 type Duration time.Duration
 
 var errDuration = errors.New("write a duration with its unit, such as 30s, 15m, 3h or 7d")
@@ -25,7 +26,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 		return nil
 	}
 	v, err := time.ParseDuration(s)
-	if err != nil || v < 0 || s == "0" {
+	if err != nil || v < 0 {
 		return errDuration
 	}
 	*d = Duration(v)

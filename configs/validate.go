@@ -20,8 +20,7 @@ func (c *Config) Validate() error {
 	v.certificate("tls.smpp", c.TLS.SMPP)
 	v.certificate("tls.smtp", c.TLS.SMTP)
 	if c.PublicURL != "" {
-		v.url("publicUrl", c.PublicURL)
-		v.check(!strings.HasSuffix(c.PublicURL, "/"), "publicUrl", "must not end with a slash")
+		v.publicURL(c.PublicURL)
 	}
 	v.host("mail.domain", c.Mail.Domain)
 	v.host("mail.bounceDomain", c.Mail.BounceDomain)
@@ -84,6 +83,19 @@ func (v *problems) url(field, s string) {
 	u, err := url.Parse(s)
 	v.check(err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil && u.RawQuery == "" && u.Fragment == "",
 		field, "is not an address such as https://example.com")
+}
+
+// publicURL checks where recipients reach us. The pages stand at the root: their forms, cookies and style sheet name paths from there,
+// so that behind a path the page would show and no button on it work.
+func (v *problems) publicURL(s string) {
+	v.url("publicUrl", s)
+	u, err := url.Parse(s)
+	if err != nil || u.Path == "" {
+		return
+	}
+	v.check(u.Path != "/", "publicUrl", "must not end with a slash")
+	v.check(u.Path == "/", "publicUrl", "has the path %s: the pages for recipients stand at the root of a host, so name one of their own, such as https://u.example.com",
+		u.Path)
 }
 
 // host checks a host name in lower case with a dot in it; the empty one passes.
