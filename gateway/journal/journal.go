@@ -55,6 +55,7 @@ type Journal struct {
 	spare      []event
 	line       []byte
 	told       uint64 // lost events the journal has told of
+	logged     uint64 // of them, those the log has told of
 	complained time.Time
 	failed     uint64 // failed writes since the last complaint
 }
@@ -253,10 +254,11 @@ func (j *Journal) flush() {
 
 // complain logs what was lost, now and then.
 func (j *Journal) complain(now bool) {
-	if j.told == 0 && j.failed == 0 || !now && j.now().Sub(j.complained) < complainEvery {
+	lost := j.told - j.logged
+	if lost == 0 && j.failed == 0 || !now && j.now().Sub(j.complained) < complainEvery {
 		return
 	}
 	j.complained = j.now()
-	j.log.Warn("journal is incomplete", "lost", j.told, "failed_writes", j.failed)
-	j.failed = 0
+	j.log.Warn("journal is incomplete", "lost", lost, "lost_since_start", j.told, "failed_writes", j.failed)
+	j.logged, j.failed = j.told, 0
 }

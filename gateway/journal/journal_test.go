@@ -124,6 +124,25 @@ func TestASlowWriterCostsEventsNotTime(t *testing.T) {
 	}
 }
 
+// What was lost is logged once, with how many; what is lost later, again; and no rest between two rounds says it anew.
+func TestLossIsLoggedOnce(t *testing.T) {
+	now := at
+	var logged bytes.Buffer
+	j := &Journal{w: discard{}, now: func() time.Time { return now }, log: slog.New(slog.NewTextHandler(&logged, nil))}
+	for range 5 {
+		j.told = 1
+		j.complain(false)
+		now = now.Add(time.Minute)
+	}
+	j.told = 4
+	j.complain(false)
+	j.complain(true)
+	lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], " lost=1 ") || !strings.Contains(lines[1], " lost=3 lost_since_start=4 ") {
+		t.Errorf("logged\n%s\nwant 1 lost, then 3", logged.String())
+	}
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
