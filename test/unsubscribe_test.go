@@ -115,6 +115,30 @@ func TestOneClick(t *testing.T) {
 	}
 }
 
+// TestOneClickOfEveryMailbox: mail goes to addresses that İYS has no place for (O'Brien's); who gets it can refuse it like everybody.
+func TestOneClickOfEveryMailbox(t *testing.T) {
+	t.Parallel()
+	s := stage.New(t)
+	b := *s.Store.Directory().Brands[s.Seeds.Brand]
+	b.Email = gateway.BrandMode{Mode: "self_managed", Text: "İYS'yi biz yönetiyoruz", Version: "1", User: "ali@ornek.example", IP: "192.0.2.1"}
+	if _, err := s.Server.Admin.PutBrand(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	s.Run()
+	for _, who := range []string{"o'brien@ornek.example", "a&b@ornek.example", "ayse@ornek.xn--p1ai"} {
+		link := s.Server.Tokens.URL(s.Server.PublicURL(), unsubscribe.Subject{Account: s.Seeds.Account, Brand: s.Seeds.Brand,
+			Channel: gateway.ChannelEmail, Address: who})
+		if status, body := browse(t, s, "POST", link, "List-Unsubscribe=One-Click"); status != 200 || body != "" {
+			t.Errorf("%s: one-click: %d %q, want 200 and nothing", who, status, body)
+		}
+		var v gateway.ConsentView
+		s.API.Must(200, "GET", "/v1/consents/EPOSTA/"+url.PathEscape(who)+"?brand="+s.Seeds.Brand, nil, &v)
+		if !v.Blocked || v.Block == nil || v.Block.Route != "one_click" {
+			t.Errorf("%s: %+v, want a block by one_click", who, v)
+		}
+	}
+}
+
 // TestShortLinkInText: a campaign's text asks for the opt-out link; each person gets his own, dryRun tells the same length without
 // keeping one, and the button behind it blocks him alone.
 func TestShortLinkInText(t *testing.T) {

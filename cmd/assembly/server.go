@@ -207,7 +207,7 @@ func normalize(addr string) string {
 	if n, err := address.Parse(addr, address.Options{}); err == nil {
 		return n.String()
 	}
-	if e, err := address.ParseEmail(addr); err == nil {
+	if e, err := address.ParseMailbox(addr); err == nil {
 		return string(e)
 	}
 	return addr

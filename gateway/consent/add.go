@@ -152,6 +152,10 @@ func (a *addition) refusal(ctx context.Context, rec *iys.Consent, r *gateway.Con
 		Address: rec.Recipient, Route: a.how, Source: string(rec.Source), At: at}); err != nil {
 		return err
 	}
+	if _, unheld := iys.NormalizeRecipient(rec.Channel, rec.Recipient); unheld != nil {
+		say(r, unheld) // mail goes to addresses that İYS does not take
+		return nil
+	}
 	if r.Sync != string(exchange.StatePending) {
 		return nil
 	}

@@ -42,8 +42,8 @@ type Desk struct {
 	rec    Records
 	waker  Waker
 	cal    *iys.Calendar
-	// moves keep the steps that set or lift the block of an address in one piece, memory and store together. They are not the
-	// office's locks: hand-off never waits for a sync.
+	// moves keep the steps that set or lift the block or the blacklisting of an address in one piece, memory and store together. They
+	// are not the office's locks: hand-off never waits for a sync.
 	moves [256]sync.Mutex
 	note  func(*gateway.OptOut, time.Duration)
 }
@@ -89,7 +89,7 @@ func (d *Desk) optOut(ctx context.Context, o gateway.OptOut) (sync string, err e
 	if brand == nil {
 		return "", gateway.Refuse(gateway.CodeBrand, "brand", "brand %q is not known to this account", o.Brand)
 	}
-	addr, err := canonical(ch, o.Address)
+	addr, err := canonical(ch, o.Address, address.ParseMailbox)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +128,7 @@ func (d *Desk) block(brand string, ch iys.Channel, addr string, since time.Time)
 	mu.Unlock()
 }
 
-// move takes the lock under which blocks of an address are set and lifted.
+// move takes the lock under which blocks and the blacklisting of an address are set and lifted.
 func (d *Desk) move(addr string) *sync.Mutex {
 	mu := &d.moves[maphash.String(d.office.seed, addr)%uint64(len(d.moves))]
 	mu.Lock()
@@ -146,8 +146,11 @@ func modeOf(b *gateway.Brand, ch iys.Channel) gateway.BrandMode {
 	return gateway.BrandMode{}
 }
 
-// owed is what İYS has to be told about an opt-out, and by whom.
+// owed is what İYS has to be told about an opt-out, and by whom. Of an address İYS cannot hold nobody can tell it anything.
 func (d *Desk) owed(b *gateway.Brand, ch iys.Channel, addr string, src iys.Source, at time.Time) ([]exchange.Entry, string) {
+	if _, unheld := iys.NormalizeRecipient(ch, addr); unheld != nil {
+		return nil, string(exchange.StateNotApplicable)
+	}
 	mode := modeOf(b, ch)
 	switch iys.Mode(mode.Mode) {
 	case iys.ModeExempt:
@@ -169,10 +172,11 @@ func owe(entries []exchange.Entry) []exchange.Entry {
 	return entries
 }
 
-// canonical brings an address into the stored form.
-func canonical(ch iys.Channel, addr string) (string, error) {
+// canonical brings an address into the stored form. Whoever can be written to can refuse, be looked up and be blacklisted: that takes
+// address.ParseMailbox, as acceptance does. An approval is taken by İYS's own, narrower rules: address.ParseEmail.
+func canonical(ch iys.Channel, addr string, email func(string) (address.Email, error)) (string, error) {
 	if ch == iys.ChannelEmail {
-		e, err := address.ParseEmail(addr)
+		e, err := email(addr)
 		if err != nil {
 			return "", gateway.Refuse(gateway.CodeBadAddress, "address", "")
 		}
@@ -196,7 +200,11 @@ func (d *Desk) read(p *gateway.Principal, c *gateway.Consent, r *gateway.Consent
 		refuse(r, gateway.CodeInvalid, known("H117"))
 		return iys.Consent{}
 	}
-	addr, err := canonical(ch, c.Address)
+	email := address.ParseEmail
+	if iys.Status(c.Status) == iys.StatusRejected {
+		email = address.ParseMailbox
+	}
+	addr, err := canonical(ch, c.Address, email)
 	if err != nil {
 		ref := known("H121")
 		switch {
@@ -318,7 +326,7 @@ func (d *Desk) Lookup(ctx context.Context, p *gateway.Principal, brand, channel,
 	if !ch.Valid() {
 		return v, gateway.Refuse(gateway.CodeInvalid, "channel", "channel must be MESAJ, EPOSTA or ARAMA")
 	}
-	a, err := canonical(ch, addr)
+	a, err := canonical(ch, addr, address.ParseMailbox)
 	if err != nil {
 		return v, err
 	}
@@ -369,16 +377,19 @@ func (d *Desk) fill(ctx context.Context, key iys.Key, v *gateway.ConsentView) er
 
 // Blacklist puts an address on the account's blacklist (all classes stop), or takes it off.
 func (d *Desk) Blacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error {
-	c, err := canonical(iys.ChannelSMS, addr)
+	c, err := canonical(iys.ChannelSMS, addr, nil)
 	if err != nil {
-		if c, err = canonical(iys.ChannelEmail, addr); err != nil {
+		if c, err = canonical(iys.ChannelEmail, addr, address.ParseMailbox); err != nil {
 			return gateway.Refuse(gateway.CodeInvalid, "address", "neither a phone number nor an e-mail address")
 		}
 	}
+	if on { // in force before anything is waited for
+		d.blacklist(a, c)
+	}
+	mu := d.move(c)
+	defer mu.Unlock()
 	if on {
-		mu := d.office.Lock(c)
-		d.office.mirror.Blacklist(accountKey(a), c)
-		mu.Unlock()
+		d.blacklist(a, c) // again: somebody may just have taken it off
 		return d.rec.PutBlacklist(ctx, a, c, true)
 	}
 	if err := d.rec.PutBlacklist(ctx, a, c, false); err != nil {
@@ -386,6 +397,13 @@ func (d *Desk) Blacklist(ctx context.Context, a gateway.AccountID, addr string, 
 	}
 	d.office.mirror.Unblacklist(accountKey(a), c)
 	return nil
+}
+
+// blacklist puts an entry of the blacklist in force.
+func (d *Desk) blacklist(a gateway.AccountID, addr string) {
+	mu := d.office.Lock(addr)
+	d.office.mirror.Blacklist(accountKey(a), addr)
+	mu.Unlock()
 }
 
 var _ gateway.ConsentDesk = (*Desk)(nil)

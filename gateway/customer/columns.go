@@ -251,7 +251,7 @@ func readAddress(channel, s string) (string, *refusal) {
 		return "", iysFault("H114", gateway.CodeInvalid)
 	}
 	if channel == string(iys.ChannelEmail) {
-		e, err := address.ParseEmail(s)
+		e, err := address.ParseMailbox(s) // refusals are taken of all of them; what İYS does not hold, the desk says
 		if err != nil {
 			return "", iysFault("H120", gateway.CodeBadAddress)
 		}

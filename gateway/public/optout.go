@@ -160,8 +160,11 @@ func (s *Server) optOut(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithoutCancel(r.Context())
 	err := s.deps.Consents.OptOut(ctx, gateway.OptOut{Account: sub.Account, Brand: sub.Brand, Channel: sub.Channel, Address: sub.Address, Route: route})
 	if err != nil {
-		s.log.Error("opt-out not written; the block is in force until the next start", "account", sub.Account, "brand", sub.Brand,
-			"to", address.Mask(sub.Address), "route", route, "err", err)
+		msg := "opt-out not written; the block is in force until the next start"
+		if refused, ok := errors.AsType[*gateway.Error](err); ok && refused.Code.Wire().HTTP < http.StatusInternalServerError {
+			msg = "opt-out cannot be applied; nothing is blocked" // refused before anything was done
+		}
+		s.log.Error(msg, "account", sub.Account, "brand", sub.Brand, "to", address.Mask(sub.Address), "route", route, "err", err)
 		s.answer(w, r, plain, http.StatusServiceUnavailable, "failed")
 		return
 	}
