@@ -7,7 +7,7 @@ import (
 	"izinli/iys"
 )
 
-// What companies let us do as their partner at İYS, as it was read last; it is read every half hour.
+// What companies let us do as their partner at İYS, as it was read last; it is read every half hour and around every pull.
 
 // rightsBlocks is the table of rights, below a warning where something is missing; nothing where nobody has to grant anything.
 func (c *call) rightsBlocks(states []desk.IYSStatus) (out []block) {

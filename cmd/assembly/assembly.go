@@ -96,12 +96,12 @@ func Build(ctx context.Context, st *store.Store, o Options) (*Gateway, error) {
 	late := &lateListener{}
 	var err error
 	g.Links = iyslink.New(st, o.IYSLimits, o.Log)
-	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: g.Links, Listener: late,
+	g.Rights = iyslink.NewRights(g.Links, iyslink.RightsConfig{Every: min(30*time.Minute, o.FreshFor/6), Log: o.Log})
+	g.Exchange, err = exchange.New(exchange.Config{Store: st, Mirror: g.Mirror, Directory: g.Links, Rights: g.Rights, Listener: late,
 		Log: o.Log, PullEvery: o.PullEvery, OutboxEvery: o.OutboxEvery, RequestAfter: o.RequestAfter, FreshFor: o.FreshFor, Calendar: o.Calendar})
 	if err != nil {
 		return nil, err
 	}
-	g.Rights = iyslink.NewRights(g.Links, iyslink.RightsConfig{Every: min(30*time.Minute, o.FreshFor/6), Log: o.Log})
 	g.Pushes = iyslink.NewPushes(g.Links, g.Exchange, o.Log)
 	g.Reconcile = reconcile.New(reconcile.Config{Store: st, Exchange: g.Exchange, Directory: g.Links, Calendar: o.Calendar, Log: o.Log})
 	g.Office = consent.New(consent.Config{FreshFor: o.FreshFor, AskTimeout: o.AskTimeout, Now: o.Now, Log: o.Log, Records: st}, st, g.Mirror, g.Exchange)

@@ -156,7 +156,7 @@ func iysRequeryCmd() *cobra.Command {
 }
 
 func iysRightsCmd() *cobra.Command {
-	return nameCmd("rights <brandCode>", "Read from İYS now what a brand's company lets us do as its partner (the server does so every half hour)",
+	return nameCmd("rights <brandCode>", "Read from İYS now what a brand's company lets us do as its partner (the server does so every half hour and around every pull)",
 		func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
 			r, err := s.ReadRights(ctx, desk.Name{Name: name})
 			if err != nil {

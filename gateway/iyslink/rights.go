@@ -138,19 +138,19 @@ func partnerChannels(b *gateway.Brand) (out []iys.Channel) {
 
 // RightsConfig says how often rights are read.
 type RightsConfig struct {
-	// Every is the wait between two readings of one link; default 30 min, at least 1 min. A channel counts as fresh up to the last
-	// reading only, so that it must stay well under the freshness limit.
+	// Every is the wait between two readings of one link beside those around pulls; default 30 min, at least 1 min. A channel counts
+	// as fresh up to the last reading only, so that it must stay well under the freshness limit.
 	Every time.Duration
 	Log   *slog.Logger
 }
 
 // Rights reads what companies let us do as their partner, which they change at hs.iys.org.tr at any time: all brands behind a
-// link every half hour, a page of a hundred a call, and one company at once when İYS has answered 403 for it. What comes of a
-// reading is what the exchange goes by from then on: a channel we may not read is believed no longer, one we may not write is the
-// customer's to tell İYS about. A right that is gone or came back is an alarm.
+// link every half hour, a page of a hundred a call, those that are pulled before and after it (Renew), and one company at once when
+// İYS has answered 403 for it. What comes of a reading is what the exchange goes by from then on: a channel we may not read is
+// believed no longer, one we may not write is the customer's to tell İYS about. A right that is gone or came back is an alarm.
 //
-// İYS filters its listings by our rights without a word (iys-api.md §8.1): without reading them, the refusals of a channel taken
-// away would be overlooked while its approvals look fresh.
+// İYS filters its listings by our rights of the moment without a word (iys-api.md §8.1): without reading them on both sides of a
+// listing, the refusals of a channel taken away would be overlooked while its approvals look fresh.
 type Rights struct {
 	dir   *Directory
 	every time.Duration
@@ -164,6 +164,8 @@ type Rights struct {
 	failed map[string]time.Duration // wait after the last reading of a link, where it failed; guarded by mu
 	since  map[string]time.Time     // last reading of a brand by itself, or the attempt; guarded by mu
 	wake   chan struct{}
+	// refused is what İYS would not tell when it was asked around a pull, by link or by link and company; guarded by mu.
+	refused map[string]refusal
 }
 
 const (
@@ -184,7 +186,7 @@ func NewRights(d *Directory, cfg RightsConfig) *Rights {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Rights{dir: d, every: max(cfg.Every, time.Minute), log: cfg.Log, wanted: map[string]bool{}, failed: map[string]time.Duration{},
-		since: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+		since: map[string]time.Time{}, wake: make(chan struct{}, 1), refused: map[string]refusal{}}
 	want := r.Want
 	d.forbidden.Store(&want)
 	return r
@@ -261,7 +263,9 @@ func (r *Rights) checkLink(ctx context.Context, dir *gateway.Directory, l *gatew
 			return wait
 		}
 	}
-	if err := r.readLink(ctx, dir, l); err != nil && ctx.Err() == nil {
+	now := time.Now()
+	list, err := r.list(ctx, l)
+	if err := r.noteLink(ctx, dir, l, list, err, now); err != nil && ctx.Err() == nil {
 		again := r.every
 		if iysapi.RetryOf(err) == iysapi.RetryAgain {
 			again = min(again, rightsAgain)
@@ -296,11 +300,9 @@ func (r *Rights) spread(link string) time.Duration {
 	return r.every*9/10 + r.every/5*time.Duration(h.Sum32()%1000)/1000
 }
 
-// readLink reads the rights of every brand behind a link. What a list lacks is asked for by itself before it counts as taken away:
-// a page may have moved while it was read.
-func (r *Rights) readLink(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink) error {
-	now := time.Now()
-	list, err := r.list(ctx, l)
+// noteLink brings the rights of every brand behind a link into force, as İYS listed them at a moment; err is that it did not. What a
+// list lacks is asked for by itself before it counts as taken away: a page may have moved while it was read.
+func (r *Rights) noteLink(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink, list []iysapi.PartnerBrand, err error, now time.Time) error {
 	next := LinkRights{Integrator: l.IntegratorCode, Read: now, Tried: now, Brands: map[string]BrandRights{}}
 	old, oldErr := r.dir.linkRights(l)
 	if err = errors.Join(err, oldErr); err != nil {

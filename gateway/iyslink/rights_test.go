@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -250,6 +251,84 @@ func TestRightsByHand(t *testing.T) {
 	b.sim.SetDown(true)
 	if _, err := b.r.Read(t.Context(), code); err == nil {
 		t.Error("İYS is down, and answers")
+	}
+}
+
+// Around a pull rights are read by the page when there is but one, and not again where they were read since; nobody is asked about
+// brands that nobody has to grant us. A company İYS will not tell of concerns itself alone and is not asked about at every pull.
+func TestRightsAroundAPull(t *testing.T) {
+	b := newRightsBench(t)
+	code, other := iystest.SeedIYSCode, iystest.SeedOtherIYS
+	both := []string{code, other, "999999"}
+	renew := func(since time.Time, codes []string, calls int) error {
+		t.Helper()
+		before := b.calls()
+		err := b.r.Renew(t.Context(), codes, since)
+		if got := b.calls() - before; got != calls {
+			t.Errorf("%v since %v: %d calls, want %d", codes, since, got, calls)
+		}
+		return err
+	}
+	began := time.Now()
+	for _, calls := range []int{1, 0} {
+		if err := renew(began, both, calls); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.grant(code, "MESAJ", "")
+	again := time.Now()
+	if err := renew(again, []string{other}, 2); err != nil { // what is missing is asked for once more
+		t.Fatal(err)
+	}
+	if x := b.brand(code); !x.Withheld[iys.ChannelSMS] || x.Granted[iys.ChannelSMS].Before(again) {
+		t.Errorf("a page tells of all brands: %+v", x)
+	}
+	if err := b.st.PutBrand(t.Context(), &gateway.Brand{Code: "555555", Account: 1, SMS: gateway.BrandMode{Mode: "self_managed"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := renew(time.Now(), []string{"555555"}, 0); err != nil {
+		t.Errorf("a brand nobody grants us: %v", err)
+	}
+	for i, f := range []iystest.Fault{{Operation: "partnerBrands", Status: 500, Code: "H015", Times: 100}, {Operation: "partnerBrands", Status: 403, Code: "H353", Times: 100}} {
+		b.sim.Fail(f)
+		was := b.brand(code).Granted[iys.ChannelEmail]
+		before := b.calls()
+		for range 2 {
+			if err := b.r.Renew(t.Context(), both, time.Now()); err == nil {
+				t.Errorf("%s: no error", f.Code)
+			}
+		}
+		if got := b.calls() - before; i == 1 && got != 1 || i == 0 && got < 2 {
+			t.Errorf("%s: %d calls for two pulls", f.Code, got)
+		}
+		if x := b.brand(code); !x.Granted[iys.ChannelEmail].Equal(was) || x.Withheld[iys.ChannelEmail] {
+			t.Errorf("%s: %+v, want what was known", f.Code, x)
+		}
+		b.sim.ClearFaults()
+	}
+	b.r.refused = map[string]refusal{"main": {errors.New("H353"), time.Now().Add(-rightsEvery)}}
+	if err := renew(time.Now(), both, 1); err != nil || len(b.r.refused) != 0 {
+		t.Errorf("refused half an hour ago: %v, %v", err, b.r.refused)
+	}
+}
+
+// Of many brands behind a link few companies are read by themselves.
+func TestFewCompaniesAroundAPull(t *testing.T) {
+	b := newRightsBench(t)
+	b.r.Check(t.Context())
+	for n := range 120 {
+		p := gateway.BrandMode{Mode: "partner"}
+		if err := b.st.PutBrand(t.Context(), &gateway.Brand{Code: fmt.Sprint(800000 + n), IYSCode: 800000 + n, Account: 1, IYS: "main", SMS: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.grant(iystest.SeedOtherIYS, "MESAJ", "read")
+	before, since := b.calls(), time.Now()
+	if err := b.r.Renew(t.Context(), []string{iystest.SeedOtherIYS}, since); err != nil || b.calls() != before+1 {
+		t.Fatalf("%v, %d calls", err, b.calls()-before)
+	}
+	if x, y := b.brand(iystest.SeedOtherIYS), b.brand(iystest.SeedIYSCode); !x.ReadOnly[iys.ChannelSMS] || x.Granted[iys.ChannelSMS].Before(since) || y.Granted[iys.ChannelSMS].After(since) {
+		t.Errorf("after it: %+v, the other company %+v", x, y)
 	}
 }
 

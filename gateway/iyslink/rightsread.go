@@ -58,6 +58,86 @@ func (r *Rights) ReadFor(ctx context.Context, link, iysCode, brand string) (*iys
 	return find(list, brand), err
 }
 
+// Renew implements exchange.Rights. Many companies behind a link are read by its list, a page of a hundred brands a call, few by
+// themselves. What İYS refuses to tell for a reason that time does not mend is not asked again before the next reading in its turn.
+func (r *Rights) Renew(ctx context.Context, brands []string, since time.Time) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	dir := r.dir.store.Directory()
+	var errs []error
+	old := map[string]map[string]bool{} // companies by link
+	for _, code := range brands {
+		b := dir.Brands[code]
+		if b == nil || len(partnerChannels(b)) == 0 {
+			continue
+		}
+		l := dir.IYSLinks[b.IYS]
+		if l == nil || l.IntegratorCode == 0 || l.Username == "" {
+			continue
+		}
+		is, known, err := r.dir.rightsOf(dir, b)
+		if err != nil || known && !is.Read.Before(since) {
+			errs = append(errs, err)
+			continue
+		}
+		if old[b.IYS] == nil {
+			old[b.IYS] = map[string]bool{}
+		}
+		old[b.IYS][iysCodeOf(dir, b)] = true
+	}
+	for link, companies := range old {
+		errs = append(errs, r.renewLink(ctx, dir, dir.IYSLinks[link], companies))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Rights) renewLink(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink, companies map[string]bool) error {
+	if pages := (len(brandsOver(dir, l.Name)) + 99) / 100; len(companies) >= pages {
+		return r.unlessRefused(l.Name, func() (told, all error) {
+			now := time.Now()
+			list, err := r.list(ctx, l)
+			return err, r.noteLink(ctx, dir, l, list, err, now)
+		})
+	}
+	var errs []error
+	for code := range companies {
+		errs = append(errs, r.unlessRefused(l.Name+"/"+code, func() (told, all error) {
+			now := time.Now()
+			list, err := r.provider(ctx, l, code)
+			if err != nil {
+				return err, err
+			}
+			return nil, r.noteCompany(ctx, dir, l, code, list, now)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// refusal is what İYS said when it would not tell rights.
+type refusal struct {
+	err error
+	at  time.Time
+}
+
+// unlessRefused reads rights, save where İYS has refused to tell them of late: each such answer counts against our address. Of the
+// errors of read the first is that İYS did not tell them, the second whatever went wrong.
+func (r *Rights) unlessRefused(whom string, read func() (told, all error)) error {
+	r.mu.Lock()
+	was, ok := r.refused[whom]
+	r.mu.Unlock()
+	if ok && time.Since(was.at) < r.every {
+		return was.err
+	}
+	told, all := read()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.refused, whom)
+	if told != nil && iysapi.RetryOf(told) != iysapi.RetryAgain {
+		r.refused[whom] = refusal{told, time.Now()}
+	}
+	return all
+}
+
 // checkWanted reads the companies İYS has answered 403 for, each once in a while, and returns how soon the next may be read.
 func (r *Rights) checkWanted(ctx context.Context, dir *gateway.Directory) time.Duration {
 	type company struct{ link, code string }

@@ -16,9 +16,12 @@
 // store.
 //
 // What a company withholds from its partner İYS leaves out of its listings
-// without a word: a pull vouches for a channel up to the moment İYS last said
-// that we may read it ([Brand] Granted, Withheld), and what was left out is
-// listed anew when the channel is ours again.
+// without a word. The rights are therefore read before a pull and after it
+// ([Rights]), and a pull vouches for a channel only if both answers grant it
+// ([Brand] Granted, Withheld); what may have been left out otherwise is listed
+// anew when the channel is ours again. What is taken away and given back between
+// two such answers, a minute apart and the length of a listing, is not seen, and
+// what it hid is for the reconciliation to find (package reconcile).
 //
 // The package does not decide about messages (iys.Decide), does not set or
 // lift blocks, and knows neither accounts nor how anything is stored.

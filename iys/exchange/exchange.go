@@ -17,6 +17,7 @@ type Config struct {
 	Store     Store
 	Mirror    Mirror
 	Directory Directory
+	Rights    Rights        // nil = what Directory says of rights is taken as it is
 	Listener  Listener      // nil = nobody
 	Calendar  *iys.Calendar // nil = iys.DefaultCalendar
 	Log       *slog.Logger  // nil = silent
@@ -159,7 +160,7 @@ func (x *Exchange) pullLoop(ctx context.Context) {
 		wait := x.cfg.PullEvery
 		if err := x.PullAll(ctx); err != nil && ctx.Err() == nil {
 			x.log.Warn("iys pull failed", "err", err, "retry", iysapi.RetryOf(err).String())
-			if iysapi.RetryOf(err) == iysapi.RetryAgain {
+			if iysapi.RetryOf(err) == iysapi.RetryAgain && !errors.Is(err, errUnvouched) {
 				wait = min(wait, lastBackoff) // an outage ends without notice, and the mirror ages
 			}
 		}

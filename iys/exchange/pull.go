@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"izinli/iys"
@@ -22,6 +23,10 @@ const listSlack = time.Hour
 // subscription) is left alone: every such refusal counts against our address.
 const operatorRest = time.Hour
 
+// pullTogether bounds how many brands are listed between two readings of what
+// companies let us read: about as many as one such reading covers.
+const pullTogether = 100
+
 // PullAll pulls every brand that is in mode partner on some channel. A brand's
 // failure does not keep the others from being pulled; the errors come joined.
 func (x *Exchange) PullAll(ctx context.Context) error {
@@ -29,17 +34,33 @@ func (x *Exchange) PullAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("exchange: pull: brands: %w", err)
 	}
+	brands = slices.DeleteFunc(brands, func(b Brand) bool { return len(partnerChannels(b)) == 0 || x.resting(b.BrandCode) })
+	var errs []error
+	for asked := time.Now(); len(brands) > 0 && ctx.Err() == nil; asked = time.Now().Add(-rightsFor) {
+		n, err := x.pullSome(ctx, brands[:min(pullTogether, len(brands))], asked)
+		brands, errs = brands[n:], append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// pullSome pulls brands one after the other between two readings of their
+// rights, the first of them at asked or later, as many as it gets through in
+// rightsFor, and returns how many. Behind others the second reading of those is
+// the first of these.
+func (x *Exchange) pullSome(ctx context.Context, brands []Brand, asked time.Time) (n int, err error) {
+	brands = x.renewed(ctx, brands, asked)
+	began := time.Now()
+	var read []listing
 	var errs []error
 	for _, b := range brands {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || n > 0 && time.Since(began) >= rightsFor {
 			break
 		}
-		if x.resting(b.BrandCode) {
-			continue
-		}
-		err := x.Pull(ctx, b)
+		n++
+		l, err := x.list(ctx, b)
 		if err == nil {
 			x.listed(b.BrandCode)
+			read = append(read, l)
 			continue
 		}
 		switch iysapi.RetryOf(err) {
@@ -48,7 +69,7 @@ func (x *Exchange) PullAll(ctx context.Context) error {
 		}
 		errs = append(errs, fmt.Errorf("brand %s: %w", b.BrandCode, err))
 	}
-	return errors.Join(errs...)
+	return n, errors.Join(append(errs, x.vouch(ctx, read))...)
 }
 
 // unlisted leaves a brand alone that İYS refuses to list, and stops writing
@@ -76,32 +97,49 @@ func (x *Exchange) resting(brand string) bool {
 // people did over İYS, and what the provider's other systems sent. Only then
 // is the mirror fresh, as of the moment the pull began: what İYS registered in
 // the hour before that (iys.ListingLag) is not listed yet, and reaches us by
-// push or by the next pulls. A partner's listing leaves out channels the company
-// does not let it read, so that a channel is fresh only up to the moment İYS
-// last said that we may; what was left out while a channel was withheld is
-// listed anew when it is ours again.
+// push or by the next pulls.
+//
+// A partner's listing leaves out channels the company does not let it read, so
+// that İYS is asked for our rights before the listing and after it: a channel
+// is fresh only if both answers grant it, and what was left out otherwise is
+// listed anew when it is ours again. When İYS does not answer the second time,
+// nothing becomes fresh: the next pull goes on from there, and its first answer
+// is the second of this one. A right taken away and given back between the two
+// answers is not seen: the reconciliation of the day finds what that hid.
 func (x *Exchange) Pull(ctx context.Context, b Brand) error {
-	if err := x.noteWithheld(ctx, b); err != nil {
-		return fmt.Errorf("exchange: pull: %w", err)
-	}
-	channels := listedChannels(b)
-	if len(channels) == 0 {
-		return nil
-	}
-	start := time.Now()
-	cursors, err := x.cursors(ctx, b, start)
+	l, err := x.list(ctx, x.renewed(ctx, []Brand{b}, time.Now())[0])
 	if err != nil {
-		return fmt.Errorf("exchange: pull: %w", err)
+		return err
 	}
-	for _, cur := range cursors {
-		if err := x.pullSource(ctx, b, cur, start); err != nil {
-			return fmt.Errorf("exchange: pull %s: %w", cur.Source, err)
+	return x.vouch(ctx, []listing{l})
+}
+
+// listing is a brand's listing read to its end, for which nobody has vouched.
+type listing struct {
+	b       Brand // as it was before
+	cursors []Cursor
+	start   time.Time
+}
+
+// list reads both listings of a brand to their ends.
+func (x *Exchange) list(ctx context.Context, b Brand) (listing, error) {
+	if err := x.noteWithheld(ctx, b); err != nil {
+		return listing{}, fmt.Errorf("exchange: pull: %w", err)
+	}
+	l := listing{b: b, start: time.Now()}
+	if len(listedChannels(b)) == 0 {
+		return l, nil
+	}
+	var err error
+	if l.cursors, err = x.cursors(ctx, b, l.start); err != nil {
+		return l, fmt.Errorf("exchange: pull: %w", err)
+	}
+	for i := range l.cursors {
+		if err := x.pullSource(ctx, b, &l.cursors[i]); err != nil {
+			return l, fmt.Errorf("exchange: pull %s: %w", l.cursors[i].Source, err)
 		}
 	}
-	for _, ch := range channels {
-		x.cfg.Mirror.Pulled(b.BrandCode, ch, b.vouched(ch, start))
-	}
-	return nil
+	return l, nil
 }
 
 func partnerChannels(b Brand) []iys.Channel {
@@ -179,18 +217,17 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 	return out, nil
 }
 
-func (x *Exchange) pullSource(ctx context.Context, b Brand, cur Cursor, start time.Time) error {
-	src := cur.Source
+func (x *Exchange) pullSource(ctx context.Context, b Brand, cur *Cursor) error {
 	for {
-		page, err := b.API.Changes(ctx, b.Brand, src, cur.After, iysapi.MaxChanges)
+		page, err := b.API.Changes(ctx, b.Brand, cur.Source, cur.After, iysapi.MaxChanges)
 		if err != nil {
 			return err
 		}
-		cur.After = page.After
-		if page.End {
-			cur = cur.ended(b, start)
+		if page.End && len(page.Changes) == 0 {
+			return nil
 		}
-		if err := x.take(ctx, page.Changes, Changes{Cursors: []Cursor{cur}}); err != nil {
+		cur.After = page.After
+		if err := x.take(ctx, page.Changes, Changes{Cursors: []Cursor{*cur}}); err != nil {
 			return err
 		}
 		if page.End {

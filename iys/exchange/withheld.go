@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,106 @@ import (
 
 // What a company lets its partner read can change at hs.iys.org.tr, channel by
 // channel, at any time. İYS then leaves the channel out of the listings, by
-// which a refusal would be overlooked.
+// which a refusal would be overlooked. It filters by the rights of the moment,
+// and the cursor goes past what is left out: a right that is back before anybody
+// asks for it has cost movements all the same. So rights are read on both sides
+// of every pull, which is one call for a company, or for a hundred brands of
+// one partner, and no limit of İYS's but the ten requests a second (iys-api.md
+// §8.1, §9.2, §18).
+
+// rightsFor is how long a reading counts as the one before a listing, and how
+// long brands are listed before the one after: in that time a right taken away
+// and given back goes unseen.
+const rightsFor = time.Minute
+
+// renewed returns brands with their rights read at since or later. When İYS does
+// not answer they come as they are known: what refusals are listed is not lost
+// over it.
+func (x *Exchange) renewed(ctx context.Context, brands []Brand, since time.Time) []Brand {
+	if x.cfg.Rights == nil {
+		return brands
+	}
+	if err := x.cfg.Rights.Renew(ctx, codes(brands), since); err != nil && ctx.Err() == nil {
+		x.log.Warn("iys rights not read before a pull", "err", err)
+	}
+	out := slices.Clone(brands)
+	for i, b := range out {
+		// One that is gone, or cannot be read, is listed once more as it was.
+		if now, ok, err := x.cfg.Directory.Brand(ctx, b.BrandCode); ok && err == nil {
+			out[i] = now
+		}
+	}
+	return out
+}
+
+func codes(brands []Brand) []string {
+	out := make([]string, len(brands))
+	for i, b := range brands {
+		out[i] = b.BrandCode
+	}
+	return out
+}
+
+// vouch makes fresh what listings told, once İYS has said that we may still read
+// it.
+func (x *Exchange) vouch(ctx context.Context, list []listing) error {
+	read := time.Now()
+	brands := make([]Brand, len(list))
+	for i, l := range list {
+		brands[i] = l.b
+	}
+	after := x.renewed(ctx, brands, read)
+	var errs []error
+	for i, l := range list {
+		if x.cfg.Rights != nil && after[i].unasked(read) {
+			errs = append(errs, fmt.Errorf("brand %s: %w", l.b.BrandCode, errUnvouched))
+			continue
+		}
+		b := between(l.b, after[i])
+		for i := range l.cursors {
+			l.cursors[i] = l.cursors[i].ended(b, l.start)
+		}
+		if err := x.commitCursors(ctx, l.cursors); err != nil {
+			errs = append(errs, fmt.Errorf("brand %s: exchange: pull: %w", b.BrandCode, err))
+			continue
+		}
+		for _, ch := range listedChannels(b) {
+			x.cfg.Mirror.Pulled(b.BrandCode, ch, b.vouched(ch, l.start))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errUnvouched says that a listing was read and nothing became fresh by it.
+var errUnvouched = errors.New("the listing was read, but not what the company lets us read: nothing counts as fresh by it")
+
+// unasked reports whether the last answer about the brand's rights is older than
+// t. Where there never was one, nobody has to grant us anything, or nobody could
+// be asked yet.
+func (b Brand) unasked(t time.Time) bool {
+	for _, at := range b.Granted {
+		if at.Before(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// between is a brand as it was around a listing: what was not ours on one side
+// of it may have been left out.
+func between(before, after Brand) Brand {
+	b := before
+	b.Granted, b.Withheld = after.Granted, maps.Clone(before.Withheld)
+	for _, ch := range partnerChannels(before) {
+		if !after.listed(ch) {
+			if b.Withheld == nil {
+				b.Withheld = map[iys.Channel]bool{}
+			}
+			b.Withheld[ch] = true
+		}
+	}
+	return b
+}
 
 // listedChannels are the partner's channels of which İYS's listings tell us.
 func listedChannels(b Brand) []iys.Channel {

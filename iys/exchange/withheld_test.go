@@ -1,12 +1,16 @@
 package exchange_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"izinli/iys"
 	"izinli/iys/exchange"
+	"izinli/iys/iysapi"
 	"izinli/iys/iystest"
 )
 
@@ -99,6 +103,226 @@ func TestAChannelWithheldIsNotBelieved(t *testing.T) {
 			})
 		})
 	}
+}
+
+// partnerRights has İYS asked for the partner's rights as iyslink does, and lets a test act around a pull.
+type partnerRights struct {
+	w   *world
+	err error // İYS does not answer
+}
+
+func (r *partnerRights) Renew(ctx context.Context, brands []string, since time.Time) error {
+	if !slices.Contains(brands, partnerBrand) || !r.w.granted[iys.ChannelSMS].Before(since) {
+		return nil
+	}
+	now := time.Now()
+	list, err := r.w.api.PartnerProvider(ctx, iystest.SeedIntegrator, iystest.SeedIYSCode)
+	if err = errors.Join(err, r.err); err != nil {
+		return err
+	}
+	r.w.withheld, r.w.granted = map[iys.Channel]bool{iys.ChannelSMS: true, iys.ChannelEmail: true}, map[iys.Channel]time.Time{}
+	for _, p := range list {
+		if p.BrandCode == partnerBrand {
+			for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail} {
+				r.w.withheld[ch], r.w.granted[ch] = !p.Granted[ch], now
+			}
+		}
+	}
+	return nil
+}
+
+// listedAPI is İYS's API that lets a test act when a listing is asked for.
+type listedAPI struct {
+	exchange.API
+	before func(n int)
+	n      int
+}
+
+func (a *listedAPI) Changes(ctx context.Context, b iysapi.Brand, src iysapi.ChangeSource, after string, limit int) (iysapi.Page, error) {
+	if b.BrandCode == partnerBrand {
+		a.n++
+		a.before(a.n)
+	}
+	pass(time.Millisecond) // a listing takes its time
+	return a.API.Changes(ctx, b, src, after, limit)
+}
+
+// rightsWorld is a brand pulled once, whose rights are read around every pull; a refusal is listed from now on that nobody has read.
+func rightsWorld(t *testing.T, w *world) (*partnerRights, *listedAPI) {
+	t.Helper()
+	r, a := &partnerRights{w: w}, &listedAPI{before: func(int) {}}
+	w.rights = r
+	w.restart()
+	a.API = w.api
+	both := map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner, iys.ChannelEmail: iys.ModePartner}
+	w.brands = func() []exchange.Brand {
+		return []exchange.Brand{{Brand: iysapi.Brand{IYSCode: partnerBrand, BrandCode: partnerBrand}, Modes: both, API: a, Withheld: w.withheld, Granted: w.granted}}
+	}
+	w.approveAt(1)
+	w.ready()
+	pass(2 * time.Hour)
+	w.mustPull()
+	w.sim.Citizen(partnerBrand, "MESAJ", "BIREYSEL", phone(1), "RET", "")
+	pass(time.Minute)
+	w.sim.Citizen(partnerBrand, "EPOSTA", "BIREYSEL", mailKey(1).Recipient, "ONAY", "")
+	pass(2 * time.Hour)
+	return r, a
+}
+
+// A company takes a channel away and gives it back, with nothing but one pull in between: the listing left its refusals out and the
+// cursor went past them. The rights on both sides of the pull tell, wherever it happened, and the refusals are read with the next.
+func TestAChannelWithheldForOnePull(t *testing.T) {
+	take, give := func(w *world) { w.grant(iys.ChannelSMS, "", false) }, func(w *world) { w.grant(iys.ChannelSMS, "write", false) }
+	nothing := func(*world) {}
+	for name, c := range map[string]struct{ before, first, second, after func(*world) }{
+		"from before it to after it":             {take, nothing, nothing, give},
+		"from its begin to after it":             {nothing, take, nothing, give},
+		"from between its listings to after it":  {nothing, nothing, take, give},
+		"from before it to its begin":            {take, give, nothing, nothing},
+		"from before it to between its listings": {take, nothing, give, nothing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				_, a := rightsWorld(t, w)
+				known := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS)
+				a.n, a.before = 0, func(n int) {
+					switch n {
+					case 1:
+						c.first(w)
+					case 2:
+						c.second(w)
+					}
+				}
+				c.before(w)
+				w.mustPull()
+				a.before = func(int) {}
+				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); got.After(known) {
+					t.Errorf("a pull during which the channel was not ours made it fresh up to %v", got)
+				}
+				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelEmail); time.Since(got) > time.Minute {
+					t.Errorf("the other channel is known up to %v only", got)
+				}
+				c.after(w)
+				pass(15 * time.Minute)
+				w.mustPull()
+				if e, ok := w.mirror.Lookup(partnerBrand, iys.ChannelSMS, iys.RecipientPerson, phone(1)); !ok || e.Status != iys.StatusRejected {
+					t.Errorf("ours again and pulled: %+v %t, want the refusal that was left out", e, ok)
+				}
+				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); time.Since(got) > time.Minute {
+					t.Errorf("ours again and pulled: known up to %v only", got)
+				}
+				calls := w.sim.Counters().ByOperation
+				pass(15 * time.Minute)
+				w.mustPull()
+				now := w.sim.Counters().ByOperation
+				if n, r := now["changes"]-calls["changes"], now["partnerBrands"]-calls["partnerBrands"]; n != 2 || r != 2 {
+					t.Errorf("a pull takes %d listings and %d readings of rights, want 2 and 2", n, r)
+				}
+			})
+		})
+	}
+}
+
+// When İYS tells the listing and then not the rights, nothing becomes fresh and nothing is taken for withheld: what was listed is in
+// force, and the next pull vouches for it without listing it again.
+func TestRightsNotToldAfterAPull(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		r, a := rightsWorld(t, w)
+		known := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS)
+		a.before = func(int) { r.err = errors.New("connection reset") }
+		if err := w.pull(); err == nil {
+			t.Error("the pull says nothing of it")
+		}
+		a.before = func(int) {}
+		if e, _ := w.mirror.Lookup(partnerBrand, iys.ChannelSMS, iys.RecipientPerson, phone(1)); e.Status != iys.StatusRejected {
+			t.Errorf("the refusal that was listed is not in force: %+v", e)
+		}
+		if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); got.After(known) {
+			t.Errorf("fresh up to %v", got)
+		}
+		heard := len(w.heard.moves)
+		r.err = nil
+		w.mustPull()
+		if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); time.Since(got) > time.Minute || len(w.heard.moves) != heard {
+			t.Errorf("then: known up to %v, %d movements heard again", got, len(w.heard.moves)-heard)
+		}
+		// The right was taken away before the second answer came: the answer of the next pull is the second of this one.
+		a.before = func(int) { r.err = errors.New("connection reset"); w.grant(iys.ChannelSMS, "", false) }
+		w.sim.Citizen(partnerBrand, "MESAJ", "BIREYSEL", phone(2), "ONAY", "")
+		pass(2 * time.Hour)
+		if err := w.pull(); err == nil {
+			t.Error("the pull says nothing of it")
+		}
+		a.before, r.err = func(int) {}, nil
+		w.mustPull()
+		w.grant(iys.ChannelSMS, "write", false)
+		pass(15 * time.Minute)
+		w.mustPull()
+		if e, ok := w.mirror.Lookup(partnerBrand, iys.ChannelSMS, iys.RecipientPerson, phone(2)); !ok || e.Status != iys.StatusApproved {
+			t.Errorf("ours again and pulled: %+v %t, want what was left out", e, ok)
+		}
+	})
+}
+
+// slowAPI lists nothing, and takes a second for it.
+type slowAPI struct {
+	exchange.API
+	listed map[string]time.Time // by brand
+}
+
+func (a *slowAPI) Changes(_ context.Context, b iysapi.Brand, _ iysapi.ChangeSource, after string, _ int) (iysapi.Page, error) {
+	pass(time.Second)
+	a.listed[b.BrandCode] = time.Now()
+	return iysapi.Page{After: after, End: true}, nil
+}
+
+// oneReading tells the rights of all brands at once.
+type oneReading struct{ at []time.Time }
+
+func (r *oneReading) Renew(_ context.Context, _ []string, since time.Time) error {
+	if len(r.at) == 0 || r.at[len(r.at)-1].Before(since) {
+		r.at = append(r.at, time.Now())
+	}
+	return nil
+}
+
+// Brands are listed together between two readings, of which the second is the first of the next ones: as many as go into a minute, so
+// that a right taken away for longer is seen however many brands there are, and each was listed between two readings.
+func TestManyBrandsShareReadings(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		a, r := &slowAPI{listed: map[string]time.Time{}}, &oneReading{}
+		const n = 130
+		w.brands = func() (out []exchange.Brand) {
+			for i := range n {
+				b := exchange.Brand{Brand: iysapi.Brand{IYSCode: partnerBrand, BrandCode: fmt.Sprint(800000 + i)}, API: a,
+					Modes: map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner}}
+				if len(r.at) > 0 {
+					b.Granted = map[iys.Channel]time.Time{iys.ChannelSMS: r.at[len(r.at)-1]}
+				}
+				out = append(out, b)
+			}
+			return out
+		}
+		w.rights = r
+		w.restart()
+		w.mustPull()
+		if len(a.listed) != n || len(r.at) != 6 {
+			t.Errorf("%d of %d brands listed, two seconds each, between %d readings, want 6", len(a.listed), n, len(r.at))
+		}
+		for i, at := range r.at[1:] {
+			if d := at.Sub(r.at[i]); d > time.Minute+2*time.Second {
+				t.Errorf("%v between two readings", d)
+			}
+		}
+		for code, at := range a.listed {
+			if at.Before(r.at[0]) || at.After(r.at[len(r.at)-1]) {
+				t.Errorf("brand %s was listed at %v, outside of all readings", code, at)
+			}
+			if got := w.mirror.PulledAt(code, iys.ChannelSMS); at.Sub(got) > 2*time.Second {
+				t.Errorf("brand %s, listed at %v, is known up to %v", code, at, got)
+			}
+		}
+	})
 }
 
 // A channel that was not ours for longer than the listing reaches back: what it missed is lost to the pull, İYS is asked.

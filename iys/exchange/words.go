@@ -229,7 +229,7 @@ type Brand struct {
 	// Withheld are channels the company no longer lets its partner read: İYS
 	// leaves them out of its listings without a word (iys-api.md §8.1).
 	Withheld map[iys.Channel]bool
-	// Granted is when İYS last said that we may read a channel: its listing is
+	// Granted is when İYS last told our rights on a channel: its listing is
 	// believed up to then. Without an entry nobody has to grant it, or İYS was
 	// never asked.
 	Granted map[iys.Channel]time.Time
@@ -256,6 +256,15 @@ func (b Brand) vouched(ch iys.Channel, start time.Time) time.Time {
 type Directory interface {
 	Brand(ctx context.Context, code string) (Brand, bool, error)
 	Brands(ctx context.Context) ([]Brand, error)
+}
+
+// Rights asks İYS what companies let us do as their partner; iyslink.Rights is
+// one.
+type Rights interface {
+	// Renew returns when the Directory tells of all brands named what İYS said
+	// of them at since or later. It does nothing for brands nobody has to grant
+	// us anything for. After an error it may be so of some.
+	Renew(ctx context.Context, brands []string, since time.Time) error
 }
 
 // Listener hears of movements read from İYS (pulled or pushed), after the

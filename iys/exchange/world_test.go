@@ -43,9 +43,13 @@ type world struct {
 
 	instead bool // more stands for the usual ones
 
+	brands func() []exchange.Brand // stand for the usual ones; nil: none do
+
 	// What İYS last said about the partner's rights on partnerBrand.
 	withheld, readOnly map[iys.Channel]bool
 	granted            map[iys.Channel]time.Time
+
+	rights exchange.Rights // reads them; nil: nobody does
 }
 
 type listener struct {
@@ -75,6 +79,9 @@ func (w *world) Brand(_ context.Context, code string) (exchange.Brand, bool, err
 }
 
 func (w *world) Brands(context.Context) ([]exchange.Brand, error) {
+	if w.brands != nil {
+		return w.brands(), nil
+	}
 	if w.instead {
 		return w.more, nil
 	}
@@ -115,7 +122,7 @@ func (w *world) restart() {
 	w.restartAPI()
 	var err error
 	w.mirror = mirror.New()
-	w.x, err = exchange.New(exchange.Config{Store: w.store, Mirror: w.mirror, Directory: w, Listener: w.heard})
+	w.x, err = exchange.New(exchange.Config{Store: w.store, Mirror: w.mirror, Directory: w, Rights: w.rights, Listener: w.heard})
 	if err != nil {
 		w.t.Fatal(err)
 	}
