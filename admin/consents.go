@@ -383,13 +383,27 @@ func (c *call) hiddenAddress() (a gateway.AccountID, person string, err error) {
 	return a, person, c.sees(a)
 }
 
+// nobodysInbox is, in place of an account, what came to our numbers and is clearly no account's: a text without keyword to a number
+// that accounts share. It could tell one of them of another's customer, so only platform administrators see it.
+const nobodysInbox = "none"
+
 // inbox lists what people wrote to the account's numbers.
 func (c *call) inbox() error {
-	list, a, err := c.chosen()
+	pg := page{Title: c.t("inbox.title"), Lead: c.t("inbox.lead"), Nav: "/inbox"}
+	nobodys := c.user.Role == gateway.RolePlatform && c.value("account") == nobodysInbox
+	var list []gateway.Account
+	var a gateway.AccountID
+	var err error
+	if nobodys {
+		list, err = c.visible()
+		pg.Lead = c.t("inbox.nobody.lead")
+	} else {
+		list, a, err = c.chosen()
+	}
 	if err != nil {
 		return err
 	}
-	if a == 0 {
+	if a == 0 && !nobodys {
 		return c.noAccounts(c.t("inbox.title"), "/inbox")
 	}
 	if c.p.deps.Inbound == nil {
@@ -399,9 +413,9 @@ func (c *call) inbox() error {
 	if err != nil {
 		return err
 	}
-	pg := page{Title: c.t("inbox.title"), Lead: c.t("inbox.lead"), Nav: "/inbox"}
-	if len(list) > 1 {
-		pg.Blocks = append(pg.Blocks, block{Filter: &form{Action: "/inbox", Get: true, Submit: c.t("account.choose"), Kind: "plain", Fields: []field{c.accountField(list, a)}}})
+	who := c.inboxField(list, a, nobodys)
+	if who.Kind != "hidden" {
+		pg.Blocks = append(pg.Blocks, block{Filter: &form{Action: "/inbox", Get: true, Submit: c.t("account.choose"), Kind: "plain", Fields: []field{who}}})
 	}
 	t := &grid{Caption: c.t("inbox.title"), Empty: c.t("inbox.none"), Heads: []string{c.t("inbox.at"), c.t("inbox.from"), c.t("inbox.to"), c.t("inbox.text"), c.t("inbox.kind"), c.t("brand")}}
 	kinds := map[string]string{"optout": "error", "optin": "ok"}
@@ -411,8 +425,21 @@ func (c *call) inbox() error {
 			mono(firstNonEmpty(strings.Join(m.Brands, ", "), m.Brand, "–"))})
 	}
 	if found.Next != "" {
-		t.Next = "/inbox?account=" + idText(a) + "&cursor=" + url.QueryEscape(found.Next)
+		t.Next = "/inbox?account=" + who.Value + "&cursor=" + url.QueryEscape(found.Next)
 	}
 	pg.Blocks = append(pg.Blocks, block{Table: t})
 	return c.show(pg)
+}
+
+// inboxField chooses whose messages are shown.
+func (c *call) inboxField(list []gateway.Account, a gateway.AccountID, nobodys bool) field {
+	if c.user.Role != gateway.RolePlatform {
+		return c.accountField(list, a)
+	}
+	f := c.accountSelect(list, a)
+	f.Options = append(f.Options, option{Value: nobodysInbox, Text: c.t("inbox.nobody")})
+	if nobodys {
+		f.Value = nobodysInbox
+	}
+	return f
 }

@@ -108,7 +108,7 @@ func gallery() []picture {
 			return sent(b.w.setupLink(), "name", "Ş", "password", "kısa", "again", "başka", "code", "1")(b)
 		}, 422},
 		{"code", "half", false, pageOf("/login/code"), 200}}
-	for _, path := range []string{"/", "/me", "/messages", "/messages?account=2", at(3), at(4), at(5), at(6), at(7), at(8), "/batches", "/batches?id=x", "/batches/" + batchRef.String(), "/inbox", "/consents", "/consents/add",
+	for _, path := range []string{"/", "/me", "/messages", "/messages?account=2", at(3), at(4), at(5), at(6), at(7), at(8), "/batches", "/batches?id=x", "/batches/" + batchRef.String(), "/inbox", "/inbox?account=none", "/consents", "/consents/add",
 		"/consents/import", "/consents/import/i1?account=1", "/blacklist", "/accounts", "/accounts/1", "/accounts/2", "/accounts/edit", "/accounts/edit?account=1", "/accounts/1/credits", "/accounts/1/brand", "/accounts/1/brand?code=675403",
 		"/accounts/1/sender", "/accounts/1/sender?channel=sms&name=ORNEK", "/accounts/1/number", "/accounts/1/credential", "/accounts/1/credential?kind=smpp&cid=smpp1", "/accounts/1/webhook", "/operators", "/operators/edit",
 		"/operators/edit?name=op1", "/routes", "/routes/edit", "/routes/edit?id=otp", "/links", "/links/edit", "/links/edit?name=main", "/audit", "/users", "/users/edit", "/users/edit?name=owner", "/roles",

@@ -48,6 +48,10 @@ func (c *call) accountField(list []gateway.Account, id gateway.AccountID) field 
 	if len(list) == 1 {
 		return field{Name: "account", Kind: "hidden", Value: idText(id)}
 	}
+	return c.accountSelect(list, id)
+}
+
+func (c *call) accountSelect(list []gateway.Account, id gateway.AccountID) field {
 	f := field{Name: "account", Label: c.t("account"), Kind: "select", Value: idText(id)}
 	for _, a := range list {
 		f.Options = append(f.Options, option{Value: idText(a.ID), Text: a.Name + " (" + idText(a.ID) + ")"})

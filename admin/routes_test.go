@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -360,6 +361,42 @@ func TestRevealIsLoggedBeforeItShows(t *testing.T) {
 	w.panel.deps.Audit = func(_ context.Context, e desk.Entry) error { return gateway.Refuse(gateway.CodeStorageFull, "", "") }
 	if rec := b.post(to+"/reveal", "reason", "müşteri şikâyeti"); strings.Contains(rec.Body.String(), full) || rec.Code != http.StatusServiceUnavailable {
 		t.Errorf("shown although the trail could not be kept: %d", rec.Code)
+	}
+}
+
+// What is clearly no account's is for platform administrators: an auditor of all accounts does not see it, nor does an owner.
+func TestNobodysInbox(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	var asked []gateway.AccountID
+	w.panel.deps.Inbound = func(_ context.Context, a gateway.AccountID, _ string, _ int) (gateway.Page[gateway.Inbound], error) {
+		asked = append(asked, a)
+		return gateway.Page[gateway.Inbound]{Items: []gateway.Inbound{{ID: "1", From: "+905321234567", To: "3333", Text: "kimim ben", Kind: "message"}}, Next: "9"}, nil
+	}
+	b := w.signedIn("admin")
+	if body := b.get("/inbox?account=1").Body.String(); !strings.Contains(body, `value="none"`) || !slices.Equal(asked, []gateway.AccountID{1}) {
+		t.Errorf("an administrator cannot choose what is nobody's; asked for %v", asked)
+	}
+	asked = nil
+	rec := b.get("/inbox?account=none")
+	if body := rec.Body.String(); rec.Code != http.StatusOK || !strings.Contains(body, "kimim ben") || !strings.Contains(body, "account=none&amp;cursor=9") ||
+		!slices.Equal(asked, []gateway.AccountID{0}) {
+		t.Errorf("nobody's inbox: %d, asked for %v", rec.Code, asked)
+	}
+	for _, name := range []string{"auditor", "owner"} {
+		asked = nil
+		b := w.signedIn(name)
+		if body := b.get("/inbox").Body.String(); strings.Contains(body, `value="none"`) {
+			t.Errorf("%s is offered what is nobody's", name)
+		}
+		for _, path := range []string{"/inbox?account=none", "/inbox?account=0"} {
+			if rec := b.get(path); rec.Code != http.StatusNotFound {
+				t.Errorf("%s: %s = %d, want 404", name, path, rec.Code)
+			}
+		}
+		if slices.Contains(asked, 0) {
+			t.Errorf("%s read what is nobody's", name)
+		}
 	}
 }
 

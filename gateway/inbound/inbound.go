@@ -3,8 +3,9 @@
 //
 // A caller (the operator side) hands each MO to Receive and answers its deliver_sm only when Receive has returned without an
 // error: by then the opt-out blocks, and block and message are synced. An opt-out is understood generously: where the brand
-// is not clear, every brand that can have been meant is blocked, and a person is asked to look. The words are read by package
-// keyword; what follows from an opt-out (block, İYS outbox) is the ConsentDesk's.
+// is not clear, every brand that can have been meant is blocked, and a person is asked to look. Who reads a message is judged
+// strictly: one account never sees what was written to another, and where that is not clear only the administrator does. The
+// words are read by package keyword; what follows from an opt-out (block, İYS outbox) is the ConsentDesk's.
 package inbound
 
 import (
@@ -13,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +29,11 @@ type Store interface {
 	Directory() *gateway.Directory
 	// Receive stores the message and returns after the sync.
 	Receive(ctx context.Context, in *gateway.Inbound, system string) error
-	// LastBrands are the brands whose commercial messages went to the address since then.
-	LastBrands(a gateway.AccountID, address string, since time.Time) ([]string, error)
+	// LastBrands are the account's brands whose commercial messages may have reached the address since then; whole is false if
+	// there may be more of them.
+	LastBrands(a gateway.AccountID, address string, since time.Time) (brands []string, whole bool, err error)
+	// LastWrote is when a message of the account was last handed off to the address; zero if none was since then.
+	LastWrote(a gateway.AccountID, address string, since time.Time) (time.Time, error)
 	PutPart(ctx context.Context, p *gateway.Part) ([]gateway.Part, error)
 	// OpenMO are the sets of MO parts older than the given time.
 	OpenMO(ctx context.Context, before time.Time) ([][]gateway.Part, error)
@@ -118,7 +121,7 @@ func decode(mo MO) string {
 func (d *Desk) part(ctx context.Context, mo MO, p sms.Part) error {
 	if p.Concat.Seq == 1 {
 		if in := d.parse(mo.To, decode(mo)); in.Kind == keyword.OptOut {
-			if err := d.optOut(ctx, mo.From, mo.To, decode(mo), in, nil); err != nil {
+			if _, _, err := d.optOut(ctx, canonical(mo.From), mo.To, decode(mo), in); err != nil {
 				return err
 			}
 		}
@@ -184,29 +187,42 @@ func (d *Desk) Expire(ctx context.Context) error {
 	return nil
 }
 
-// message carries out and stores a whole message.
+// message carries out and stores a whole message, once for each account that is to read it.
 func (d *Desk) message(ctx context.Context, operator, from, to, text string, partial bool) error {
-	in := &gateway.Inbound{From: canonical(from), To: to, Text: text, Operator: operator, At: d.cfg.Now(), Partial: partial, Kind: "message"}
+	addr := canonical(from)
+	in := gateway.Inbound{From: addr, To: to, Text: text, Operator: operator, At: d.cfg.Now(), Partial: partial, Kind: "message"}
 	intent := d.parse(to, text)
-	n := d.owner(to, text)
-	if n == nil {
-		d.cfg.Log.Warn("inbound message to a number nobody owns", "to", to, "operator", operator)
-		return nil
-	}
-	in.Account, in.Brand, in.Keyword = n.Account, n.Brand, intent.Keyword
+	in.Keyword = intent.Keyword
+	var readers []reader
 	switch intent.Kind {
 	case keyword.OptOut:
 		in.Kind = "optout"
-		if err := d.optOut(ctx, from, to, text, intent, in); err != nil {
+		meant, taken, err := d.optOut(ctx, addr, to, text, intent)
+		if err != nil {
 			return err
 		}
+		for _, t := range taken {
+			d.confirm(ctx, t, addr)
+		}
+		readers = d.concerned(to, text, meant, taken)
 	case keyword.OptIn:
 		in.Kind = "optin"
 	}
-	if err := d.store.Receive(ctx, in, n.System); err != nil {
-		return err
+	if len(readers) == 0 {
+		readers = []reader{d.owner(addr, to, text)}
 	}
-	d.cfg.Note(in)
+	for _, r := range readers {
+		if r.account == 0 {
+			d.cfg.Log.Warn("inbound message that is clearly nobody's is kept for the administrator", "from", address.Mask(addr), "to", to,
+				"operator", operator)
+		}
+		one := in
+		one.Account, one.Brand, one.Brands = r.account, r.brand, r.brands
+		if err := d.store.Receive(ctx, &one, r.system); err != nil {
+			return err
+		}
+		d.cfg.Note(&one)
+	}
 	return nil
 }
 
@@ -221,47 +237,6 @@ func canonical(from string) string {
 		}
 	}
 	return from
-}
-
-// entries are the directory's records of a number, whatever prefix the operator writes it with.
-func (d *Desk) entries(to string) []*gateway.Number {
-	dir := d.store.Directory()
-	digits := strings.TrimPrefix(to, "+")
-	national := strings.TrimPrefix(digits, "90")
-	for _, k := range []string{to, digits, "+" + digits, national, "0" + national, "90" + national, "+90" + national} {
-		if e := dir.Numbers[k]; len(e) > 0 {
-			return e
-		}
-	}
-	return nil
-}
-
-// owner is whose message it is: by keyword where the number is shared, else the whole number's.
-func (d *Desk) owner(to, text string) *gateway.Number {
-	var whole, within *gateway.Number
-	first, _, _ := strings.Cut(keyword.Fold(text), " ")
-	entries := d.entries(to)
-	for _, n := range entries {
-		if n.Keyword == "" {
-			whole = n
-		} else if keyword.Fold(n.Keyword) == first {
-			return n
-		} else if within == nil && names(text, n.Keyword) {
-			within = n
-		}
-	}
-	if within != nil {
-		return within
-	}
-	if whole == nil && len(entries) > 0 {
-		return entries[0]
-	}
-	return whole
-}
-
-// names reports whether a keyword stands in the text as words of its own.
-func names(text, word string) bool {
-	return strings.Contains(" "+keyword.Fold(text)+" ", " "+keyword.Fold(word)+" ")
 }
 
 func (d *Desk) parse(to, text string) keyword.Intent {
@@ -316,17 +291,10 @@ func (d *Desk) lexicon(to string) *keyword.Lexicon {
 	return l
 }
 
-// target is a brand an opt-out applies to.
-type target struct {
-	account gateway.AccountID
-	brand   string
-}
-
-// optOut blocks every brand the person can have meant. in, when given, is told which.
-func (d *Desk) optOut(ctx context.Context, from, to, text string, intent keyword.Intent, in *gateway.Inbound) error {
-	addr := canonical(from)
-	targets, review := d.targets(addr, to, text, intent)
-	for _, t := range targets {
+// optOut blocks every brand the person can have meant. It returns these, and those for which the opt-out was taken.
+func (d *Desk) optOut(ctx context.Context, addr, to, text string, intent keyword.Intent) (meant, taken []target, err error) {
+	meant, review := d.targets(addr, to, text, intent)
+	for _, t := range meant {
 		err := d.desk.OptOut(ctx, gateway.OptOut{Account: t.account, Brand: t.brand, Channel: gateway.ChannelSMS, Address: addr, Route: "sms",
 			At: d.cfg.Now(), Text: text, Review: review || intent.Doubtful})
 		if refused(err) {
@@ -335,14 +303,11 @@ func (d *Desk) optOut(ctx context.Context, from, to, text string, intent keyword
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("inbound: opt-out: %w", err)
+			return nil, nil, fmt.Errorf("inbound: opt-out: %w", err)
 		}
-		if in != nil {
-			in.Brands = append(in.Brands, t.brand)
-			d.confirm(ctx, t, addr)
-		}
+		taken = append(taken, t)
 	}
-	return nil
+	return meant, taken, nil
 }
 
 // refused reports whether the desk will never take the opt-out, as opposed to a failure that passes.
@@ -356,66 +321,6 @@ func refused(err error) bool {
 		return true
 	}
 	return false
-}
-
-// targets finds the brands (sms.md §10 step 3): named in the text, owned by the number, written to lately, all of the number.
-func (d *Desk) targets(addr, to, text string, intent keyword.Intent) (out []target, review bool) {
-	dir := d.store.Directory()
-	entries := d.entries(to)
-	// A keyword of a shared number says whose customer the person is: nobody else's brands are meant.
-	if n := d.owner(to, text); n != nil && n.Keyword != "" && names(text, n.Keyword) && d.parse(to, n.Keyword).Kind != keyword.OptOut {
-		entries = []*gateway.Number{n}
-	}
-	owns := map[target]bool{}
-	accounts := map[gateway.AccountID]bool{}
-	for _, n := range entries {
-		accounts[n.Account] = true
-		if n.Brand != "" {
-			owns[target{n.Account, n.Brand}] = true
-		}
-	}
-	if b := dir.Brands[intent.BrandCode]; b != nil && accounts[b.Account] {
-		return []target{{b.Account, b.Code}}, false
-	}
-	if len(entries) == 1 && entries[0].Brand != "" && intent.BrandCode == "" {
-		return []target{{entries[0].Account, entries[0].Brand}}, false
-	}
-	recent := map[target]bool{}
-	for a := range accounts {
-		brands, err := d.store.LastBrands(a, addr, d.cfg.Now().Add(-d.cfg.Lookback))
-		if err != nil {
-			d.cfg.Log.Error("brands of an opt-out", "err", err)
-		}
-		for _, b := range brands {
-			if dir.BrandOf(a, b) != nil {
-				recent[target{a, b}] = true
-			}
-		}
-	}
-	if len(recent) > 0 {
-		return sorted(recent), len(recent) > 1
-	}
-	if len(owns) > 0 {
-		return sorted(owns), true
-	}
-	all := map[target]bool{}
-	for a := range accounts {
-		for _, b := range dir.BrandsOf(a) {
-			all[target{a, b.Code}] = true
-		}
-	}
-	return sorted(all), true
-}
-
-func sorted(m map[target]bool) []target {
-	out := make([]target, 0, len(m))
-	for t := range m {
-		out = append(out, t)
-	}
-	sort.Slice(out, func(i, j int) bool {
-		return out[i].account < out[j].account || out[i].account == out[j].account && out[i].brand < out[j].brand
-	})
-	return out
 }
 
 // istanbul is fixed at UTC+3 since 2016 (iys-api.md §19.8).

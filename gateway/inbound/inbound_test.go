@@ -119,15 +119,34 @@ func (b *bench) stored(a gateway.AccountID) []gateway.Inbound {
 // sent makes the store know that a commercial message of the brand went to the person.
 func (b *bench) sent(a gateway.AccountID, brand string) {
 	b.t.Helper()
-	batch := gateway.Batch{Account: a, ID: b.ids.Next(b.now), Channel: "sms", Class: gateway.ClassCommercial, Brand: brand, Count: 1, SendAt: b.now,
-		ValidUntil: b.now.Add(time.Hour)}
-	rs := []gateway.Recipient{{Address: plus, State: gateway.StateQueued}}
-	b.must(b.st.Accept(b.t.Context(), &gateway.Acceptance{Batch: batch, Recipients: rs, Decisions: make([]gateway.Decision, 1)}))
+	b.handOff(b.accepted(a, brand, gateway.ClassCommercial, 0), gateway.Change{State: gateway.StateSent})
+}
+
+// accepted puts a message of the brand to the person into the store, to leave after some time.
+func (b *bench) accepted(a gateway.AccountID, brand, class string, after time.Duration) *gateway.Batch {
+	b.t.Helper()
+	batch := gateway.Batch{Account: a, ID: b.ids.Next(b.now), Channel: "sms", Class: class, Brand: brand, Count: 1, SendAt: b.now.Add(after),
+		ValidUntil: b.now.Add(after + time.Hour)}
+	b.must(b.st.Accept(b.t.Context(), &gateway.Acceptance{Batch: batch, Recipients: recipients(), Decisions: make([]gateway.Decision, 1)}))
+	return &batch
+}
+
+func recipients() []gateway.Recipient {
+	return []gateway.Recipient{{Address: plus, State: gateway.StateQueued}}
+}
+
+// handOff hands a message off; the changes tell what came of it.
+func (b *bench) handOff(batch *gateway.Batch, became ...gateway.Change) {
+	b.t.Helper()
 	id := batch.Ref().Message(0)
-	if _, err := b.st.OpenIntents(b.t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1}}); err != nil {
-		b.t.Fatal(err)
+	ok, err := b.st.OpenIntents(b.t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1}})
+	if err != nil || !ok[0] {
+		b.t.Fatalf("intent = %v, %v", ok, err)
 	}
-	b.must(b.st.ApplyWait([]gateway.Change{{Message: id, Batch: &batch, Recipient: &rs[0], Operator: "op1", Close: true, State: gateway.StateSent}}))
+	for _, c := range became {
+		c.Message, c.Batch, c.Recipient, c.Operator, c.Close = id, batch, &recipients()[0], "op1", true
+		b.must(b.st.ApplyWait([]gateway.Change{c}))
+	}
 }
 
 // Which brands an opt-out stops (sms.md §10): the one named, the number's, those that wrote lately, all that can be meant.
@@ -152,6 +171,10 @@ func TestTargets(t *testing.T) {
 		{name: "shared, keyword, another account wrote", sent: []string{"100001"}, to: shared, text: "YESIL IPTAL", want: []string{"200001"}},
 		{name: "shared, no keyword, one wrote", sent: []string{"200001"}, to: shared, text: "IPTAL", want: []string{"200001"}},
 		{name: "shared, no keyword, nobody wrote", to: shared, text: "IPTAL", want: []string{"100001", "100002", "200001"}, review: true},
+		{name: "shared, several keywords", sent: []string{"100001"}, to: shared, text: "MAVI YESIL IPTAL", want: []string{"100001", "200001"}, review: true},
+		{name: "a code that is nobody's to a brand's number", to: own, text: "RET 1234567", want: []string{"100001"}, review: true},
+		{name: "the same, and another brand wrote", sent: []string{"100002"}, to: own, text: "RET 1234567", want: []string{"100001", "100002"}, review: true},
+		{name: "a code that is nobody's", sent: []string{"100002"}, to: house, text: "RET 1234567", want: []string{"100002"}, review: true},
 		{name: "no opt-out", to: own, text: "Merhaba, adres nedir?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -172,25 +195,148 @@ func TestTargets(t *testing.T) {
 					t.Errorf("opt-out = %+v, want address %s, review %t, its own account", o, plus, c.review)
 				}
 			}
-			all := append(b.stored(b.a), b.stored(b.b)...)
-			if len(all) != 1 || (all[0].Kind == "optout") != (len(c.want) > 0) || all[0].From != plus || len(all[0].Brands) != len(c.want) {
-				t.Errorf("stored = %+v, want the message with its brands, once", all)
+			if len(c.want) == 0 {
+				if got := b.stored(b.a); len(got) != 1 || got[0].Kind != "message" || got[0].From != plus {
+					t.Errorf("stored = %+v, want the message", got)
+				}
+				return
+			}
+			for _, a := range []gateway.AccountID{b.a, b.b} {
+				var want []string
+				for _, code := range c.want {
+					if strings.HasPrefix(code, string('0'+rune(a))) {
+						want = append(want, code)
+					}
+				}
+				got := b.stored(a)
+				if len(want) == 0 && len(got) == 0 {
+					continue
+				}
+				if len(got) != 1 || got[0].Kind != "optout" || got[0].From != plus || !slices.Equal(got[0].Brands, want) {
+					t.Errorf("account %d has %+v, want the opt-out once, with brands %v", a, got, want)
+				}
 			}
 		})
 	}
 }
 
-// A message to a shared number is the keyword's owner's, and nobody else sees it.
+// Whatever can have reached the person counts: a message nobody knows the end of, one that is between two attempts, one that was
+// accepted long ago for later. What never left does not.
+func TestRecentBrands(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		write func(b *bench)
+		want  []string
+	}{
+		{"ended unknown", func(b *bench) {
+			b.handOff(b.accepted(b.a, "100001", gateway.ClassCommercial, 0), gateway.Change{State: gateway.StateUnknown, Code: gateway.CodeDoubt})
+		}, []string{"100001", "100002"}},
+		{"under an intent", func(b *bench) { b.handOff(b.accepted(b.a, "100001", gateway.ClassCommercial, 0)) }, []string{"100001", "100002"}},
+		{"in doubt, waits for the next attempt", func(b *bench) {
+			b.handOff(b.accepted(b.a, "100001", gateway.ClassCommercial, 0), gateway.Change{State: gateway.StateQueued, Code: gateway.CodeDoubt, NextAt: b.now.Add(time.Minute)})
+		}, []string{"100001", "100002"}},
+		{"accepted long before it left", func(b *bench) {
+			m := b.accepted(b.a, "100001", gateway.ClassCommercial, 299*24*time.Hour)
+			b.now = b.now.Add(299 * 24 * time.Hour)
+			b.handOff(m, gateway.Change{State: gateway.StateSent})
+			b.now = b.now.Add(24 * time.Hour)
+		}, []string{"100001", "100002"}},
+		{"never left", func(b *bench) { b.accepted(b.a, "100001", gateway.ClassCommercial, 0) }, []string{"100002"}},
+		{"no advertisement", func(b *bench) {
+			b.handOff(b.accepted(b.a, "100001", gateway.ClassTransactional, 0), gateway.Change{State: gateway.StateSent})
+		}, []string{"100002"}},
+		{"left before the look back", func(b *bench) {
+			b.sent(b.a, "100001")
+			b.now = b.now.Add(31 * 24 * time.Hour)
+		}, []string{"100002"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			c.write(b)
+			b.sent(b.a, "100002")
+			b.receive(house, "RET")
+			if got := b.desk.brands(); !slices.Equal(got, c.want) {
+				t.Errorf("brands = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// blind is a store that cannot tell who wrote to a person.
+type blind struct{ *store.Store }
+
+func (blind) LastBrands(gateway.AccountID, string, time.Time) ([]string, bool, error) {
+	return nil, false, errors.New("disk")
+}
+
+func (blind) LastWrote(gateway.AccountID, string, time.Time) (time.Time, error) {
+	return time.Time{}, errors.New("disk")
+}
+
+// Where the store cannot tell who wrote, an opt-out stops all that can be meant, and a text is nobody's.
+func TestBlindStore(t *testing.T) {
+	b := newBench(t)
+	b.sent(b.a, "100001")
+	d := inbound.New(inbound.Config{Now: func() time.Time { return b.now }}, blind{b.st}, b.desk, b.sub)
+	for _, text := range []string{"IPTAL", "merhaba"} {
+		b.must(d.Receive(t.Context(), inbound.MO{Operator: "op1", From: ayse, To: shared, Body: []byte(text)}))
+	}
+	if got := b.desk.brands(); !slices.Equal(got, []string{"100001", "100002", "200001"}) {
+		t.Errorf("brands = %v, want all", got)
+	}
+	if got := b.stored(0); len(got) != 1 || got[0].Text != "merhaba" {
+		t.Errorf("the administrator has %+v, want the text", got)
+	}
+}
+
+// A message to a shared number is the keyword's owner's, and nobody else sees it. Without a keyword it is that account's which
+// wrote last; where that is not clear, only the administrator sees it.
 func TestOwner(t *testing.T) {
 	b := newBench(t)
 	b.receive(shared, "yesil randevu istiyorum")
 	b.receive(shared, "bilgi mavi")
 	b.receive("9999", "kimse")
-	if x := b.stored(b.b); len(x) != 1 || x[0].Text != "yesil randevu istiyorum" {
-		t.Errorf("account 2 has %+v", x)
+	b.receive(shared, "kimim ben")
+	b.receive(shared, "ne mavi ne yesil")
+	b.handOff(b.accepted(b.b, "200001", gateway.ClassTransactional, 0), gateway.Change{State: gateway.StateSent})
+	b.receive(shared, "siparisim nerede")
+	b.receive(shared, "ne yesil ne mavi") // either keyword: the one who wrote
+	b.now = b.now.Add(time.Minute)
+	b.sent(b.a, "100002")
+	b.receive(shared, "adres lutfen")
+	b.now = b.now.Add(31 * 24 * time.Hour)
+	b.receive(shared, "unuttum sizi")
+	for _, c := range []struct {
+		who  gateway.AccountID
+		want []string
+	}{
+		{b.a, []string{"bilgi mavi", "adres lutfen"}},
+		{b.b, []string{"yesil randevu istiyorum", "siparisim nerede", "ne yesil ne mavi"}},
+		{0, []string{"kimse", "kimim ben", "ne mavi ne yesil", "unuttum sizi"}},
+	} {
+		var got []string
+		for _, m := range b.stored(c.who) {
+			got = append(got, m.Text)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("account %d has %q, want %q", c.who, got, c.want)
+		}
 	}
-	if x := b.stored(b.a); len(x) != 1 || x[0].Text != "bilgi mavi" {
-		t.Errorf("account 1 has %+v", x)
+}
+
+// The client of the number that a message is for gets it, and no other account's.
+func TestOwnersClient(t *testing.T) {
+	b := newBench(t)
+	for _, n := range []gateway.Number{{Number: shared, Keyword: "MAVI", Account: b.a, System: "esmea"}, {Number: shared, Keyword: "YESIL", Account: b.b, System: "esmeb"}} {
+		b.must(b.st.PutNumber(t.Context(), &n))
+	}
+	b.sent(b.b, "200001")
+	b.receive(shared, "IPTAL")
+	b.receive(shared, "tesekkurler")
+	for system, want := range map[string]int{"esmea": 0, "esmeb": 2} {
+		if due, err := b.st.Owed(t.Context(), system, 0, 10); err != nil || len(due) != want {
+			t.Errorf("%s is owed %d, %v, want %d", system, len(due), err, want)
+		}
 	}
 }
 

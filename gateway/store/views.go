@@ -433,25 +433,6 @@ func (s *Store) Balance(_ context.Context, a gateway.AccountID) (out gateway.Bal
 	return out, err
 }
 
-// LastBrands returns the brands whose commercial messages went to the address since the given time, newest first: for an
-// opt-out that names no brand (sms.md §10 step 3d). It looks at no more than 200 messages.
-func (s *Store) LastBrands(a gateway.AccountID, address string, since time.Time) (brands []string, err error) {
-	seen := map[string]bool{}
-	n := 0
-	f := gateway.MessageFilter{To: address, Since: since}
-	err = s.db.View(func(txn *badger.Txn) error {
-		return listAddress(txn, a, &f, gateway.MessageID{}, func(m *stored) bool {
-			if m.batch.Class == gateway.ClassCommercial && !m.progress.Sent.IsZero() && !seen[m.batch.Brand] {
-				seen[m.batch.Brand] = true
-				brands = append(brands, m.batch.Brand)
-			}
-			n++
-			return n < 200
-		})
-	})
-	return brands, err
-}
-
 // Named reads a small named value; ok is false when there is none.
 func (s *Store) Named(name string) (v []byte, ok bool, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
