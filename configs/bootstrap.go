@@ -122,7 +122,8 @@ type BootPolicy struct {
 	KeepUndelivered bool `yaml:"keepUndelivered"`
 	// Promotional is what happens to transactional texts with promotional words: warn (default), hold, off.
 	Promotional string `yaml:"promotional"`
-	// OnDoubt is what happens when an operator's answer was lost: resend (default), report.
+	// OnDoubt is what happens when an operator's answer was lost: resend (default; after three attempts without an answer the message
+	// is unknown, so a person gets at most three copies), report (unknown at once).
 	OnDoubt string `yaml:"onDoubt"`
 	// MaxSegments bounds one text; default 10.
 	MaxSegments int `yaml:"maxSegments"`

@@ -71,13 +71,31 @@ type Progress struct {
 	NextAt   time.Time // when held: looked at again
 	Sent     time.Time // when the operator took the last segment
 	Open     bool      // an intent is open: it may have left
-	Doubt    bool      // an earlier attempt was never answered: it may have left
+	Doubts   uint8     // earlier attempts that were never answered, each of which may have left; at most MaxDoubts
 	Bind     string    // the bind of the open intent
 	Refunded bool
 	Segments []Segment
 	// Decisions points at the decision records of the message after its acceptance, oldest first.
 	Decisions []DecisionRef
 }
+
+// MaxDoubts is how many attempts of a message may end without an answer: the last of them ends it as unknown. Each may have arrived, so
+// this is also the most copies a person can get of one message, whatever happens to operators, links and the process.
+const MaxDoubts = 3
+
+// Unanswered counts the attempts that were never answered, with the one under an open intent.
+func (p *Progress) Unanswered() int {
+	if p.Open {
+		return int(p.Doubts) + 1
+	}
+	return int(p.Doubts)
+}
+
+// MayHaveLeft reports whether an attempt was never answered: the message may have arrived.
+func (p *Progress) MayHaveLeft() bool { return p.Unanswered() > 0 }
+
+// NoteDoubt counts an attempt that ended without an answer.
+func (p *Progress) NoteDoubt() { p.Doubts = min(p.Doubts+1, MaxDoubts) }
 
 // Kinds of decision records.
 type DecisionKind uint8

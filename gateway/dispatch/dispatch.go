@@ -225,7 +225,7 @@ type job struct {
 }
 
 // mayHaveLeft reports whether an earlier attempt was never answered.
-func (j *job) mayHaveLeft() bool { return j.progress.Open || j.progress.Doubt }
+func (j *job) mayHaveLeft() bool { return j.progress.MayHaveLeft() }
 
 // refState counts the messages of one due entry of which nothing has been written yet; after the last one the entry is cleared. The
 // entry is how a start after a crash finds them, so it must not go before what became of each is synced.

@@ -141,6 +141,76 @@ func TestStoppedInDoubtIsUnknown(t *testing.T) {
 	}
 }
 
+// An operator that takes and delivers everything but never answers in time repeats a message to its recipient. Whatever happens in between,
+// nobody gets more than MaxDoubts copies: then the message is unknown, and stays charged.
+func TestCopiesAreBounded(t *testing.T) {
+	doubt := func(int) dispatch.Answer { return dispatch.Answer{Verdict: dispatch.Doubt} }
+	crash := func(r *road, id gateway.MessageID) { // after the hand-off, before its answer
+		v, err := r.st.Message(r.t.Context(), r.p.Account, id)
+		must(r.t, err)
+		ok, err := r.st.OpenIntents(r.t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1, NextAt: v.NextAt}})
+		must(r.t, err)
+		if !ok[0] {
+			r.t.Fatal("intent refused")
+		}
+	}
+	for name, c := range map[string]struct {
+		before func(r *road, id gateway.MessageID)
+		answer func(n int) dispatch.Answer
+		copies int // over the carrier
+	}{
+		"never answered": {copies: 3, answer: doubt},
+		"throttled in between": {copies: 4, answer: func(n int) dispatch.Answer {
+			if n == 2 {
+				return dispatch.Answer{Verdict: dispatch.TryLater} // not taken
+			}
+			return doubt(n)
+		}},
+		"a crash first": {copies: 2, answer: doubt, before: crash},
+		"crashes alone": {copies: 0, answer: doubt, before: func(r *road, id gateway.MessageID) {
+			crash(r, id)
+			for range 2 {
+				ok, err := r.st.OpenIntents(r.t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1, Again: true}})
+				must(r.t, err)
+				if !ok[0] {
+					r.t.Fatal("intent refused")
+				}
+			}
+		}},
+		"the last is answered": {copies: 3, answer: func(n int) dispatch.Answer {
+			if n == 3 {
+				return dispatch.Answer{Verdict: dispatch.Taken, ID: "x"}
+			}
+			return doubt(n)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoad(t, gateway.AccountPolicy{})
+			r.carrier.answer = c.answer
+			id := r.submit(ayse).Messages[0].ID
+			if c.before != nil {
+				c.before(r, id)
+			}
+			for range 30 {
+				r.pump()
+				r.advance(2 * time.Minute)
+			}
+			if n := r.carrier.count(); n != c.copies {
+				t.Errorf("the operator got it %d times, want %d", n, c.copies)
+			}
+			if name == "the last is answered" {
+				r.want(id, gateway.StateSent, "")
+			} else {
+				r.want(id, gateway.StateUnknown, gateway.CodeDoubt)
+			}
+			if got := r.credits(); got != 999 {
+				t.Errorf("credits = %d, want 999: it may have arrived", got)
+			}
+			r.verify()
+		})
+	}
+}
+
 // An entry that comes again while its messages are with the operator does not send them twice.
 func TestSecondRunOfAnEntry(t *testing.T) {
 	r := newRoad(t, gateway.AccountPolicy{})

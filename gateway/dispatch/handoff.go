@@ -241,7 +241,7 @@ func (f *flight) outcome() gateway.Change {
 	switch {
 	case refused:
 		ch.State, ch.Code = gateway.StateRejected, gateway.CodeOperatorRejected
-		if j.progress.Doubt || j.progress.Open {
+		if j.mayHaveLeft() {
 			// An earlier attempt may have arrived: the refusal of this one does not tell.
 			ch.State, ch.Code = gateway.StateUnknown, gateway.CodeDoubt
 		}
@@ -260,11 +260,14 @@ func (f *flight) outcome() gateway.Change {
 	return ch
 }
 
-// doubt decides about a message whose fate cannot be known: handed off again after a new decision, or final by policy.
+// doubt decides about a message whose fate cannot be known: handed off again after a new decision, or final: by policy, or because this
+// was the last of gateway.MaxDoubts attempts without an answer. An operator that takes and delivers but answers too late would otherwise
+// repeat the message until its validity ends.
 func (f *flight) doubt(ch *gateway.Change, now time.Time) {
 	ch.Code = gateway.CodeDoubt
 	acct := f.d.store.Directory().Accounts[f.j.batch.Account]
-	if acct != nil && acct.Policy.OnDoubt == "report" || !now.Before(f.j.batch.ValidUntil) {
+	last := f.j.progress.Unanswered()+1 >= gateway.MaxDoubts
+	if last || acct != nil && acct.Policy.OnDoubt == "report" || !now.Before(f.j.batch.ValidUntil) {
 		ch.State = gateway.StateUnknown
 		return
 	}

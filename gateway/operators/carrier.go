@@ -68,7 +68,7 @@ func (s *slot) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer)) {
 	for i, seg := range m.Sending {
 		pdus[i] = s.c.pdu(m, &m.Segments[seg], i == len(m.Sending)-1)
 	}
-	err := s.r.Commit(pdus, func(i int, o smppclient.Outcome) { answered(m.Sending[i], answerOf(o)) })
+	err := s.r.Commit(pdus, func(i int, o smppclient.Outcome) { answered(m.Sending[i], answerOf(o, m.Attempt)) })
 	if err == nil {
 		return
 	}
@@ -105,8 +105,11 @@ func (c *carrier) pdu(m *dispatch.Outgoing, seg *sms.Segment, last bool) smpp.Su
 	return sm
 }
 
-// answerOf sorts an outcome by what happens next (sms.md §2, column Retry).
-func answerOf(o smppclient.Outcome) dispatch.Answer {
+// limitedAttempts is how many attempts a message gets with an operator that refuses it for a reason that may pass or not.
+const limitedAttempts = 5
+
+// answerOf sorts the outcome of the given attempt (from 1) by what happens next (sms.md §2, column Retry).
+func answerOf(o smppclient.Outcome, attempt int) dispatch.Answer {
 	switch {
 	case o.Err != nil:
 		return dispatch.Answer{Verdict: dispatch.Doubt, Err: o.Err.Error()}
@@ -114,9 +117,13 @@ func answerOf(o smppclient.Outcome) dispatch.Answer {
 		return dispatch.Answer{Verdict: dispatch.Taken, ID: o.MessageID}
 	}
 	a := dispatch.Answer{Verdict: dispatch.Refused, Err: o.Status.String()}
-	switch o.Status {
-	case smpp.StatusThrottled, smpp.StatusMsgQueueFull, smpp.StatusSysErr, smpp.StatusInvBindStatus, smpp.StatusTempAppErr:
+	switch o.Status.Advice() {
+	case smpp.AdviceLater, smpp.AdviceRebind, smpp.AdviceSlowDown, smpp.AdviceQueueFull:
 		a.Verdict = dispatch.TryLater
+	case smpp.AdviceLimited:
+		if attempt < limitedAttempts {
+			a.Verdict = dispatch.TryLater
+		}
 	}
 	return a
 }

@@ -172,11 +172,19 @@ func (m *Manager) stopAll() {
 	wg.Wait()
 }
 
+// defaultResponseTimeout is how long an operator may take to answer a submit_sm unless its record says otherwise: a message it takes but
+// answers later than this is handed off again.
+const defaultResponseTimeout = time.Minute
+
 // clientConfig translates the directory's record.
 func (m *Manager) clientConfig(op *gateway.Operator, cr *carrier) (smppclient.Config, error) {
 	password, err := m.store.Unseal(op.Password)
 	if err != nil {
 		return smppclient.Config{}, err
+	}
+	timeout := op.ResponseTimeout
+	if timeout == 0 {
+		timeout = defaultResponseTimeout
 	}
 	profile := smppclient.DefaultProfile()
 	profile.ReserveSuffix = op.Suffix
@@ -188,7 +196,7 @@ func (m *Manager) clientConfig(op *gateway.Operator, cr *carrier) (smppclient.Co
 	}
 	cfg := smppclient.Config{
 		Name: op.Name, Addr: op.Addr, SystemID: op.SystemID, Password: password, SystemType: op.SystemType, Binds: op.Binds,
-		Window: op.Window, RatePerSecond: float64(op.PerSecond), EnquireLink: op.EnquireLink, ResponseTimeout: op.ResponseTimeout,
+		Window: op.Window, RatePerSecond: float64(op.PerSecond), EnquireLink: op.EnquireLink, ResponseTimeout: timeout,
 		Profile: profile, Logger: m.cfg.Log, OnReady: func(*smppclient.Bind) { cr.signal() },
 	}
 	if op.BindType == "tx+rx" {

@@ -33,7 +33,9 @@ func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) || !p.NextAt.Equal(in.NextAt) {
 		return false, nil
 	}
-	p.Doubt = p.Doubt || p.Open
+	if p.Open {
+		p.NoteDoubt()
+	}
 	p.Open = true
 	p.State, p.Code, p.NextAt = gateway.StateQueued, "", time.Time{}
 	p.Operator = in.Operator
@@ -123,7 +125,9 @@ func (t *tx) change(c *gateway.Change) error {
 	}
 	if c.Close {
 		p.Open = false
-		p.Doubt = p.Doubt || c.Code == gateway.CodeDoubt
+		if c.Code == gateway.CodeDoubt {
+			p.NoteDoubt()
+		}
 	}
 	if err := t.answers(c, &p); err != nil {
 		return err

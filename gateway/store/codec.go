@@ -254,6 +254,9 @@ func decodeRecipients(d *dec) []gateway.Recipient {
 	return rs
 }
 
+// maxDoubts is the most a record of progress can count.
+const maxDoubts = 32
+
 func encodeProgress(e *enc, p *gateway.Progress) {
 	e.u8(byte(p.State))
 	e.text(string(p.Code))
@@ -270,8 +273,8 @@ func encodeProgress(e *enc, p *gateway.Progress) {
 	if p.Refunded {
 		flags |= 2
 	}
-	if p.Doubt {
-		flags |= 4
+	if p.Doubts > 0 { // the second and further ones above the flag, which alone is what older records have of them
+		flags |= 4 | (min(p.Doubts, maxDoubts)-1)<<3
 	}
 	e.u8(flags)
 	e.uint(uint64(len(p.Segments)))
@@ -297,7 +300,10 @@ func decodeProgress(b []byte) (p gateway.Progress, err error) {
 	p.Bind = d.text()
 	p.Updated, p.NextAt, p.Sent = d.time(), d.time(), d.time()
 	flags := d.u8()
-	p.Open, p.Refunded, p.Doubt = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	p.Open, p.Refunded = flags&1 != 0, flags&2 != 0
+	if flags&4 != 0 {
+		p.Doubts = flags>>3 + 1
+	}
 	if n := d.count(3); n > 0 {
 		p.Segments = make([]gateway.Segment, n)
 		for i := range p.Segments {

@@ -31,7 +31,7 @@ func sampleRecipients() []gateway.Recipient {
 
 func sampleProgress() gateway.Progress {
 	return gateway.Progress{State: gateway.StateSent, Code: gateway.CodeDoubt, Attempts: 3, Operator: "op1", Bind: "b", Updated: someTime,
-		NextAt: someTime, Sent: someTime, Open: true, Doubt: true, Refunded: true,
+		NextAt: someTime, Sent: someTime, Open: true, Doubts: gateway.MaxDoubts, Refunded: true,
 		Segments:  []gateway.Segment{{State: gateway.StateSent, OperatorID: "x", Err: "e"}, {}},
 		Decisions: []gateway.DecisionRef{{Day: 20000, Seq: 5, Pos: 255}}}
 }
@@ -190,6 +190,24 @@ func TestCodecs(t *testing.T) {
 				t.Errorf("%s: %d of %d octets were taken for a whole", name, n, len(s.bytes))
 			}
 		}
+	}
+}
+
+// A record of the time when doubt was a flag alone counts one attempt without an answer; the count needs no room of its own.
+func TestDoubtsInOlderRecords(t *testing.T) {
+	for doubts := range uint8(gateway.MaxDoubts + 1) {
+		p := gateway.Progress{State: gateway.StateQueued, Open: true, Doubts: doubts}
+		var e enc
+		encodeProgress(&e, &p)
+		if got, err := decodeProgress(e); err != nil || got.Doubts != doubts || !got.Open || got.Refunded {
+			t.Errorf("%d doubts were read back as %+v, %v", doubts, got, err)
+		}
+	}
+	var older enc
+	encodeProgress(&older, &gateway.Progress{State: gateway.StateQueued})
+	older[len(older)-3] = 4 | 2 // the flags stand before the counts of segments and decisions
+	if got, err := decodeProgress(older); err != nil || got.Doubts != 1 || got.Open || !got.Refunded {
+		t.Errorf("an older record in doubt was read as %+v, %v; want one doubt", got, err)
 	}
 }
 

@@ -347,7 +347,7 @@ func (s *Store) Return(_ context.Context, r gateway.MailReturn) (changed bool, e
 			}
 		}
 		first := !p.State.Final() && p.State != gateway.StateSent
-		if p.State == r.State || p.State.Final() && p.State != gateway.StateUnknown || first && !p.Doubt && !p.Open {
+		if p.State == r.State || p.State.Final() && p.State != gateway.StateUnknown || first && !p.MayHaveLeft() {
 			return nil
 		}
 		changed = true

@@ -200,7 +200,7 @@ func (c blockCount) sum() (n int) {
 
 // cancel ends a message that has not left; false when it is too late.
 func (t *tx) cancel(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) (bool, error) {
-	if r.State == gateway.StateDropped || p.Open || p.Doubt || p.State.Final() || p.State == gateway.StateSent {
+	if r.State == gateway.StateDropped || p.MayHaveLeft() || p.State.Final() || p.State == gateway.StateSent {
 		return false, nil
 	}
 	p.State, p.Code = gateway.StateCancelled, gateway.CodeCancelled
@@ -291,7 +291,7 @@ func (s *Store) Replace(_ context.Context, id gateway.MessageID, change func(b *
 		if err != nil {
 			return err
 		}
-		if p.Open || p.Doubt || p.State.Final() || p.State == gateway.StateSent || r.State == gateway.StateDropped {
+		if p.MayHaveLeft() || p.State.Final() || p.State == gateway.StateSent || r.State == gateway.StateDropped {
 			return gateway.Refuse(gateway.CodeTooLate, "id", "message %s has left or is final", id)
 		}
 		before := credits(b, r)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"izinli/gateway"
 )
 
@@ -45,7 +47,7 @@ type modelMessage struct {
 	rcpt     gateway.Recipient
 	state    gateway.State // StateNone: waits
 	open     bool
-	doubt    bool
+	doubts   int // attempts without an answer, as the record counts them
 	refunded bool
 	decided  int // decisions after acceptance
 	segs     []modelSegment
@@ -151,6 +153,12 @@ func (m *modelMessage) waits() bool {
 	return m.rcpt.State != gateway.StateDropped && m.state != gateway.StateSent && !m.state.Final()
 }
 
+func (m *modelMessage) unanswered(yes bool) {
+	if yes {
+		m.doubts = min(m.doubts+1, gateway.MaxDoubts)
+	}
+}
+
 // end puts a final state on a message of the model.
 func (w *world) end(m *modelMessage, st gateway.State) {
 	m.state = st
@@ -178,7 +186,7 @@ func (w *world) intent(b *modelBatch, m *modelMessage) {
 	if !want {
 		return
 	}
-	m.doubt = m.doubt || m.open
+	m.unanswered(m.open)
 	m.open, m.state = true, gateway.StateNone
 	m.decided++
 	if len(m.segs) == 0 {
@@ -228,7 +236,7 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 	}
 	w.must(w.st.ApplyWait([]gateway.Change{c}))
 	m.open = false
-	m.doubt = m.doubt || c.Code == gateway.CodeDoubt
+	m.unanswered(c.Code == gateway.CodeDoubt)
 	switch c.State {
 	case gateway.StateSent:
 		m.state = gateway.StateSent
@@ -289,13 +297,13 @@ func (w *world) receipt() {
 func (w *world) steer(b *modelBatch, m *modelMessage) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	stoppable := func(m *modelMessage) bool { return m.waits() && !m.open && !m.doubt }
+	stoppable := func(m *modelMessage) bool { return m.waits() && !m.open && m.doubts == 0 }
 	cancel := func(m *modelMessage) { m.decided++; w.end(m, gateway.StateCancelled) }
 	switch w.rnd.IntN(4) {
 	case 0:
 		err := w.st.CancelMessage(ctx, w.acct, m.id)
 		if want := stoppable(m); (err == nil) != want {
-			w.t.Fatalf("cancel of %s in %s (open %t, doubt %t) = %v", m.id, m.state, m.open, m.doubt, err)
+			w.t.Fatalf("cancel of %s in %s (open %t, doubts %d) = %v", m.id, m.state, m.open, m.doubts, err)
 		} else if want {
 			cancel(m)
 		}
@@ -371,6 +379,9 @@ func (w *world) check() {
 			if !sameState(v.State, m) {
 				w.t.Errorf("message %s is %s, the model says %s", m.id, v.State, m.state)
 			}
+			if got := w.progress(m.id).Doubts; int(got) != m.doubts {
+				w.t.Errorf("message %s counts %d attempts without an answer, the model %d", m.id, got, m.doubts)
+			}
 			ds, err := w.st.Decisions(ctx, w.acct, m.id)
 			w.must(err)
 			if len(ds) != 1+m.decided {
@@ -381,6 +392,20 @@ func (w *world) check() {
 	if w.t.Failed() {
 		w.t.FailNow()
 	}
+}
+
+// progress reads a message's progress as it is stored.
+func (w *world) progress(id gateway.MessageID) (p gateway.Progress) {
+	w.t.Helper()
+	w.must(w.st.db.View(func(txn *badger.Txn) error {
+		v, err := getValue(txn, progressKey(id))
+		if err != nil || v == nil {
+			return err
+		}
+		p, err = decodeProgress(v)
+		return err
+	}))
+	return p
 }
 
 func sameState(got gateway.State, m *modelMessage) bool {
