@@ -92,7 +92,7 @@ func (c *call) operatorForm(o *gateway.Operator, fresh bool) form {
 		field{Name: "binds", Label: c.t("operator.binds"), Value: numberOr(o.Binds, ""), Mode: "numeric", Max: 2},
 		field{Name: "window", Label: c.t("operator.window"), Value: numberOr(o.Window, ""), Mode: "numeric", Max: 5, Hint: c.t("operator.window.hint")},
 		field{Name: "perSecond", Label: c.t("operator.perSecond"), Value: numberOr(o.PerSecond, ""), Mode: "numeric", Max: 6},
-		field{Name: "alphabet", Label: c.t("operator.alphabet"), Kind: "select", Value: firstNonEmpty(o.Alphabet, "gsm7"), Options: []option{{Value: "gsm7", Text: "GSM 7-bit"}, {Value: "latin1", Text: "Latin-1"}, {Value: "packed", Text: "GSM 7-bit (packed)"}}},
+		field{Name: "alphabet", Label: c.t("operator.alphabet"), Kind: "select", Value: firstNonEmpty(o.Alphabet, "gsm7"), Options: []option{{Value: "gsm7", Text: "GSM 7-bit"}, {Value: "packed", Text: "GSM 7-bit (packed)"}}},
 		field{Name: "national", Label: c.t("operator.national"), Kind: "checkbox", Value: set(o.National)},
 		field{Name: "noReceipts", Label: c.t("operator.noReceipts"), Kind: "checkbox", Value: set(o.NoReceipts)},
 		field{Name: "idForm", Label: c.t("operator.idForm"), Value: o.IDForm, Max: 40, Hint: c.t("operator.idForm.hint")},

@@ -63,7 +63,7 @@ type BootOperator struct {
 	IDForm string `yaml:"idForm"`
 	// National says that the operator takes Turkish shift tables.
 	National bool `yaml:"national"`
-	// Alphabet is what data_coding 0 means: gsm7 (default), latin1, packed.
+	// Alphabet is what data_coding 0 means: gsm7 (default; one septet per octet), packed.
 	Alphabet string `yaml:"alphabet"`
 	// Suffix is the number of characters the operator appends.
 	Suffix int `yaml:"suffix"`

@@ -219,7 +219,7 @@ type Operator struct {
 	NoReceipts  bool   `json:"noReceipts,omitempty"`
 	IDForm      string `json:"idForm,omitempty"`   // as-is, hex->dec, dec->hex, lower, trim-zeros; joined by commas
 	National    bool   `json:"national,omitempty"` // takes Turkish shift tables
-	Alphabet    string `json:"alphabet,omitempty"` // gsm7 (unpacked), latin1, packed
+	Alphabet    string `json:"alphabet,omitempty"` // of data_coding 0: gsm7 (default; a septet an octet), packed
 	Suffix      int    `json:"suffix,omitempty"`   // characters the operator appends
 	Disabled    bool   `json:"disabled,omitempty"`
 

@@ -49,7 +49,7 @@ func operatorFlags(e *edits[gateway.Operator]) {
 	e.text("id-form", "how `ids` of responses turn into those of receipts: as-is, lower, trim-zeros, hex->dec, dec->hex",
 		func(o *gateway.Operator) *string { return &o.IDForm })
 	e.yes("national", "takes Turkish shift tables", func(o *gateway.Operator) *bool { return &o.National })
-	e.text("alphabet", "data_coding 0 is `gsm7|latin1|packed`", func(o *gateway.Operator) *string { return &o.Alphabet })
+	e.text("alphabet", "data_coding 0 is `gsm7|packed`", func(o *gateway.Operator) *string { return &o.Alphabet })
 	e.number("suffix", "`characters` the operator appends", func(o *gateway.Operator) *int { return &o.Suffix })
 	e.span("response-timeout", "`time` to wait for an answer; 0: 60s", func(o *gateway.Operator) *time.Duration { return &o.ResponseTimeout })
 	e.span("enquire-link", "`time` between probes; 0: 30s", func(o *gateway.Operator) *time.Duration { return &o.EnquireLink })

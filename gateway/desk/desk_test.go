@@ -430,7 +430,7 @@ func TestCredentialRefusals(t *testing.T) {
 func TestOperatorsAndRoutes(t *testing.T) {
 	o := furnished(t)
 	good := desk.OperatorInput{Password: "pw", Operator: gateway.Operator{Name: "op2", Addr: "smsc.example.com:2775", SystemID: "s", Window: 50,
-		IDForm: "hex->dec, trim-zeros", BindType: "tx+rx", Alphabet: "latin1", TLS: true, ResponseTimeout: time.Minute}}
+		IDForm: "hex->dec, trim-zeros", BindType: "tx+rx", Alphabet: "packed", TLS: true, ResponseTimeout: time.Minute}}
 	got := must[gateway.Operator](t)(o.PutOperator(ctx, good))
 	if strings.Contains(string(got.Password), "pw") || got.IDForm != "trim-zeros,hex->dec" {
 		t.Errorf("got %+v", got)
@@ -457,6 +457,7 @@ func TestOperatorsAndRoutes(t *testing.T) {
 		{"insecure", "tlsInsecure", "without tls", func(x *desk.OperatorInput) { x.Operator.TLS, x.Operator.TLSInsecure = false, true }},
 		{"bindType", "bindType", "tx+rx", func(x *desk.OperatorInput) { x.Operator.BindType = "rx" }},
 		{"alphabet", "alphabet", "packed", func(x *desk.OperatorInput) { x.Operator.Alphabet = "ucs2" }},
+		{"latin1", "alphabet", "cannot be served", func(x *desk.OperatorInput) { x.Operator.Alphabet = "latin1" }},
 		{"binds", "binds", "64", func(x *desk.OperatorInput) { x.Operator.Binds = 65 }},
 		{"rate", "perSecond", "between", func(x *desk.OperatorInput) { x.Operator.PerSecond = -1 }},
 		{"suffix", "suffix", "70", func(x *desk.OperatorInput) { x.Operator.Suffix = 71 }},

@@ -91,9 +91,13 @@ func checkOperator(o *gateway.Operator, password string) error {
 	case o.TLSInsecure && !o.TLS:
 		return invalid("tlsInsecure", "tlsInsecure has no meaning without tls.")
 	}
+	if o.Alphabet == "latin1" { // a text accepted and charged as GSM 7-bit may have letters Latin-1 lacks, and then need more segments
+		return invalid("alphabet", "An operator whose data_coding 0 is Latin-1 cannot be served; the alphabet is gsm7 or packed. "+
+			"Ask the operator to take GSM 7-bit text under data_coding 0.")
+	}
 	return first(
 		oneOf("bindType", o.BindType, "trx", "tx+rx"),
-		oneOf("alphabet", o.Alphabet, "gsm7", "latin1", "packed"),
+		oneOf("alphabet", o.Alphabet, "gsm7", "packed"),
 		within("binds", o.Binds, 0, 64),
 		within("window", o.Window, 0, 10_000),
 		within("perSecond", o.PerSecond, 0, 100_000),

@@ -86,7 +86,7 @@ func (c *carrier) pdu(m *dispatch.Outgoing, seg *sms.Segment, last bool) smpp.Su
 	p := c.client.Profile()
 	sm := smpp.SubmitSM{
 		Source: p.Source(m.Batch.From), Dest: p.Dest(m.Recipient.Address), DataCoding: smpp.DataCoding(seg.DataCoding),
-		ShortMessage: seg.AppendShortMessage(make([]byte, 0, len(seg.UDH)+len(seg.Body))),
+		ShortMessage: shortMessage(seg, p.Alphabet),
 	}
 	sm.ESMClass = smpp.ESMClass(seg.ESMClass())
 	sm.Priority = m.Batch.Priority
@@ -103,6 +103,16 @@ func (c *carrier) pdu(m *dispatch.Outgoing, seg *sms.Segment, last bool) smpp.Su
 		sm.TLVs = sm.TLVs.Append(smpp.TagMoreMessagesToSend, []byte{1})
 	}
 	return sm
+}
+
+// shortMessage is the user data of a segment. Where data_coding 0 means packed septets, those with a shift table are packed too, behind
+// their header: they have the same data_coding. What has another one is octets already.
+func shortMessage(seg *sms.Segment, a smppclient.Alphabet) []byte {
+	dst := make([]byte, 0, len(seg.UDH)+len(seg.Body))
+	if a == smppclient.GSM7Packed && seg.DataCoding == byte(smpp.DCDefault) {
+		return seg.AppendPacked(dst)
+	}
+	return seg.AppendShortMessage(dst)
 }
 
 // limitedAttempts is how many attempts a message gets with an operator that refuses it for a reason that may pass or not.

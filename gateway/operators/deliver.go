@@ -105,7 +105,7 @@ func (h *handler) mo(d *smppclient.Delivery) inbound.MO {
 	if m.Source.TON == smpp.TONInternational && len(out.From) > 0 && out.From[0] != '+' {
 		out.From = "+" + out.From
 	}
-	if h.op.Alphabet == "latin1" {
+	if h.op.Alphabet == alphabetLatin1 {
 		out.Alphabet = sms.AlphabetLatin1
 	}
 	body, err := m.Payload()
@@ -116,7 +116,19 @@ func (h *handler) mo(d *smppclient.Delivery) inbound.MO {
 	if m.ESMClass&sms.UDHI != 0 && len(body) > 0 && int(body[0]) < len(body) {
 		out.UDH, out.Body = body[:int(body[0])+1], body[int(body[0])+1:]
 	}
+	if h.op.Alphabet == alphabetPacked && m.DataCoding == smpp.DCDefault {
+		out.Body = unpack(out.UDH, out.Body)
+	}
 	out.SAR = sar(m.TLVs)
+	return out
+}
+
+// unpack gives packed septets an octet each, as everything behind this door expects them. The operator does not tell their number.
+func unpack(udh, body []byte) []byte {
+	out, err := sms.Unpack(make([]byte, 0, len(body)*8/7), body, sms.FillBits(len(udh)), -1)
+	if err != nil {
+		return body // nothing but fill bits
+	}
 	return out
 }
 

@@ -172,6 +172,13 @@ func (m *Manager) stopAll() {
 	wg.Wait()
 }
 
+// What data_coding 0 means to an operator, where it is not GSM 7-bit text with a septet in each octet.
+const (
+	alphabetPacked = "packed"
+	// alphabetLatin1 stands in older records only: it is read in messages from handsets, nothing was ever sent in it.
+	alphabetLatin1 = "latin1"
+)
+
 // defaultResponseTimeout is how long an operator may take to answer a submit_sm unless its record says otherwise: a message it takes but
 // answers later than this is handed off again.
 const defaultResponseTimeout = time.Minute
@@ -188,10 +195,7 @@ func (m *Manager) clientConfig(op *gateway.Operator, cr *carrier) (smppclient.Co
 	}
 	profile := smppclient.DefaultProfile()
 	profile.ReserveSuffix = op.Suffix
-	switch op.Alphabet {
-	case "latin1":
-		profile.Alphabet = smppclient.Latin1
-	case "packed":
+	if op.Alphabet == alphabetPacked {
 		profile.Alphabet = smppclient.GSM7Packed
 	}
 	cfg := smppclient.Config{

@@ -118,8 +118,14 @@ func (b *bench) await(what string, cond func() bool) {
 // send accepts a message and brings it on its way.
 func (b *bench) send(to string) gateway.MessageID {
 	b.t.Helper()
+	return b.sendText(to, "Merhaba", nil)
+}
+
+// sendText is send of a text, or of parts a client made.
+func (b *bench) sendText(to, text string, raw *gateway.RawSMS) gateway.MessageID {
+	b.t.Helper()
 	now := time.Now()
-	batch := gateway.Batch{Account: b.a, ID: b.ids.Next(now), Channel: "sms", Class: gateway.ClassTransactional, From: "ORNEK", Text: "Merhaba", Count: 1,
+	batch := gateway.Batch{Account: b.a, ID: b.ids.Next(now), Channel: "sms", Class: gateway.ClassTransactional, From: "ORNEK", Text: text, Raw: raw, Count: 1,
 		SendAt: now, ValidUntil: now.Add(time.Hour)}
 	b.must(b.st.Accept(b.ctx, &gateway.Acceptance{Batch: batch, Recipients: []gateway.Recipient{{Address: to, Segments: 1, State: gateway.StateQueued}},
 		Decisions: make([]gateway.Decision, 1), Credits: 1}))

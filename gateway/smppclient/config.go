@@ -27,7 +27,6 @@ type Alphabet uint8
 // Alphabets.
 const (
 	GSM7Unpacked Alphabet = iota // one septet per octet: the usual
-	Latin1
 	GSM7Packed
 )
 
