@@ -17,9 +17,9 @@ const confirmPath = "/c/"
 
 // optIn finds the request behind a confirmation link; false: it has been answered.
 func (s *Server) optIn(w http.ResponseWriter, r *http.Request) (gateway.OptIn, *gateway.Form, bool) {
-	who, code := network(s.client(r)), strings.ToLower(r.PathValue("code"))
+	code := strings.ToLower(r.PathValue("code"))
 	o, ok, err := gateway.OptIn{}, false, error(nil)
-	if len(code) == 16 && !s.bad.spent(who, s.cfg.Now()) {
+	if len(code) == 16 {
 		o, ok, err = s.deps.OptIns.OptIn(r.Context(), code)
 	}
 	f := s.deps.Directory().Forms[o.Form]
@@ -27,7 +27,7 @@ func (s *Server) optIn(w http.ResponseWriter, r *http.Request) (gateway.OptIn, *
 	case err != nil:
 		s.log.Error("opt-in not read", "err", err)
 		s.errorPage(w, r, http.StatusServiceUnavailable, "failed")
-	case !ok && !s.bad.allow(who, s.cfg.Now()):
+	case !ok && !s.badCodes.allow(network(s.client(r)), s.cfg.Now()):
 		s.errorPage(w, r, http.StatusTooManyRequests, "busy")
 	case !ok || o.Confirmed.At.IsZero() && s.cfg.Now().After(o.Expires):
 		s.errorPage(w, r, http.StatusNotFound, "expired")

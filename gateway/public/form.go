@@ -66,7 +66,7 @@ func (v *formView) Fault(field string) string {
 func (s *Server) form(w http.ResponseWriter, r *http.Request) (*gateway.Form, bool) {
 	f := s.deps.Directory().Forms[r.PathValue("form")]
 	switch {
-	case f == nil && !s.bad.allow(network(s.client(r)), s.cfg.Now()):
+	case f == nil && !s.badForms.allow(network(s.client(r)), s.cfg.Now()):
 		s.errorPage(w, r, http.StatusTooManyRequests, "busy")
 	case f == nil:
 		s.errorPage(w, r, http.StatusNotFound, "notfound")

@@ -46,18 +46,6 @@ func (l *limiter) allow(key string, now time.Time) bool {
 	return true
 }
 
-// spent reports whether the key has no token left, without taking one.
-func (l *limiter) spent(key string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.m[key]
-	if b == nil {
-		return false
-	}
-	l.fillLocked(b, now)
-	return b.tokens < 1
-}
-
 func (l *limiter) fillLocked(b *bucket, now time.Time) {
 	if d := now.Sub(b.at); d > 0 {
 		b.tokens = min(l.burst, b.tokens+float64(d)/float64(l.every))

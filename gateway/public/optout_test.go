@@ -219,22 +219,77 @@ func TestFailureIsNotSuccess(t *testing.T) {
 	}
 }
 
-// Who guesses codes is stopped; who holds a good link of the same network is not, and mail providers post for many from one host.
+// spend asks for what nobody has until the door says that it was enough.
+func spend(w *world, ask func() int, want int) {
+	w.t.Helper()
+	n := 0
+	for n < 1000 && ask() == want {
+		n++
+	}
+	if n == 0 || n > 100 || ask() != 429 {
+		w.t.Errorf("%d misses were answered with %d", n, want)
+	}
+}
+
+// P5: a proxy or a mobile network is one address to us. What strangers there ask for keeps nobody from refusing, from confirming or
+// from filling in a form, nor İYS from telling what it knows.
+func TestMissesOfOthersStopNobody(t *testing.T) {
+	w := newWorld(t)
+	recv := &receiver{}
+	w.server.deps.Pushes = recv
+	nat := from("100.64.3.7:999")
+	get := func(path string) func() int { return func() int { return w.get(path, nat).status } }
+	spend(w, get(unsubscribe.ShortPath+"0123456789z"), 404)
+	spend(w, get(gateway.FormPath+"nobodys"), 404)
+	spend(w, get(confirmPath+"0123456789abcdef"), 404)
+	spend(w, func() int { return w.do("POST", PushPath, "", "{}", as("izinli-675403-mesaj", "x"), nat).status }, 401)
+
+	if a := w.get(w.smsURL(), nat); a.status != 200 {
+		t.Errorf("the page of a good short link: %d, want 200", a.status)
+	}
+	if a := w.post(w.smsURL(), url.Values{"confirm": {"1"}}, nat); a.status != 200 || len(w.optouts) != 1 || w.optouts[0].Address != "+905321234567" {
+		t.Errorf("the refusal over it: %d with %d opt-outs, want 200 with one", a.status, len(w.optouts))
+	}
+	if a := w.post(w.mailURL(), url.Values{"confirm": {"1"}}, nat); a.status != 200 || len(w.optouts) != 2 {
+		t.Errorf("the refusal over a mail's link: %d", a.status)
+	}
+	if a := w.get(gateway.FormPath+"smsform", nat); a.status != 200 {
+		t.Errorf("a form: %d", a.status)
+	}
+	o := gateway.OptIn{Code: "abcdefghijklmnop", Form: "smsform", Account: 1, Brand: "675403", Channel: gateway.ChannelSMS,
+		Address: "+905321234567", Expires: w.now.Add(time.Hour)}
+	w.optins[o.Code] = o
+	if a := w.post(confirmPath+o.Code, url.Values{"confirm": {"1"}}, nat); a.status != 200 || len(w.given) != 1 {
+		t.Errorf("a confirmation: %d with %d consents, want 200 with one", a.status, len(w.given))
+	}
+	if a := w.do("POST", PushPath, "", "{}", as("izinli-675403-mesaj", "geheim"), nat); a.status != 200 || len(recv.bodies) != 1 {
+		t.Errorf("a push: %d, want 200", a.status)
+	}
+}
+
+// Misses on one route are not held against another.
+func TestMissesCountByRoute(t *testing.T) {
+	w := newWorld(t)
+	w.server.deps.Pushes = &receiver{}
+	spend(w, func() int { return w.get(unsubscribe.ShortPath + "0123456789z").status }, 404)
+	if a := w.get(gateway.FormPath + "nobodys"); a.status != 404 {
+		t.Errorf("an unknown form: %d, want 404", a.status)
+	}
+	if a := w.get(confirmPath + "0123456789abcdef"); a.status != 404 {
+		t.Errorf("an unknown confirmation: %d, want 404", a.status)
+	}
+	if a := w.do("POST", PushPath, "", "{}", as("x", "x")); a.status != 401 {
+		t.Errorf("a push by nobody: %d, want 401", a.status)
+	}
+}
+
+// Who asks for codes nobody has is answered only so often, and mail providers post for many from one host.
 func TestGuessingIsLimited(t *testing.T) {
 	w := newWorld(t)
 	guess := func() int { return w.get(unsubscribe.ShortPath+"0123456789z", from("192.0.2.7:999")).status }
-	n := 0
-	for n < 1000 && guess() == 404 {
-		n++
-	}
-	if n == 0 || n > 100 || guess() != 429 {
-		t.Fatalf("%d guesses passed", n)
-	}
-	if a := w.get(w.smsURL(), from("192.0.2.7:999")); a.status != 429 {
-		t.Errorf("a good code of a network that guesses: %d, want 429: the answer must not tell it from a bad one", a.status)
-	}
-	if a := w.get(w.smsURL(), from("192.0.2.8:999")); a.status != 200 {
-		t.Errorf("another network: %d", a.status)
+	spend(w, guess, 404)
+	if a := w.get(unsubscribe.ShortPath+"0123456789z", from("192.0.2.8:999")); a.status != 404 {
+		t.Errorf("another network: %d, want 404", a.status)
 	}
 	if a := w.do("POST", w.mailURL(), urlencoded, oneClickBody, from("192.0.2.7:999")); a.status != 200 {
 		t.Errorf("a sealed token, which cannot be guessed: %d, want 200", a.status)

@@ -33,19 +33,19 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	who := network(s.client(r))
-	if s.bad.spent(who, s.cfg.Now()) {
-		w.Header().Set("Retry-After", "60")
-		http.Error(w, "too many failed attempts", http.StatusTooManyRequests)
-		return
-	}
 	user, password, given := r.BasicAuth()
 	brand, ok := "", false
 	if given {
 		brand, ok = s.deps.Pushes.Authorized(user, password)
 	}
+	// The password has 260 random bits, so that İYS need not wait for whoever else comes over the same proxy: only those refused are
+	// limited.
+	if !ok && !s.badPushes.allow(network(s.client(r)), s.cfg.Now()) {
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "too many failed attempts", http.StatusTooManyRequests)
+		return
+	}
 	if !ok {
-		s.bad.allow(who, s.cfg.Now())
 		w.Header().Set("WWW-Authenticate", `Basic realm="iys push", charset="UTF-8"`)
 		http.Error(w, "authentication is required", http.StatusUnauthorized)
 		return

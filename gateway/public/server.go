@@ -61,7 +61,9 @@ type Server struct {
 	csrfKey []byte
 	cross   *http.CrossOriginProtection
 
-	bad        *limiter // links that are not ours, by network
+	// By network, one for each route: who fails at one keeps nobody from another, and what is right passes in any case.
+	badLinks, badForms, badCodes, badPushes *limiter
+
 	subject    *limiter // acts on one link, by subject
 	senders    *limiter // forms sent in, by network
 	perForm    *limiter // and by form
@@ -84,7 +86,8 @@ func New(cfg Config, deps Deps) *Server {
 	}
 	s := &Server{cfg: cfg, deps: deps, log: deps.Log, mux: http.NewServeMux(),
 		csrfKey: cfg.Key, cross: http.NewCrossOriginProtection(),
-		bad: newLimiter(60, time.Second), subject: newLimiter(20, 10*time.Second),
+		badLinks: newLimiter(60, time.Second), badForms: newLimiter(60, time.Second), badCodes: newLimiter(60, time.Second),
+		badPushes: newLimiter(60, time.Second), subject: newLimiter(20, 10*time.Second),
 		senders: newLimiter(20, 30*time.Second), perForm: newLimiter(300, time.Second), perAddress: newLimiter(2, 30*time.Minute)}
 	if len(s.csrfKey) == 0 { // forms sent before a restart are asked for again
 		s.csrfKey = []byte(rand.Text())

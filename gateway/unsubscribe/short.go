@@ -11,7 +11,8 @@ import (
 const ShortPath = "/k/"
 
 // codeLen is the length of a short code: 11 characters of 5 bits. A text message has room for no more, and guessing one of ten
-// million codes that are out takes some 10⁹ tries, against which the door is limited.
+// million codes that are out takes some 10⁹ tries, for a refusal in the name of somebody nobody chose. The door limits no try that
+// hits, since that would keep people behind the same address from refusing.
 const codeLen = 11
 
 // codeAlphabet is Crockford's, in lower case: it survives being read aloud and typed in capitals.
