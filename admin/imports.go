@@ -15,15 +15,23 @@ import (
 // uploadsAtOnce bounds files being taken in at the same time.
 const uploadsAtOnce = 4
 
-func (c *call) importPage() error { return c.showImport(nil, nil) }
-
-func (c *call) showImport(values map[string]string, fault error) error {
-	list, a, err := c.chosen()
+func (c *call) importPage() error {
+	_, a, err := c.chosen()
 	if err != nil {
 		return err
 	}
 	if a == 0 {
 		return c.noAccounts(c.t("import.title"), "/consents/import")
+	}
+	return c.showImport(a, nil, nil)
+}
+
+// showImport is the form of an account, which the caller names: the fields of an upload are not where [call.chosen] looks, and the
+// account chosen last may be that of another tab.
+func (c *call) showImport(a gateway.AccountID, values map[string]string, fault error) error {
+	list, err := c.visible()
+	if err != nil {
+		return err
 	}
 	pg := page{Title: c.t("import.title"), Lead: c.t("import.lead"), Nav: "/consents/import", Blocks: c.accountChooser(list, a, "/consents/import")}
 	brand, err := c.brandField(a, values["brand"], true)
@@ -166,22 +174,23 @@ func (c *call) startImport() error {
 	if err := c.sees(a); err != nil {
 		return err
 	}
+	c.p.sessions.choose(c.sess, a)
 	if err := c.brandBelongs(a, values["brand"]); err != nil {
-		return c.showImport(values, err)
+		return c.showImport(a, values, err)
 	}
 	if file == nil || file.FileName() == "" {
-		return c.showImport(values, &fault{field: "file", key: "import.file.missing"})
+		return c.showImport(a, values, &fault{field: "file", key: "import.file.missing"})
 	}
 	def, err := readDefaults(values)
 	if err != nil {
-		return c.showImport(values, err)
+		return c.showImport(a, values, err)
 	}
 	who := &gateway.Principal{Account: a, Credential: gateway.Credential{ID: c.actor(), Account: a, Scopes: []string{gateway.ScopeConsents}}}
 	v, err := c.p.deps.Imports.StartImport(c.ctx(), who, gateway.ImportRequest{Brand: values["brand"], Channel: wireChannels[values["channel"]],
 		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != "",
 		Defaults: def, Encoding: values["encoding"], Delimiter: values["delimiter"]})
 	if err != nil {
-		return c.showImport(values, tooLarge(err))
+		return c.showImport(a, values, tooLarge(err))
 	}
 	if err := c.note("StartImport", "import "+v.ID+" of account "+idText(a), nil, map[string]string{"brand": v.Brand, "mode": v.Mode, "file": file.FileName()}); err != nil {
 		return err

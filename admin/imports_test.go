@@ -61,6 +61,34 @@ func TestImportWithDefaults(t *testing.T) {
 	}
 }
 
+// A refused upload is shown again for the account and brand it was for, whatever was opened meanwhile in another tab: pressed once
+// more, the form must not register the consents for somebody else.
+func TestRefusedImportKeepsItsAccount(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	b := w.signedIn("admin")
+	b.get("/consents/import?account=1")
+	for name, fields := range map[string][]string{
+		"a date that is none": {"account", "1", "brand", "675403", "channel", "sms", "mode", "register", "consentDate", "dün"},
+		"another's brand":     {"account", "1", "brand", "700001", "channel", "sms", "mode", "register"},
+	} {
+		if rec := b.get("/messages?account=2"); rec.Code != http.StatusOK { // the other tab
+			t.Fatalf("the other tab: %d", rec.Code)
+		}
+		rec := b.sendFile(fields...)
+		body := rec.Body.String()
+		if rec.Code < 400 || !strings.Contains(body, `name="account" value="1"`) || strings.Contains(body, `name="account" value="2"`) {
+			t.Errorf("%s: %d, and the form shown again is not that of account 1", name, rec.Code)
+		}
+		if !strings.Contains(body, `<option value="675403"`) || strings.Contains(body, `<option value="700001"`) {
+			t.Errorf("%s: the form shown again offers the brands of another account", name)
+		}
+	}
+	if done := w.office.done(); len(done) != 0 {
+		t.Errorf("refused uploads began %v", done)
+	}
+}
+
 // What was uploaded can be found again, and the page warns of the package before a file is chosen.
 func TestImportPageTellsWhatIs(t *testing.T) {
 	w := newWorld(t)
