@@ -51,23 +51,24 @@ func (p *Panel) invitedLocked(ctx context.Context, token string) (u gateway.Pane
 }
 
 func (c *call) invited() (u gateway.PanelUser, first bool, err error) {
-	if err := c.heldSource(); err != nil {
-		return u, false, err
-	}
-	c.p.users.Lock()
-	u, first, err = c.p.invitedLocked(c.Request().Context(), c.Param("token"))
-	c.p.users.Unlock()
-	if isCode(err, gateway.CodeNotFound) {
-		c.p.strikes.failed("", c.from, c.p.now())
+	known, err := c.attempt("", func() (bool, error) {
+		c.p.users.Lock()
+		defer c.p.users.Unlock()
+		var err error
+		u, first, err = c.p.invitedLocked(c.Request().Context(), c.Param("token"))
+		if isCode(err, gateway.CodeNotFound) {
+			return false, nil
+		}
+		return true, err
+	})
+	if err == nil && !known {
+		err = gateway.Refuse(gateway.CodeNotFound, "token", "")
 	}
 	if err == nil && !u.AllowsAddr(c.from) {
 		err = gateway.Refuse(gateway.CodeNotFound, "token", "")
 	}
 	return u, first, err
 }
-
-// heldSource refuses a source that has guessed too often.
-func (c *call) heldSource() error { return c.held("") }
 
 func (c *call) welcomePage() error {
 	u, first, err := c.invited()

@@ -43,24 +43,21 @@ func (c *call) showSignIn(pg page, f form, err error) error {
 // errWrong is the one answer to a wrong name, password or code, a user that is shut out and an address that is not allowed.
 var errWrong = gateway.Refuse(gateway.CodeUnauthorized, "", "")
 
-// held refuses an attempt that comes too early.
-func (c *call) held(name string) error {
-	wait := c.p.strikes.wait(name, c.from, c.p.now())
-	if wait <= 0 {
-		return nil
+// attempt lets somebody try a secret of name, unless it is too early, and counts it when it was wrong.
+func (c *call) attempt(name string, try func() (right bool, err error)) (right bool, err error) {
+	end, wait := c.p.strikes.begin(name, c.from, c.p.now())
+	if wait > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		return false, gateway.Refuse(gateway.CodeThrottled, "", "")
 	}
-	c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-	return gateway.Refuse(gateway.CodeThrottled, "", "")
+	defer func() { end(err == nil && !right, c.p.now()) }()
+	return try()
 }
 
 // login checks the password; the code comes next.
 func (c *call) login() error {
 	name := userName(c.value("name"))
-	err := c.held(name)
-	if err == nil {
-		err = c.password(name, c.FormValue("password"))
-	}
-	if err != nil {
+	if err := c.password(name, c.FormValue("password")); err != nil {
 		return c.showLogin(name, err)
 	}
 	c.p.sessions.end(c.token)
@@ -70,24 +67,23 @@ func (c *call) login() error {
 
 // password says whether name may go on to the code.
 func (c *call) password(name, password string) error {
-	u, err := c.p.deps.Users.PanelUser(c.Request().Context(), name)
-	known := err == nil
-	if err != nil && !isCode(err, gateway.CodeNotFound) {
+	known := false
+	right, err := c.attempt(name, func() (bool, error) {
+		u, err := c.p.deps.Users.PanelUser(c.Request().Context(), name)
+		if known = err == nil; err != nil && !isCode(err, gateway.CodeNotFound) {
+			return false, err
+		}
+		right, err := c.p.rightPassword(c.Request().Context(), u.PasswordHash, password)
+		return right && !u.Disabled && u.AllowsAddr(c.from), err
+	})
+	if err != nil || right {
 		return err
-	}
-	right, err := c.p.rightPassword(c.Request().Context(), u.PasswordHash, password)
-	if err != nil {
-		return err
-	}
-	if right && !u.Disabled && u.AllowsAddr(c.from) {
-		return nil
 	}
 	return c.refuseSignIn(name, known)
 }
 
-// refuseSignIn counts a failure; one on a name that exists stands in the trail.
+// refuseSignIn tells of a failure; one on a name that exists stands in the trail.
 func (c *call) refuseSignIn(name string, known bool) error {
-	c.p.strikes.failed(name, c.from, c.p.now())
 	c.p.log.Warn("panel sign-in refused", "remote", c.from.String(), "known", known)
 	if known {
 		if err := c.note("SignInRefused", "user "+name, nil, nil); err != nil {
@@ -114,11 +110,12 @@ func (c *call) showCode(err error) error {
 
 // code ends signing in.
 func (c *call) code() error {
-	if err := c.held(c.user.Name); err != nil {
-		return c.showCode(err)
-	}
-	how, err := c.p.useCode(c, c.user.Name, c.value("code"))
-	if err == nil && how == "" {
+	how := ""
+	right, err := c.attempt(c.user.Name, func() (_ bool, err error) {
+		how, err = c.p.useCode(c, c.user.Name, c.value("code"))
+		return how != "", err
+	})
+	if err == nil && !right {
 		c.p.sessions.wrongCode(c.sess)
 		err = c.refuseSignIn(c.user.Name, true)
 	}
@@ -233,12 +230,10 @@ func (c *call) readNewPassword(name string) (string, error) {
 
 // stillMe asks for the password again before a change of secrets.
 func (c *call) stillMe(fieldName string) error {
-	if err := c.held(c.user.Name); err != nil {
-		return err
-	}
-	right, err := c.p.rightPassword(c.Request().Context(), c.user.PasswordHash, c.FormValue(fieldName))
+	right, err := c.attempt(c.user.Name, func() (bool, error) {
+		return c.p.rightPassword(c.Request().Context(), c.user.PasswordHash, c.FormValue(fieldName))
+	})
 	if err == nil && !right {
-		c.p.strikes.failed(c.user.Name, c.from, c.p.now())
 		err = &fault{field: fieldName, key: "me.wrong"}
 	}
 	return err

@@ -17,15 +17,20 @@ const (
 	maxStrikes = 50_000    // entries kept
 )
 
+// busyWait is how long somebody waits while as many attempts as are free are being looked at.
+const busyWait = time.Second
+
 // throttle slows down guessing of passwords and codes.
 type throttle struct {
 	mu sync.Mutex
 	m  map[string]*strikes // guarded by mu
 }
 
+// strikes are the failures of one key, and the attempts nobody knows the end of yet.
 type strikes struct {
 	n           int
 	last, until time.Time
+	open        int
 }
 
 func newThrottle() *throttle { return &throttle{m: map[string]*strikes{}} }
@@ -45,47 +50,83 @@ func source(from netip.Addr) string {
 	return from.String()
 }
 
-func strikeKeys(name string, from netip.Addr) [3]strikeKey {
+// strikeKeys are what an attempt counts for. Nobody's attempts, those at one-time links, have no name to count for: strangers could
+// close the links of all.
+func strikeKeys(name string, from netip.Addr) []strikeKey {
 	s := source(from)
-	return [3]strikeKey{{"p" + name + "\x00" + s, freePair}, {"s" + s, freeSource}, {"n" + name, freeName}}
+	keys := []strikeKey{{"p" + name + "\x00" + s, freePair}, {"s" + s, freeSource}}
+	if name != "" {
+		keys = append(keys, strikeKey{"n" + name, freeName})
+	}
+	return keys
 }
 
-// wait is how long the next attempt has to wait; 0: none.
-func (t *throttle) wait(name string, from netip.Addr, now time.Time) (d time.Duration) {
+// begin lets an attempt in, which the caller ends; or it says how long the next one has to wait. An attempt counts from here on: those
+// that come at once, and wait for their hash together, are no more than those that come one after the other.
+func (t *throttle) begin(name string, from netip.Addr, now time.Time) (end func(failed bool, now time.Time), wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, k := range strikeKeys(name, from) {
-		if s := t.m[k.key]; s != nil {
-			d = max(d, s.until.Sub(now))
+	keys := strikeKeys(name, from)
+	for _, k := range keys {
+		s := t.m[k.key]
+		if s == nil {
+			continue
+		}
+		wait = max(wait, s.until.Sub(now))
+		if s.open > 0 && s.recent(now)+s.open >= k.free {
+			wait = max(wait, busyWait)
 		}
 	}
-	return d
-}
-
-// failed counts a failure.
-func (t *throttle) failed(name string, from netip.Addr, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if wait > 0 {
+		return nil, wait
+	}
 	if len(t.m) >= maxStrikes {
 		t.sweepLocked(now)
 	}
-	for _, k := range strikeKeys(name, from) {
+	for _, k := range keys {
+		if t.m[k.key] == nil {
+			t.m[k.key] = &strikes{}
+		}
+		t.m[k.key].open++
+	}
+	return func(failed bool, now time.Time) { t.end(keys, failed, now) }, 0
+}
+
+// recent is how many failures still count.
+func (s *strikes) recent(now time.Time) int {
+	if now.Sub(s.last) > forgetting {
+		return 0
+	}
+	return s.n
+}
+
+// end takes an attempt off those that are open, and counts it when it failed.
+func (t *throttle) end(keys []strikeKey, failed bool, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range keys {
 		s := t.m[k.key]
-		if s == nil || now.Sub(s.last) > forgetting {
-			s = &strikes{}
+		if s == nil { // swept
+			s = &strikes{open: 1}
 			t.m[k.key] = s
 		}
-		s.n++
-		s.last = now
-		if over := s.n - k.free; over >= 0 {
-			s.until = now.Add(min(firstWait<<min(over, 10), longest))
+		s.open = max(0, s.open-1)
+		if failed {
+			s.n = s.recent(now) + 1
+			s.last = now
+			if over := s.n - k.free; over >= 0 {
+				s.until = now.Add(min(firstWait<<min(over, 10), longest))
+			}
+		}
+		if s.n == 0 && s.open == 0 {
+			delete(t.m, k.key)
 		}
 	}
 }
 
 func (t *throttle) sweepLocked(now time.Time) {
 	for k, s := range t.m {
-		if now.Sub(s.last) > forgetting {
+		if s.open == 0 && now.Sub(s.last) > forgetting {
 			delete(t.m, k)
 		}
 	}
@@ -100,6 +141,11 @@ func (t *throttle) sweepLocked(now time.Time) {
 // succeeded forgets the failures of the name from that source; those of the source stay.
 func (t *throttle) succeeded(name string, from netip.Addr) {
 	t.mu.Lock()
-	delete(t.m, strikeKeys(name, from)[0].key)
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	k := strikeKeys(name, from)[0].key
+	if s := t.m[k]; s != nil && s.open > 0 {
+		s.n, s.until = 0, time.Time{}
+		return
+	}
+	delete(t.m, k)
 }
