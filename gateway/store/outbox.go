@@ -292,22 +292,25 @@ func (s *Store) EachPull(ctx context.Context, yield func(mirror.Pull) error) err
 		if err != nil {
 			return err
 		}
-		p := mirror.Pull{Brand: b.Code, Trust: person.Trust}
-		if provider.Trust.After(p.Trust) {
-			p.Trust = provider.Trust
-		}
 		for _, c := range []struct {
 			ch   iys.Channel
 			mode gateway.BrandMode
 		}{{iys.ChannelSMS, b.SMS}, {iys.ChannelEmail, b.Email}} {
-			p.Channel, p.Start = c.ch, person.ListedTo(c.ch)
+			p := mirror.Pull{Brand: b.Code, Channel: c.ch, Start: person.ListedTo(c.ch), Trust: person.TrustOf(c.ch)}
 			if at := provider.ListedTo(c.ch); at.Before(p.Start) {
 				p.Start = at
 			}
-			if c.mode.Mode == string(iys.ModePartner) {
-				if err := yield(p); err != nil {
-					return err
-				}
+			if at := provider.TrustOf(c.ch); at.After(p.Trust) {
+				p.Trust = at
+			}
+			if c.mode.Mode != string(iys.ModePartner) { // but it may be again, and what is not trusted then is not
+				p.Start = time.Time{}
+			}
+			if p.Start.IsZero() && p.Trust.IsZero() {
+				continue
+			}
+			if err := yield(p); err != nil {
+				return err
 			}
 		}
 	}

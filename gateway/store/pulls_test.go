@@ -47,3 +47,33 @@ func TestPullsAreRememberedByChannel(t *testing.T) {
 		t.Errorf("what was missed is forgotten: %+v", c)
 	}
 }
+
+// What was known of a channel before its first listing does not count after a start either, and not while the channel is in other
+// hands for a time: the records are loaded all the same.
+func TestTrustIsRememberedByChannel(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx := t.Context()
+	w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: "675403", Account: w.acct, SMS: gateway.BrandMode{Mode: "partner"}, Email: gateway.BrandMode{Mode: "ahs"}}))
+	lost, first := w.now.Add(-48*time.Hour), w.now.Add(-time.Hour)
+	w.must(w.st.Commit(ctx, exchange.Changes{Cursors: []exchange.Cursor{
+		{Brand: "675403", Source: iysapi.ChangesByPerson, EndAt: w.now, Trust: lost, Channels: map[iys.Channel]time.Time{iys.ChannelEmail: w.now}},
+		{Brand: "675403", Source: iysapi.ChangesByProvider, EndAt: w.now, Channels: map[iys.Channel]time.Time{iys.ChannelEmail: w.now},
+			First: map[iys.Channel]time.Time{iys.ChannelSMS: first}}}}))
+	w.reopen()
+	m := mirror.New()
+	w.must(m.Load(ctx, w.st))
+	for _, x := range []struct {
+		ch   iys.Channel
+		read time.Time
+		want bool
+	}{{iys.ChannelSMS, first.Add(-time.Second), false}, {iys.ChannelSMS, first, true}, {iys.ChannelEmail, lost.Add(-time.Second), false}, {iys.ChannelEmail, lost, true}} {
+		c := iys.Consent{Key: iys.Key{Brand: "675403", Channel: x.ch, RecipientType: iys.RecipientPerson, Recipient: "x"}, Status: iys.StatusApproved,
+			Origin: iys.OriginLive, ReadAt: x.read}
+		if got := m.Put(c); got != x.want {
+			t.Errorf("%s, read %v ago: held %t, want %t", x.ch, w.now.Sub(x.read), got, x.want)
+		}
+		if got := m.PulledAt("675403", x.ch); !got.IsZero() {
+			t.Errorf("%s counts as pulled at %v: it was never listed to the end, or is not ours", x.ch, got)
+		}
+	}
+}

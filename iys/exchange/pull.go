@@ -123,9 +123,6 @@ type listing struct {
 
 // list reads both listings of a brand to their ends.
 func (x *Exchange) list(ctx context.Context, b Brand) (listing, error) {
-	if err := x.noteWithheld(ctx, b); err != nil {
-		return listing{}, fmt.Errorf("exchange: pull: %w", err)
-	}
 	l := listing{b: b, start: time.Now()}
 	if len(listedChannels(b)) == 0 {
 		return l, nil
@@ -167,20 +164,23 @@ func (x *Exchange) commitCursors(ctx context.Context, list []Cursor) error {
 // bothListings are what people did over İYS and what the provider's systems sent.
 var bothListings = []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider}
 
-// cursors reads where both listings stand. When one of them was not read to
-// its end for longer than it reaches back, movements are lost to it, and the
-// look-up alone can tell what holds: approvals from before its reach are
-// forgotten. It is also so before the very first pull.
+// cursors reads where both listings stand and prepares them for what is ours
+// now. When one of them was not read to its end for longer than it reaches
+// back, movements are lost to it, and the look-up alone can tell what holds:
+// approvals from before its reach are forgotten. A channel that comes into the
+// listings for the first time has what was known of it forgotten as well.
 func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cursor, error) {
-	var out, lost []Cursor
+	var out, changed []Cursor
 	var known time.Time // the older of the ends that were reached
 	from := start.Add(-listReach)
+	var forget []iys.Channel
 	for _, src := range bothListings {
 		cur, err := x.cfg.Store.Cursor(ctx, b.BrandCode, src)
 		if err != nil {
 			return nil, fmt.Errorf("cursor: %w", err)
 		}
 		cur.Brand, cur.Source = b.BrandCode, src
+		cur, noted := missed(cur, b)
 		cur = regained(cur, b)
 		if cur.EndAt.Before(from) && cur.Trust.Before(from.Add(-listSlack)) {
 			if !cur.EndAt.IsZero() {
@@ -191,18 +191,21 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 			}
 			// What İYS answers to a token older than its window is not
 			// documented; without one it begins at the window's begin.
-			cur.Trust, cur.After = from, ""
-			lost = append(lost, cur)
+			cur.Trust, cur.After, noted = from, "", true
+			forget = partnerChannels(b)
+		}
+		cur, first := begun(cur, b, start)
+		forget = append(forget, first...)
+		if noted || len(first) > 0 {
+			changed = append(changed, cur)
 		}
 		out = append(out, cur)
 	}
-	if len(lost) == 0 {
+	x.forget(b, forget, out)
+	if len(changed) == 0 {
 		return out, nil
 	}
-	for _, ch := range partnerChannels(b) {
-		x.cfg.Mirror.Distrust(b.BrandCode, ch, from)
-	}
-	more := Changes{Cursors: lost}
+	more := Changes{Cursors: changed}
 	if !known.IsZero() {
 		plan, err := x.planRequery(ctx, b.BrandCode, "movements were lost: not pulled since "+iys.FormatTime(known))
 		if err != nil {
@@ -213,8 +216,24 @@ func (x *Exchange) cursors(ctx context.Context, b Brand, start time.Time) ([]Cur
 	if err := x.cfg.Store.Commit(ctx, more); err != nil {
 		return nil, fmt.Errorf("cursor: %w", err)
 	}
-	x.wakeRequery()
+	if len(more.Requeries) > 0 {
+		x.wakeRequery()
+	}
 	return out, nil
+}
+
+// forget makes the mirror distrust channels, each from when both listings do.
+func (x *Exchange) forget(b Brand, channels []iys.Channel, cursors []Cursor) {
+	slices.Sort(channels)
+	for _, ch := range slices.Compact(channels) {
+		var from time.Time
+		for _, cur := range cursors {
+			if at := cur.TrustOf(ch); at.After(from) {
+				from = at
+			}
+		}
+		x.cfg.Mirror.Distrust(b.BrandCode, ch, from)
+	}
 }
 
 func (x *Exchange) pullSource(ctx context.Context, b Brand, cur *Cursor) error {

@@ -119,32 +119,27 @@ func listedChannels(b Brand) []iys.Channel {
 	return slices.DeleteFunc(partnerChannels(b), func(ch iys.Channel) bool { return !b.listed(ch) })
 }
 
-// noteWithheld writes down up to when a channel was listed that the company
-// withholds now: the cursor goes past what is left out.
-func (x *Exchange) noteWithheld(ctx context.Context, b Brand) error {
-	var changed []Cursor
-	for _, ch := range partnerChannels(b) {
-		if b.listed(ch) {
+// missed notes the channels a listing does not tell us of any more, by the
+// administrator's word or by the company's: the cursor goes past what is left
+// out. It reports whether there was something to note.
+func missed(cur Cursor, b Brand) (_ Cursor, noted bool) {
+	for _, ch := range allChannels {
+		_, known := cur.Missed[ch]
+		if known || b.listed(ch) || !cur.follows(ch) {
 			continue
 		}
-		for _, src := range bothListings {
-			cur, err := x.cfg.Store.Cursor(ctx, b.BrandCode, src)
-			if err != nil {
-				return fmt.Errorf("cursor: %w", err)
-			}
-			if _, noted := cur.Missed[ch]; noted || cur.EndAt.IsZero() {
-				continue
-			}
-			cur.Brand, cur.Source, cur.Missed = b.BrandCode, src, maps.Clone(cur.Missed)
-			cur.miss(ch)
-			changed = append(changed, cur)
+		if !noted {
+			cur.Missed, noted = maps.Clone(cur.Missed), true
 		}
-		if err := x.commitCursors(ctx, changed); err != nil {
-			return err
-		}
-		changed = nil // the next channel reads what this one wrote
+		cur.miss(ch)
 	}
-	return nil
+	return cur, noted
+}
+
+// follows reports whether a channel is in the listing, or was when it was begun.
+func (c *Cursor) follows(ch iys.Channel) bool {
+	_, begun := c.First[ch]
+	return begun || !c.ListedTo(ch).IsZero()
 }
 
 // miss notes that a channel is not listed any more; the first note holds.
@@ -161,7 +156,7 @@ func (c *Cursor) miss(ch iys.Channel) {
 // out is listed once more, from the begin of the listing's reach.
 func regained(cur Cursor, b Brand) Cursor {
 	for ch, since := range cur.Missed {
-		if !b.listed(ch) {
+		if since.IsZero() || !b.listed(ch) {
 			continue
 		}
 		cur.After = ""
@@ -172,20 +167,45 @@ func regained(cur Cursor, b Brand) Cursor {
 	return cur
 }
 
+// begun begins a listing anew for channels that come into it for the first time
+// and names them. The cursor is past movements of theirs, and what is known of
+// them, an intermediary's answers above all, was never followed. A listing of
+// theirs that broke off goes on where it was.
+func begun(cur Cursor, b Brand, start time.Time) (Cursor, []iys.Channel) {
+	var first []iys.Channel
+	for _, ch := range listedChannels(b) {
+		_, away := cur.Missed[ch]
+		if !cur.ListedTo(ch).IsZero() || cur.follows(ch) && !away {
+			continue
+		}
+		first = append(first, ch)
+	}
+	if len(first) == 0 {
+		return cur, nil
+	}
+	cur.After, cur.First, cur.Missed = "", maps.Clone(cur.First), maps.Clone(cur.Missed)
+	if cur.First == nil {
+		cur.First = map[iys.Channel]time.Time{}
+	}
+	for _, ch := range first {
+		cur.First[ch] = start
+		delete(cur.Missed, ch)
+	}
+	return cur, first
+}
+
 // ended notes that a listing was read to its end by a pull begun at start. A
-// channel listed before that is not ours at present counts as withheld.
+// channel listed before that is not ours any more counts as missed.
 func (c Cursor) ended(b Brand, start time.Time) Cursor {
-	next := c
-	next.EndAt, next.Channels, next.Missed = start, map[iys.Channel]time.Time{}, maps.Clone(c.Missed)
+	next, _ := missed(c, b)
+	next.EndAt, next.Channels, next.Missed = start, map[iys.Channel]time.Time{}, maps.Clone(next.Missed)
 	for _, ch := range allChannels {
-		_, before := c.Channels[ch]
-		switch {
+		switch to := c.ListedTo(ch); {
 		case b.listed(ch):
 			next.Channels[ch] = b.vouched(ch, start)
 			delete(next.Missed, ch)
-		case before || b.partner(ch):
-			next.Channels[ch] = c.ListedTo(ch)
-			next.miss(ch)
+		case !to.IsZero():
+			next.Channels[ch] = to
 		}
 	}
 	return next

@@ -106,17 +106,31 @@ type Cursor struct {
 	// Channels is up to when each channel was listed: a listing leaves out what
 	// the company does not let us read, so that EndAt alone vouches for none.
 	Channels map[iys.Channel]time.Time `json:",omitempty"`
-	// Missed names channels the company has withheld since, with the moment up to
+	// Missed names channels that are not ours any more, with the moment up to
 	// which they were listed: the listing has gone past their movements.
 	Missed map[iys.Channel]time.Time `json:",omitempty"`
+	// First is when the listing was begun anew for a channel that had never been
+	// in it: what was known of the channel before does not count.
+	First map[iys.Channel]time.Time `json:",omitempty"`
 }
 
-// ListedTo is the moment up to which the listing told everything of a channel.
+// ListedTo is the moment up to which the listing told everything of a channel;
+// zero when it was never listed to the end. A cursor of before channels were
+// told apart vouches for all.
 func (c Cursor) ListedTo(ch iys.Channel) time.Time {
-	if at, ok := c.Channels[ch]; ok {
+	if c.Channels == nil {
+		return c.EndAt
+	}
+	return c.Channels[ch]
+}
+
+// TrustOf is the moment from which on answers about a channel count; zero when
+// all do.
+func (c Cursor) TrustOf(ch iys.Channel) time.Time {
+	if at := c.First[ch]; at.After(c.Trust) {
 		return at
 	}
-	return c.EndAt
+	return c.Trust
 }
 
 // Requery is the plan to ask İYS about every record of a brand: movements were
