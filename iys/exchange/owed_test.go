@@ -108,7 +108,9 @@ func TestRunTakesBackWhatIsOwed(t *testing.T) {
 		w.wantState(2, exchange.StateOwed, "")
 		w.wantState(3, exchange.StateOwed, "")
 		owe(5, partnerBrand)
+		w.store.mu.Lock()
 		id := w.store.lastID
+		w.store.mu.Unlock()
 		pass(time.Hour + time.Minute)
 		w.wantState(id, exchange.StateNotApplicable, "")
 	})
