@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"izinli/gateway"
 )
@@ -166,21 +165,9 @@ func (c *call) logout() error {
 }
 
 // userName is the form in which names are kept and matched.
-func userName(s string) string {
-	s = strings.ToLower(strings.TrimSpace(s))
-	if len(s) > 64 {
-		return s[:64]
-	}
-	return s
-}
+func userName(s string) string { return gateway.PanelUserName(s) }
 
-// validName reports whether a name can be one: 2 to 64 letters, digits or any of . _ - @ +.
-func validName(s string) bool {
-	if len(s) < 2 || len(s) > 64 {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-@+") == ""
-}
+func validName(s string) bool { return gateway.ValidPanelUserName(s) }
 
 func (c *call) me() error { return c.showMe(nil, nil) }
 
@@ -296,8 +283,4 @@ func (c *call) changeUser(name, what string, change func(*gateway.PanelUser)) er
 }
 
 // bareUser is a user without secrets, for the trail.
-func bareUser(u gateway.PanelUser) *gateway.PanelUser {
-	u.PasswordHash, u.TOTP, u.TOTPStep, u.Recovery, u.InviteHash = "", "", 0, nil, ""
-	u.InviteUntil = time.Time{}
-	return &u
-}
+func bareUser(u gateway.PanelUser) *gateway.PanelUser { return u.Bare() }

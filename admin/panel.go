@@ -68,6 +68,8 @@ type Deps struct {
 	Batches func(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[gateway.BatchView], error)
 	Log     *slog.Logger
 	Now     func() time.Time // time.Now when nil
+	// UsersLock is held from reading a user to having written it; whoever else changes users holds it too. nil: nobody else does.
+	UsersLock sync.Locker
 }
 
 // Panel is the administration in the browser. Its methods are safe for concurrent use.
@@ -88,8 +90,8 @@ type Panel struct {
 	uploads  chan struct{}
 	cross    *http.CrossOriginProtection
 
-	users sync.Mutex // held from reading a user to having written it
-	setup string     // token of the set-up link; guarded by users
+	users sync.Locker // Deps.UsersLock
+	setup string      // token of the set-up link; guarded by users
 }
 
 // New builds the panel; it listens to nothing yet.
@@ -103,7 +105,10 @@ func New(cfg Config, deps Deps) (*Panel, error) {
 	cfg.Tick = cmp.Or(cfg.Tick, 2*time.Second)
 	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 5*time.Second)
 	p := &Panel{cfg: cfg, deps: deps, log: deps.Log, now: deps.Now, hashing: make(chan struct{}, hashesAtOnce),
-		uploads: make(chan struct{}, uploadsAtOnce), strikes: newThrottle(), cross: http.NewCrossOriginProtection()}
+		uploads: make(chan struct{}, uploadsAtOnce), strikes: newThrottle(), cross: http.NewCrossOriginProtection(), users: deps.UsersLock}
+	if p.users == nil {
+		p.users = &sync.Mutex{}
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}

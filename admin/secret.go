@@ -32,7 +32,7 @@ const (
 	totpPeriod    = 30 // s
 	totpSkew      = 1  // steps before and after that are taken
 	recoveryCount = 10
-	inviteLife    = 48 * time.Hour
+	inviteLife    = gateway.InvitationLife
 )
 
 func fill(b []byte) { _, _ = rand.Read(b) } // never fails (crypto/rand)

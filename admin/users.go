@@ -156,8 +156,8 @@ func (c *call) createUser(u gateway.PanelUser) (token string, err error) {
 	case !isCode(err, gateway.CodeNotFound):
 		return "", err
 	}
-	token = newToken()
-	u.Created, u.Disabled, u.InviteHash, u.InviteUntil = now, false, hashToken(token), now.Add(inviteLife)
+	u.Created, u.Disabled = now, false
+	token = u.Invite(now)
 	if err := c.p.deps.Users.PutPanelUser(ctx, u); err != nil {
 		return "", err
 	}
@@ -200,8 +200,8 @@ func (c *call) inviteUser() error {
 	if !ok {
 		return err
 	}
-	token, until := newToken(), c.p.now().Add(inviteLife)
-	if err := c.changeUser(name, "InviteUser", func(u *gateway.PanelUser) { u.InviteHash, u.InviteUntil = hashToken(token), until }); err != nil {
+	token := ""
+	if err := c.changeUser(name, "InviteUser", func(u *gateway.PanelUser) { token = u.Invite(c.p.now()) }); err != nil {
 		return err
 	}
 	return c.showInvitation(name, token)

@@ -1,8 +1,13 @@
 package gateway
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,6 +49,41 @@ type PanelUser struct {
 
 	InviteHash  string    `json:"inviteHash,omitempty"` // SHA-256 (hex) of the one-time link that sets password and TOTP
 	InviteUntil time.Time `json:"inviteUntil,omitzero"`
+}
+
+// InvitationLife is how long a one-time link is good for.
+const InvitationLife = 48 * time.Hour
+
+// Invite gives the person a new one-time link and returns its token, of which only a hash is kept; a link given before ends. Using it
+// sets the password, the authenticator and the recovery codes anew; until then those there are stay.
+func (u *PanelUser) Invite(now time.Time) (token string) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	token = base64.RawURLEncoding.EncodeToString(b[:])
+	sum := sha256.Sum256([]byte(token))
+	u.InviteHash, u.InviteUntil = hex.EncodeToString(sum[:]), now.Add(InvitationLife)
+	return token
+}
+
+// Bare returns the person without secrets and what belongs to them.
+func (u *PanelUser) Bare() *PanelUser {
+	c := *u
+	c.PasswordHash, c.TOTP, c.TOTPStep, c.Recovery, c.InviteHash, c.InviteUntil = "", "", 0, nil, "", time.Time{}
+	return &c
+}
+
+// PanelUserName is the form in which names of people are kept and matched.
+func PanelUserName(s string) string {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if len(s) > 64 {
+		return s[:64]
+	}
+	return s
+}
+
+// ValidPanelUserName reports whether a name can be one: 2 to 64 letters, digits or any of . _ - @ +.
+func ValidPanelUserName(s string) bool {
+	return len(s) >= 2 && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-@+") == ""
 }
 
 // Everywhere reports whether the person sees all accounts.

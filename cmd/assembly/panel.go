@@ -18,7 +18,7 @@ func (s *Server) openPanel(secure bool) error {
 	var err error
 	s.Panel, err = admin.New(admin.Config{Secure: secure, TrustedProxies: proxies(s.cfg), MaxImport: int64(s.cfg.Limits.Import)}, admin.Deps{
 		Desk: s.Admin, Users: s.Store, Audits: s.Store.Audits, Audit: s.keepAudit, Live: s.live, Imports: s.Imports, Webhooks: s.hooks,
-		Inbound: s.Store.NewestInbound, Batches: s.Store.Batches, Log: s.log,
+		Inbound: s.Store.NewestInbound, Batches: s.Store.Batches, Log: s.log, UsersLock: &s.users,
 	})
 	return err
 }
@@ -114,12 +114,20 @@ func (s *Server) liveBrands(out *admin.Snapshot) {
 
 // SetupURL is where the first administrator of the panel is made; empty when there is one, or no panel.
 func (s *Server) SetupURL(ctx context.Context) (string, error) {
-	if s.Panel == nil || s.Addrs["panel"] == "" {
+	if s.Panel == nil || s.panelURL() == "" {
 		return "", nil
 	}
 	path, err := s.Panel.SetupLink(ctx)
 	if err != nil || path == "" {
 		return "", err
 	}
-	return s.localURL("panel") + path, nil
+	return s.panelURL() + path, nil
+}
+
+// panelURL is where this machine reaches the panel; empty when it is not listened for.
+func (s *Server) panelURL() string {
+	if s.Addrs["panel"] == "" {
+		return ""
+	}
+	return s.localURL("panel")
 }

@@ -81,7 +81,7 @@ the store themselves when no server runs.`,
 		newSmarthostCmd(), newDKIMCmd(), newPeerCmd(), newSuppressionCmd(),
 		newIYSLinkCmd(), newWebhookCmd(), newCreditCmd(), newMessageCmd(), newBatchCmd(), newConsentCmd(), newFormCmd(), newBlacklistCmd(), newQueueCmd(),
 		newIYSCmd(), newReconcileCmd(), newRetailerCmd(), newViaCmd(),
-		newVerifyCmd(), newEvidenceCmd(), newRootsCmd(), newHoldCmd(), newPackagesCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
+		newVerifyCmd(), newEvidenceCmd(), newRootsCmd(), newHoldCmd(), newPackagesCmd(), newUserCmd(), newServeCmd(), newDemoCmd(), newSimulateCmd(), newVersionCmd(),
 	)
 	return root
 }

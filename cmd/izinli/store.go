@@ -73,7 +73,7 @@ func storeKey(cfg *configs.Config, notices io.Writer) (key []byte, from string, 
 
 // deskOf is the administration over a store no server runs on. What only a server knows, consents, it refuses.
 func deskOf(st *store.Store, log *slog.Logger) *desk.Admin {
-	return desk.New(desk.Deps{Store: st, Verify: assembly.VerifyFunc(st), Audit: func(ctx context.Context, e desk.Entry) {
+	return desk.New(desk.Deps{Store: st, Users: st, Verify: assembly.VerifyFunc(st), Audit: func(ctx context.Context, e desk.Entry) {
 		v, err := json.Marshal(e)
 		if err == nil {
 			err = st.PutAudit(ctx, v)

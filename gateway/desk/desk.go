@@ -91,6 +91,10 @@ type Deps struct {
 	Totals    func(ctx context.Context, brand string) (BrandTotals, error)
 	Settings  func() []Setting
 	Replayed  func(gateway.AccountID) // told when events of an account's webhook were made due
+
+	Users     Users         // who may sign in to the panel
+	UsersLock sync.Locker   // held from reading a user to having written it, by the panel too; nil: no panel runs on the store
+	PanelURL  func() string // where this machine reaches the panel; nil or empty: not known
 }
 
 // Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes happen one at a time.
@@ -110,6 +114,9 @@ func New(d Deps) *Admin {
 	}
 	if d.CheckURL == nil {
 		d.CheckURL = checkURL
+	}
+	if d.UsersLock == nil {
+		d.UsersLock = &sync.Mutex{}
 	}
 	return &Admin{deps: d, store: d.Store}
 }

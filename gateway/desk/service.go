@@ -92,6 +92,7 @@ type Service interface {
 	DeleteBlacklist(context.Context, BlacklistEntry) (Nothing, error)
 
 	IYSService
+	UserService
 	ListEvents(context.Context, EventQuery) (gateway.Page[gateway.Event], error)
 	// ReplayEvents sends webhook events again, those that wait and those that were given up.
 	ReplayEvents(context.Context, Replay) (Replayed, error)
