@@ -44,6 +44,9 @@ func sameSubject(a, b *gateway.ShortLink) bool {
 	return a.Account == b.Account && a.Brand == b.Brand && a.Channel == b.Channel && a.Address == b.Address
 }
 
+// linksAnAct is how many short links one act writes: about 150 kB.
+const linksAnAct = 500
+
 // PutShortLinks gives every link its code and returns when those that are new have been synced: from then on each works. codeOf
 // names the code of a link; attempt rises from 0 while that code is somebody else's.
 func (s *Store) PutShortLinks(_ context.Context, links []gateway.ShortLink, codeOf func(l *gateway.ShortLink, attempt int) string) error {
@@ -51,9 +54,9 @@ func (s *Store) PutShortLinks(_ context.Context, links []gateway.ShortLink, code
 	if err != nil {
 		return err
 	}
-	errs := make(chan error, len(fresh)/entriesAnAct+1)
+	errs := make(chan error, len(fresh)/linksAnAct+1)
 	n := 0
-	for part := range slices.Chunk(fresh, entriesAnAct) {
+	for part := range slices.Chunk(fresh, linksAnAct) {
 		n++
 		s.enqueueBulk(act{func(t *tx) error { return t.putLinks(part) }, func(err error) { errs <- err }})
 	}

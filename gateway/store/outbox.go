@@ -67,30 +67,38 @@ func (t *tx) putOutbox(e *exchange.Entry) error {
 	return t.history(a, &rec, "iys", state)
 }
 
-// Commit implements exchange.Store: all of it or nothing, synced.
+// Commit implements exchange.Store: all of it or nothing, synced, where it fits one transaction; else piece by piece (cutChanges), and
+// after an error a beginning may be stored.
 func (s *Store) Commit(_ context.Context, c exchange.Changes) error {
-	return s.do(func(t *tx) error {
-		for i := range c.Consents {
-			if err := t.putConsent(&c.Consents[i], string(c.Consents[i].Origin)); err != nil {
-				return fatal(err)
-			}
+	for _, part := range cutChanges(&c, s.maxPart()) {
+		if err := s.do(func(t *tx) error { return fatal(t.putChanges(&part)) }); err != nil {
+			return err
 		}
-		for i := range c.Entries {
-			if err := t.putOutbox(&c.Entries[i]); err != nil {
-				return fatal(err)
-			}
+	}
+	return nil
+}
+
+func (t *tx) putChanges(c *exchange.Changes) error {
+	for i := range c.Consents {
+		if err := t.putConsent(&c.Consents[i], string(c.Consents[i].Origin)); err != nil {
+			return err
 		}
-		for i := range c.Cursors {
-			v, err := json.Marshal(&c.Cursors[i])
-			if err != nil {
-				return fatal(err)
-			}
-			if err := t.set(cursorKey(c.Cursors[i].Brand, c.Cursors[i].Source), v, 0); err != nil {
-				return fatal(err)
-			}
+	}
+	for i := range c.Entries {
+		if err := t.putOutbox(&c.Entries[i]); err != nil {
+			return err
 		}
-		return fatal(t.putMovements(&c))
-	})
+	}
+	for i := range c.Cursors {
+		v, err := json.Marshal(&c.Cursors[i])
+		if err != nil {
+			return err
+		}
+		if err := t.set(cursorKey(c.Cursors[i].Brand, c.Cursors[i].Source), v, 0); err != nil {
+			return err
+		}
+	}
+	return t.putMovements(c)
 }
 
 func cursorKey(brand string, src iysapi.ChangeSource) key {
@@ -236,25 +244,28 @@ func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error
 	return state, err
 }
 
-// entriesAnAct is how many movements one act writes: with their history about half a megabyte.
-const entriesAnAct = 500
-
 // PutEntries queues movements for İYS and returns after the sync. How they came, and what proves them (aligned, or nil), stands in
 // their history. Many are written in several commits; after an error some may be queued, and queuing them again does no harm.
 func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry, how string, evidence []string) error {
-	errs := make(chan error, len(entries)/entriesAnAct+1)
-	n := 0
-	for from := 0; from < len(entries); from += entriesAnAct {
-		to := min(from+entriesAnAct, len(entries))
-		part, proof := entries[from:to], []string(nil)
-		if evidence != nil {
-			proof = evidence[from:to]
+	c := &cutter{limit: s.maxPart()}
+	i := -1
+	cut(c, entries, func(p *exchange.Changes) *[]exchange.Entry { return &p.Entries }, func(e *exchange.Entry) int {
+		if i++; evidence == nil {
+			return entrySize(e)
 		}
-		n++
+		return entrySize(e) + 6*len(evidence[i])
+	})
+	errs := make(chan error, len(c.parts))
+	for from, p := 0, 0; p < len(c.parts); p++ {
+		part, proof := c.parts[p].Entries, []string(nil)
+		if evidence != nil {
+			proof = evidence[from : from+len(part)]
+		}
+		from += len(part)
 		s.enqueue(act{func(t *tx) error { return fatal(t.putEntries(part, how, proof)) }, func(err error) { errs <- err }})
 	}
 	var err error
-	for range n {
+	for range c.parts {
 		err = errors.Join(err, <-errs)
 	}
 	return err

@@ -43,6 +43,11 @@ func (x *Exchange) Restore(ctx context.Context, records []iys.Consent) error {
 			back = append(back, r)
 		}
 	}
+	for _, r := range back {
+		if r.Status != iys.StatusApproved { // to stop needs no store
+			x.cfg.Mirror.Put(r)
+		}
+	}
 	if err := x.cfg.Store.Commit(ctx, Changes{Consents: back}); err != nil {
 		return fmt.Errorf("exchange: restore: %w", err)
 	}

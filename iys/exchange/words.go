@@ -163,7 +163,10 @@ type Newcomer struct {
 // (iys-api.md §8.1).
 const NewcomerLife = 7 * 24 * time.Hour
 
-// Changes is what one commit stores: all of it or nothing.
+// Changes is what one commit stores: all of it or nothing, save that a store
+// may write more than a transaction of its takes in pieces, in the order
+// consents, movements, newcomers, entries, plans, cursors. After an error the
+// beginning of that may be stored, and is stored again without harm.
 type Changes struct {
 	Entries   []Entry       // new states of entries, by ID; one without an ID is new
 	Consents  []iys.Consent // records to be put, by Key
@@ -175,7 +178,7 @@ type Changes struct {
 
 // Store is the durable side. Every method sees all commits made before it.
 type Store interface {
-	// Commit stores all changes at once and returns when they are synced.
+	// Commit stores all changes (see Changes) and returns when they are synced.
 	Commit(ctx context.Context, c Changes) error
 	// DueEntries returns up to limit pending or sent entries of a status with
 	// NextAt not after now, lowest ID first.
