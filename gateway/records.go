@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"bytes"
+	"crypto/sha256"
+	"time"
+)
 
 // Batch is the shared part of the messages one submission became. It is written once, at acceptance.
 type Batch struct {
@@ -221,6 +225,16 @@ type PartSet struct {
 	Reference uint16
 	Wide      bool // a 16-bit reference: another set than the same number in 8 bits
 	Total     byte
+	// Turn tells apart the messages for which a sender uses one reference. The store numbers them; doors leave it 0.
+	Turn uint64
+	// Closed says that another message has taken the reference over before this one was complete: no part joins it any more.
+	Closed bool
+}
+
+// Name is the set as its sender names it, without the turn.
+func (p PartSet) Name() PartSet {
+	p.Turn, p.Closed = 0, false
+	return p
 }
 
 // Part is one piece, stored and acknowledged with its own id before the others have come.
@@ -231,6 +245,30 @@ type Part struct {
 	System string // system_id of the bind it came over
 	At     time.Time
 	PDU    []byte // the submit_sm body as received
+	// Content is what the part says, from PartContent: a part with another content under the same number is no repetition. Zero in
+	// records of older stores: their PDUs are compared.
+	Content [16]byte
+}
+
+// PartContent is the fingerprint of what a part says: its data_coding, user data header and body.
+func PartContent(dataCoding byte, udh, body []byte) (sum [16]byte) {
+	h := sha256.New()
+	h.Write([]byte{dataCoding, byte(len(udh))}) // the header's length is one octet on the wire as well
+	h.Write(udh)
+	h.Write(body)
+	copy(sum[:], h.Sum(nil))
+	return sum
+}
+
+// Repeats reports whether a part that has come says the same as one that is stored.
+func (p *Part) Repeats(stored *Part) bool {
+	if p.Seq != stored.Seq {
+		return false
+	}
+	if stored.Content == ([16]byte{}) {
+		return bytes.Equal(p.PDU, stored.PDU)
+	}
+	return p.Content == stored.Content
 }
 
 // Block stops class commercial for (brand, channel, address), whatever the recipient type and mode.

@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"strings"
 	"sync"
@@ -34,10 +35,15 @@ type Store interface {
 	LastBrands(a gateway.AccountID, address string, since time.Time) (brands []string, whole bool, err error)
 	// LastWrote is when a message of the account was last handed off to the address; zero if none was since then.
 	LastWrote(a gateway.AccountID, address string, since time.Time) (time.Time, error)
-	PutPart(ctx context.Context, p *gateway.Part) ([]gateway.Part, error)
-	// OpenMO are the sets of MO parts older than the given time.
+	// PutPart returns when the part is synced; all is the whole set, in order, for the part that completed it and for one that
+	// repeats a part of a whole set. One that says something else than the part that is there closes the set and begins another.
+	PutPart(ctx context.Context, p *gateway.Part) (all []gateway.Part, err error)
+	// OpenMO are the sets of MO parts that are closed or have a part older than the given time.
 	OpenMO(ctx context.Context, before time.Time) ([][]gateway.Part, error)
-	FailParts(ctx context.Context, set gateway.PartSet, receipts []gateway.ReceiptDue) error
+	// Parts are those of a set as it stands, none if it is gone.
+	Parts(ctx context.Context, set gateway.PartSet) ([]gateway.Part, error)
+	// FailParts removes these parts, and no other that came meanwhile.
+	FailParts(ctx context.Context, parts []gateway.Part, receipts []gateway.ReceiptDue) error
 }
 
 // Config of the desk. Zero fields take the default.
@@ -72,6 +78,10 @@ type Desk struct {
 	desk   gateway.ConsentDesk
 	submit gateway.Submitter
 
+	// A set is stored, joined and expired by one goroutine at a time: each holds the lock its name falls on.
+	sets [64]sync.Mutex
+	seed maphash.Seed
+
 	mu       sync.Mutex
 	version  uint64                      // of the directory the lexicons were made from; guarded by mu
 	lexicons map[string]*keyword.Lexicon // by number; guarded by mu
@@ -94,7 +104,7 @@ func New(cfg Config, st Store, d gateway.ConsentDesk, s gateway.Submitter) *Desk
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{cfg: cfg, store: st, desk: d, submit: s}
+	return &Desk{cfg: cfg, store: st, desk: d, submit: s, seed: maphash.MakeSeed()}
 }
 
 // Receive takes one MO. When it returns nil the MO may be acknowledged: an opt-out in it is effective and everything is
@@ -127,7 +137,9 @@ func (d *Desk) part(ctx context.Context, mo MO, p sms.Part) error {
 		}
 	}
 	set := gateway.PartSet{Source: mo.From, Dest: mo.To, Reference: p.Concat.Ref, Wide: p.Concat.Width == sms.Ref16, Total: p.Concat.Total}
-	rec := &gateway.Part{Set: set, Seq: p.Concat.Seq, System: mo.Operator, At: d.cfg.Now(), PDU: encodePart(p)}
+	rec := &gateway.Part{Set: set, Seq: p.Concat.Seq, System: mo.Operator, At: d.cfg.Now(), PDU: encodePart(p),
+		Content: gateway.PartContent(p.DataCoding, p.UDH, p.Body)}
+	defer d.lock(set)()
 	all, err := d.store.PutPart(ctx, rec)
 	if err != nil || all == nil {
 		return err
@@ -135,7 +147,14 @@ func (d *Desk) part(ctx context.Context, mo MO, p sms.Part) error {
 	return d.join(ctx, all)
 }
 
-// join makes one message of stored parts and forgets them.
+// lock takes a set by its name, and returns what lets it go.
+func (d *Desk) lock(set gateway.PartSet) (unlock func()) {
+	m := &d.sets[maphash.Comparable(d.seed, set.Name())%uint64(len(d.sets))]
+	m.Lock()
+	return m.Unlock
+}
+
+// join makes one message of stored parts and forgets them. The caller holds the set's lock.
 func (d *Desk) join(ctx context.Context, parts []gateway.Part) error {
 	r := sms.NewReassembler(sms.Limits{})
 	now := d.cfg.Now()
@@ -154,7 +173,7 @@ func (d *Desk) join(ctx context.Context, parts []gateway.Part) error {
 			return err
 		}
 	}
-	return d.store.FailParts(ctx, parts[0].Set, nil)
+	return d.store.FailParts(ctx, parts, nil)
 }
 
 // Run hands out messages whose parts did not all come, until ctx ends.
@@ -173,18 +192,33 @@ func (d *Desk) Run(ctx context.Context) {
 	}
 }
 
-// Expire makes messages of the parts that have waited long enough.
+// Expire makes messages of the parts that have waited long enough, or whose reference another message has taken over. What cannot
+// be made one keeps no other waiting.
 func (d *Desk) Expire(ctx context.Context) error {
 	sets, err := d.store.OpenMO(ctx, d.cfg.Now().Add(-d.cfg.PartWait))
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, parts := range sets {
-		if err := d.join(ctx, parts); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := d.expire(ctx, parts[0].Set); err != nil {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// expire looks a second time, with the set in hand: it may have got another part since, or been joined.
+func (d *Desk) expire(ctx context.Context, set gateway.PartSet) error {
+	defer d.lock(set)()
+	parts, err := d.store.Parts(ctx, set)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	return d.join(ctx, parts)
 }
 
 // message carries out and stores a whole message, once for each account that is to read it.

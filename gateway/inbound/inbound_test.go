@@ -398,6 +398,124 @@ func TestIncompleteMessage(t *testing.T) {
 	}
 }
 
+// A handset that uses a reference again begins a new message, also before the old one is complete; the old one is handed out as it is.
+func TestReferenceTakenOver(t *testing.T) {
+	b := newBench(t)
+	first, second := parts(t, strings.Repeat("eski mesaj ", 20), 7), parts(t, strings.Repeat("yeni mesaj ", 20), 7)
+	b.must(b.in.Receive(t.Context(), first[0]))
+	b.must(b.in.Receive(t.Context(), second[0]))
+	b.must(b.in.Receive(t.Context(), second[1]))
+	if got := b.stored(b.a); len(got) != 1 || got[0].Partial || got[0].Text != strings.Repeat("yeni mesaj ", 20) {
+		t.Fatalf("stored %+v, want the new message", got)
+	}
+	b.must(b.in.Expire(t.Context()))
+	got := b.stored(b.a)
+	if len(got) != 2 || !got[1].Partial || !strings.HasPrefix(got[1].Text, "eski mesaj ") || strings.Contains(got[1].Text, "yeni") {
+		t.Fatalf("stored %+v, want the part of the old message as well", got)
+	}
+	b.must(b.in.Expire(t.Context()))
+	if got := b.stored(b.a); len(got) != 2 {
+		t.Errorf("%d messages, want 2", len(got))
+	}
+}
+
+// late delivers a part in the middle of what Expire does.
+type late struct {
+	*store.Store
+	at   string // open: after the overdue sets were read; receive: while one is joined
+	part func()
+}
+
+func (l *late) run(at string) {
+	if l.at == at {
+		l.at = ""
+		l.part()
+	}
+}
+
+func (l *late) OpenMO(ctx context.Context, before time.Time) ([][]gateway.Part, error) {
+	sets, err := l.Store.OpenMO(ctx, before)
+	l.run("open")
+	return sets, err
+}
+
+func (l *late) Receive(ctx context.Context, in *gateway.Inbound, system string) error {
+	err := l.Store.Receive(ctx, in, system)
+	l.run("receive")
+	return err
+}
+
+// A part that is acknowledged while its set expires is not lost, whenever it comes.
+func TestLatePart(t *testing.T) {
+	text := strings.Repeat("uzun bir mesaj ", 20)
+	for _, at := range []string{"open", "receive"} {
+		b := newBench(t)
+		ps := parts(t, text, 7)
+		done := make(chan error, 1)
+		st := &late{Store: b.st, at: at}
+		d := inbound.New(inbound.Config{Now: func() time.Time { return b.now }}, st, b.desk, b.sub)
+		st.part = func() {
+			if at == "open" {
+				done <- d.Receive(t.Context(), ps[1])
+				return
+			}
+			go func() { done <- d.Receive(t.Context(), ps[1]) }() // waits for the set
+		}
+		b.must(d.Receive(t.Context(), ps[0]))
+		b.now = b.now.Add(6 * time.Minute)
+		b.must(d.Expire(t.Context()))
+		b.must(<-done)
+		b.now = b.now.Add(6 * time.Minute)
+		b.must(d.Expire(t.Context()))
+		all := ""
+		got := b.stored(b.a)
+		for _, m := range got {
+			all += m.Text
+		}
+		for _, p := range ps {
+			if !strings.Contains(all, string(p.Body[:40])) {
+				t.Errorf("late part at %s: part %q is lost of %+v", at, p.Body, got)
+			}
+		}
+		if at == "open" && (len(got) != 1 || got[0].Partial || got[0].Text != text) {
+			t.Errorf("completed while it expired: %+v, want it whole and once", got)
+		}
+	}
+}
+
+// failing takes no message for a while.
+type failing struct {
+	*store.Store
+	err error
+}
+
+func (f *failing) Receive(ctx context.Context, in *gateway.Inbound, system string) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Store.Receive(ctx, in, system)
+}
+
+// A whole set that could not be handed out is when its last part is delivered again, before that is acknowledged.
+func TestJoinedOnRepetition(t *testing.T) {
+	b := newBench(t)
+	st := &failing{Store: b.st, err: errors.New("disk")}
+	d := inbound.New(inbound.Config{Now: func() time.Time { return b.now }}, st, b.desk, b.sub)
+	text := strings.Repeat("uzun bir mesaj ", 20)
+	ps := parts(t, text, 7)
+	b.must(d.Receive(t.Context(), ps[0]))
+	for range 2 {
+		if err := d.Receive(t.Context(), ps[1]); err == nil {
+			t.Fatal("acknowledged, although the message could not be stored")
+		}
+	}
+	st.err = nil
+	b.must(d.Receive(t.Context(), ps[1]))
+	if got := b.stored(b.a); len(got) != 1 || got[0].Text != text || got[0].Partial {
+		t.Errorf("stored %+v, want the message once", got)
+	}
+}
+
 // Delivered again, an opt-out is carried out again and confirmed once a day; the day is Istanbul's.
 func TestConfirmation(t *testing.T) {
 	b := newBench(t)

@@ -136,12 +136,14 @@ type Store interface {
 
 	// PutPart returns when the part is synced; all is the whole set, in order,
 	// for the part that completed it. For a part that was there before, p.ID
-	// becomes the id it got then.
+	// becomes the id it got then. One that says something else than the part
+	// that is there closes the set and begins another.
 	PutPart(ctx context.Context, p *gateway.Part) (all []gateway.Part, err error)
-	// OpenParts returns the sets, complete or not, whose oldest part is older.
+	// OpenParts returns the sets, complete or not, that are closed or whose
+	// oldest part is older.
 	OpenParts(ctx context.Context, before time.Time) ([][]gateway.Part, error)
-	// FailParts drops a set and owes the receipts, in one commit.
-	FailParts(ctx context.Context, set gateway.PartSet, receipts []gateway.ReceiptDue) error
+	// FailParts drops parts of a set and owes the receipts, in one commit.
+	FailParts(ctx context.Context, parts []gateway.Part, receipts []gateway.ReceiptDue) error
 }
 
 // Steering stops and changes what has not left.

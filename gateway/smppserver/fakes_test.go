@@ -40,6 +40,7 @@ type world struct {
 	doneErr error    // of the next OwedDone
 	owedErr error    // of the next Owed
 	parts   []gateway.Part
+	turns   uint64 // of sets
 	failed  []gateway.PartSet
 	views   []gateway.MessageView
 	subs    []*gateway.Submission
@@ -275,15 +276,31 @@ func (w *world) WatchOwed(f func(string)) { w.watch = f }
 func (w *world) PutPart(_ context.Context, p *gateway.Part) ([]gateway.Part, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, q := range w.parts {
-		if q.Set == p.Set && q.Seq == p.Seq {
+	set := p.Set
+	for i := range w.parts {
+		q := &w.parts[i]
+		switch {
+		case q.Set.Name() != p.Set:
+		case p.Repeats(q):
 			p.ID = q.ID
 			return nil, nil
+		case !q.Set.Closed && len(w.setLocked(q.Set)) < int(set.Total):
+			set = q.Set
 		}
 	}
-	w.parts = append(w.parts, *p)
-	all := w.setLocked(p.Set)
-	if len(all) < int(p.Set.Total) {
+	if w.turns++; set.Turn == 0 {
+		set.Turn = w.turns
+	} else if old := set; slices.ContainsFunc(w.setLocked(old), func(q gateway.Part) bool { return q.Seq == p.Seq }) {
+		set.Turn = w.turns
+		for i := range w.parts {
+			w.parts[i].Set.Closed = w.parts[i].Set.Closed || w.parts[i].Set == old
+		}
+	}
+	one := *p
+	one.Set = set
+	w.parts = append(w.parts, one)
+	all := w.setLocked(set)
+	if len(all) < int(set.Total) {
 		return nil, nil
 	}
 	return all, nil
@@ -312,17 +329,17 @@ func (w *world) OpenParts(_ context.Context, before time.Time) (sets [][]gateway
 			continue
 		}
 		seen[q.Set] = true
-		if all := w.setLocked(q.Set); oldest(all).Before(before) {
+		if all := w.setLocked(q.Set); q.Set.Closed || oldest(all).Before(before) {
 			sets = append(sets, all)
 		}
 	}
 	return sets, nil
 }
 
-func (w *world) FailParts(_ context.Context, set gateway.PartSet, receipts []gateway.ReceiptDue) error {
+func (w *world) FailParts(_ context.Context, parts []gateway.Part, receipts []gateway.ReceiptDue) error {
 	w.mu.Lock()
-	w.dropLocked(set)
-	w.failed = append(w.failed, set)
+	w.dropLocked(parts[0].Set)
+	w.failed = append(w.failed, parts[0].Set)
 	for _, r := range receipts {
 		w.oweLocked(r)
 	}

@@ -14,8 +14,10 @@ import (
 // message (number, sender), stored, and answered with an id of its own. The
 // part that completes its set turns all of them into one submission. A set
 // that never completes, or that is refused as a whole, ends in receipts for
-// the parts that asked for them. The store is the truth: what a crash leaves
-// behind is found by the sweep.
+// the parts that asked for them. Clients use a reference again, some always the
+// same: a part that says something else than the one that is there begins a
+// new message, and what is incomplete of the old one ends in receipts. The
+// store is the truth: what a crash leaves behind is found by the sweep.
 
 // partsGiveUp is when a complete set that cannot be submitted is given up. It
 // stays below the hour after which the store forgets parts.
@@ -27,6 +29,7 @@ func (c *session) part(sub *gateway.Submission, m *smpp.SubmitSM, d *userData) *
 		Set: gateway.PartSet{Account: sub.Principal.Account, Source: plainNumber(sub.From), Dest: sub.To[0].Address,
 			Reference: d.concat.Ref, Wide: d.concat.Width != sms.Ref8, Total: d.concat.Total},
 		Seq: d.concat.Seq, System: c.system, At: c.srv.cfg.Now(), PDU: m.AppendTo(nil, 0)[smpp.HeaderLen:],
+		Content: gateway.PartContent(byte(m.DataCoding), d.udh, d.body),
 	}
 	// The first part's id becomes the message's. The others' have the shorter
 	// form of a batch, so that no look-up takes them for a message.
@@ -50,7 +53,7 @@ func (c *session) submitPart(ctx context.Context, a asks, r *reply) {
 		r.refuse(codeStatus(v.Code))
 		return
 	}
-	release := c.srv.sets.share(a.part.Set)
+	release := c.srv.sets.share(a.part.Set.Name())
 	defer release()
 	all, err := c.srv.deps.Store.PutPart(ctx, a.part)
 	switch {
@@ -199,7 +202,7 @@ func (s *Server) failParts(ctx context.Context, all []gateway.Part, code gateway
 			receipts = append(receipts, r)
 		}
 	}
-	if err := s.deps.Store.FailParts(ctx, all[0].Set, receipts); err != nil {
+	if err := s.deps.Store.FailParts(ctx, all, receipts); err != nil {
 		s.unfinished.Store(true) // the sweep finds them again
 		s.log.Error("parts could not be given up", "set", all[0].ID, "code", code, "err", err)
 		return

@@ -255,6 +255,73 @@ func TestPartsLeftBehind(t *testing.T) {
 	}
 }
 
+// A client that uses one reference for all its messages: what is incomplete
+// of a message when the next one begins is given up, and told.
+func TestReferenceTakenOver(t *testing.T) {
+	w := newWorld()
+	r := serve(t, w, Config{}, nil)
+	c := r.bound(smpp.BindTRX)
+	_, old := c.submit(partOf(tieRef8, 1, 2, 1, "eski1")) // its second part never came
+	_, id1 := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1"))
+	_, again := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1")) // the answer was lost
+	c.submit(partOf(tieRef8, 1, 2, 2, "yeni2"))
+	<-w.changed
+	if subs := w.submissions(); len(subs) != 1 || subs[0].Text != "yeni1yeni2" {
+		t.Fatalf("got %+v", subs)
+	}
+	if old == id1 || again != id1 {
+		t.Errorf("ids %s, %s and %s for its repetition", old, id1, again)
+	}
+	r.srv.sweep(context.Background())
+	m := <-c.got
+	if rec, ok := smpp.ParseReceipt(m, time.UTC); !ok || string(rec.MessageID) != old || rec.State != smpp.StateRejected || string(rec.Err) != "906" {
+		t.Errorf("got %q, want the part that was given up", m.ShortMessage)
+	}
+	if len(w.parts) != 0 || len(r.srv.sets.m) != 0 {
+		t.Errorf("%d parts and %d locks left", len(w.parts), len(r.srv.sets.m))
+	}
+	// The next one begins while the sweep would settle the one before.
+	c.submit(partOf(tieRef8, 1, 2, 1, "a"))
+	c.submit(partOf(tieRef8, 1, 2, 1, "b"))
+	r.srv.unfinished.Store(true) // looks at all sets
+	r.srv.sweep(context.Background())
+	c.submit(partOf(tieRef8, 1, 2, 2, "c"))
+	if subs := w.submissions(); len(subs) != 2 || subs[1].Text != "bc" {
+		t.Errorf("the new message was given up with the old: %+v", subs)
+	}
+}
+
+// The parts of two messages under one reference come in one go: the second
+// begins while the first is being submitted.
+func TestPipelinedReference(t *testing.T) {
+	w := newWorld()
+	hold := make(chan struct{})
+	w.submit = func(s *gateway.Submission) error {
+		if s.Text == "a1a2" {
+			<-hold
+		}
+		return nil
+	}
+	r := serve(t, w, Config{}, nil)
+	c := r.bound(smpp.BindTRX)
+	c.submit(partOf(tieRef8, 1, 2, 1, "a1"))
+	c.submit(partOf(tieRef8, 1, 2, 2, "a2")) // answered at once
+	c.submit(partOf(tieRef8, 1, 2, 1, "b1"))
+	r.srv.unfinished.Store(true)
+	r.srv.sweep(context.Background()) // keeps away
+	c.submit(partOf(tieRef8, 1, 2, 2, "b2"))
+	<-w.changed
+	close(hold)
+	<-w.changed
+	var got []string
+	for _, s := range w.submissions() {
+		got = append(got, s.Text)
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"a1a2", "b1b2"}) || len(w.parts) != 0 || len(w.failed) != 0 {
+		t.Errorf("submitted %v, %d parts left, %d sets given up", got, len(w.parts), len(w.failed))
+	}
+}
+
 // The sweep keeps away from sets whose parts are under way.
 func TestSetLocks(t *testing.T) {
 	l := newSetLocks()

@@ -6,9 +6,9 @@ import (
 	"izinli/gateway"
 )
 
-// setLocks keeps the sweep away from sets whose parts are just coming in. Many
-// parts of one set may be under way at once (they share); the sweep needs the
-// set alone.
+// setLocks keeps the sweep away from sets whose parts are just coming in, by
+// the name of the set. Many parts of one name may be under way at once (they
+// share); the sweep needs the name alone.
 type setLocks struct {
 	mu sync.Mutex
 	m  map[gateway.PartSet]*setLock // guarded by mu

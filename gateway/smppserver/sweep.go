@@ -2,6 +2,7 @@ package smppserver
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"izinli/gateway"
@@ -36,24 +37,19 @@ func (s *Server) sweep(ctx context.Context) {
 	if s.unfinished.Swap(false) {
 		before = now
 	}
-	sets, err := s.deps.Store.OpenParts(ctx, before)
-	if err != nil {
-		s.unfinished.Store(true)
-		s.log.Error("open parts could not be read", "err", err)
-		return
-	}
-	taken := map[gateway.PartSet]func(){}
+	taken := map[gateway.PartSet]func(){} // by name
 	defer func() {
 		for _, release := range taken {
 			release()
 		}
 	}()
-	for _, all := range sets {
-		if !whole(all) && !oldest(all).Before(overdue) {
+	for _, all := range s.endedSets(ctx, before, overdue) {
+		name := all[0].Set.Name()
+		if taken[name] != nil {
 			continue
 		}
-		if release, ok := s.sets.alone(all[0].Set); ok {
-			taken[all[0].Set] = release
+		if release, ok := s.sets.alone(name); ok {
+			taken[name] = release
 		} else {
 			s.unfinished.Store(true)
 		}
@@ -61,18 +57,37 @@ func (s *Server) sweep(ctx context.Context) {
 	if len(taken) == 0 {
 		return
 	}
-	if sets, err = s.deps.Store.OpenParts(ctx, before); err != nil {
-		s.unfinished.Store(true)
-		s.log.Error("open parts could not be read", "err", err)
-		return
+	sets := s.endedSets(ctx, before, overdue)
+	sets = slices.DeleteFunc(sets, func(all []gateway.Part) bool { return taken[all[0].Set.Name()] == nil })
+	left := map[gateway.PartSet]int{} // sets to settle under a name, which is let go with the last of them
+	for _, all := range sets {
+		left[all[0].Set.Name()]++
 	}
 	for _, all := range sets {
-		if release, ok := taken[all[0].Set]; ok {
-			s.settle(ctx, all)
-			release()
-			delete(taken, all[0].Set)
+		name := all[0].Set.Name()
+		s.settle(ctx, all)
+		if left[name]--; left[name] == 0 {
+			taken[name]()
+			delete(taken, name)
 		}
 	}
+}
+
+// endedSets reads the sets that wait for no further part. Where the store
+// fails, the next sweep looks at all.
+func (s *Server) endedSets(ctx context.Context, before, overdue time.Time) [][]gateway.Part {
+	sets, err := s.deps.Store.OpenParts(ctx, before)
+	if err != nil {
+		s.unfinished.Store(true)
+		s.log.Error("open parts could not be read", "err", err)
+	}
+	return slices.DeleteFunc(sets, func(all []gateway.Part) bool { return !ended(all, overdue) })
+}
+
+// ended reports whether a set waits for no further part: it has them all, has
+// waited long enough, or another message has taken its reference over.
+func ended(all []gateway.Part, overdue time.Time) bool {
+	return all[0].Set.Closed || whole(all) || oldest(all).Before(overdue)
 }
 
 // settle ends one set that nobody else touches.

@@ -31,7 +31,8 @@ const version = 2
 //	C account4                               end of the decision chain: day4 seq4 hash32 of its last record
 //	o operator 00 id                         operator's message id → message, segment
 //	p operator 00 id                         receipt that came before its message id was known
-//	P account4 set16 seq1                    part of a long message that is not complete yet
+//	P account4 set16 turn8 seq1              part of a long message that is not accepted yet; older stores: without turn. The highest bit of
+//	                                         the turn marks a set that is closed
 //	q id                                     further ids of a message (parts of a long SMPP message) → message
 //	g account4                               balance
 //	l account4 day4                          ledger of the batches of a day: charged, refunded

@@ -180,7 +180,7 @@ func TestParts(t *testing.T) {
 		t.Errorf("part 4 of 3 = %v, want invalid", err)
 	}
 	a, _ := w.batchOf(1)
-	a.Batch.ID, a.Parts, a.PartIDs = first, &set, []string{"id2", id3}
+	a.Batch.ID, a.Parts, a.PartIDs = first, &all[0].Set, []string{"id2", id3}
 	w.must(w.st.Accept(ctx, a))
 	for _, id := range []string{id1.String(), "id2", id3} { // the id of a later part looks like that of a message
 		if m, err := w.st.Lookup(w.acct, id); err != nil || m != id1 {
