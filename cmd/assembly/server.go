@@ -374,18 +374,31 @@ type blacklist struct {
 func (b blacklist) Blacklist(ctx context.Context, a gateway.AccountID, cursor string, limit int) (out gateway.Page[desk.BlacklistEntry], err error) {
 	page, err := b.store.Blacklist(ctx, a, cursor, limit)
 	for _, x := range page.Items {
-		out.Items = append(out.Items, desk.BlacklistEntry{Account: a, Address: x.Address, At: x.At})
+		out.Items = append(out.Items, entryOf(a, x))
 	}
 	out.Next = page.Next
 	return out, err
 }
 
+func entryOf(a gateway.AccountID, x store.Blacklisted) desk.BlacklistEntry {
+	return desk.BlacklistEntry{Account: a, Address: x.Address, Note: x.Note, At: x.At}
+}
+
+func (b blacklist) Blacklisted(ctx context.Context, a gateway.AccountID, address string) (*desk.BlacklistEntry, error) {
+	x, ok, err := b.store.Blacklisted(ctx, a, address)
+	if err != nil || !ok {
+		return nil, err
+	}
+	e := entryOf(a, x)
+	return &e, nil
+}
+
 func (b blacklist) PutBlacklist(ctx context.Context, e desk.BlacklistEntry) error {
-	return b.desk.Blacklist(ctx, e.Account, e.Address, true)
+	return b.desk.Blacklist(ctx, e.Account, e.Address, e.Note)
 }
 
 func (b blacklist) DeleteBlacklist(ctx context.Context, a gateway.AccountID, address string) error {
-	return b.desk.Blacklist(ctx, a, address, false)
+	return b.desk.Unblacklist(ctx, a, address)
 }
 
 // VerifyFunc is the store's verification in the words of the administration.

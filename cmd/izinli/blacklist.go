@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,8 @@ func blacklistEditCmd(use, short, done string, do func(desk.Service, context.Con
 		}
 		return said(cmd, "%s is %s", name, done)
 	})
-	account, note = accountFlag(cmd, "`number` of the account (required)"), cmd.Flags().String("note", "", "`why`")
+	account, note = accountFlag(cmd, "`number` of the account (required)"), cmd.Flags().String("note", "", "`why`, for the list and the audit trail")
+	verb, _, _ := strings.Cut(use, " ")
+	cmd.Example = "  izinli blacklist " + verb + " 05321234567 --account 1 --note \"asked for by phone\""
 	return cmd
 }

@@ -200,10 +200,18 @@ func TestOptOutOfCalls(t *testing.T) {
 	}
 }
 
+// blacklist puts an address on the account's blacklist, or takes it off.
+func blacklist(ctx context.Context, d *consent.Desk, a gateway.AccountID, addr string, on bool) error {
+	if on {
+		return d.Blacklist(ctx, a, addr, "asked for by phone")
+	}
+	return d.Unblacklist(ctx, a, addr)
+}
+
 func TestBlacklistStopsEveryClass(t *testing.T) {
 	b := newBench(t)
 	for _, on := range []bool{true, false} {
-		b.must(b.desk.Blacklist(t.Context(), b.a, ayse, on))
+		b.must(blacklist(t.Context(), b.desk, b.a, ayse, on))
 		for _, class := range []string{gateway.ClassCommercial, gateway.ClassTransactional, gateway.ClassOTP} {
 			q := b.batch(exempt)
 			q.Class = class

@@ -30,7 +30,8 @@ type Records interface {
 	OpenEntries(ctx context.Context, keys []iys.Key) ([]exchange.Entry, error)
 	// PutEntries queues movements; how they came and what proves them, one for each, becomes history.
 	PutEntries(ctx context.Context, entries []exchange.Entry, how string, evidence []string) error
-	PutBlacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error
+	PutBlacklist(ctx context.Context, a gateway.AccountID, addr, note string) error
+	DeleteBlacklist(ctx context.Context, a gateway.AccountID, addr string) error
 }
 
 // Waker is told that the outbox has something new.
@@ -375,24 +376,28 @@ func (d *Desk) fill(ctx context.Context, key iys.Key, v *gateway.ConsentView) er
 	return err
 }
 
-// Blacklist puts an address on the account's blacklist (all classes stop), or takes it off.
-func (d *Desk) Blacklist(ctx context.Context, a gateway.AccountID, addr string, on bool) error {
-	c, err := canonical(iys.ChannelSMS, addr, nil)
+// Blacklist puts an address on the account's blacklist (all classes stop), with a note that says why.
+func (d *Desk) Blacklist(ctx context.Context, a gateway.AccountID, addr, note string) error {
+	c, err := eitherAddress(addr)
 	if err != nil {
-		if c, err = canonical(iys.ChannelEmail, addr, address.ParseMailbox); err != nil {
-			return gateway.Refuse(gateway.CodeInvalid, "address", "neither a phone number nor an e-mail address")
-		}
+		return err
 	}
-	if on { // in force before anything is waited for
-		d.blacklist(a, c)
+	d.blacklist(a, c) // in force before anything is waited for
+	mu := d.move(c)
+	defer mu.Unlock()
+	d.blacklist(a, c) // again: somebody may just have taken it off
+	return d.rec.PutBlacklist(ctx, a, c, note)
+}
+
+// Unblacklist takes an address off the account's blacklist.
+func (d *Desk) Unblacklist(ctx context.Context, a gateway.AccountID, addr string) error {
+	c, err := eitherAddress(addr)
+	if err != nil {
+		return err
 	}
 	mu := d.move(c)
 	defer mu.Unlock()
-	if on {
-		d.blacklist(a, c) // again: somebody may just have taken it off
-		return d.rec.PutBlacklist(ctx, a, c, true)
-	}
-	if err := d.rec.PutBlacklist(ctx, a, c, false); err != nil {
+	if err := d.rec.DeleteBlacklist(ctx, a, c); err != nil {
 		return err
 	}
 	d.office.mirror.Unblacklist(accountKey(a), c)
@@ -404,6 +409,17 @@ func (d *Desk) blacklist(a gateway.AccountID, addr string) {
 	mu := d.office.Lock(addr)
 	d.office.mirror.Blacklist(accountKey(a), addr)
 	mu.Unlock()
+}
+
+// eitherAddress is a telephone number or an e-mail address in its canonical form.
+func eitherAddress(addr string) (string, error) {
+	c, err := canonical(iys.ChannelSMS, addr, nil)
+	if err != nil {
+		if c, err = canonical(iys.ChannelEmail, addr, address.ParseMailbox); err != nil {
+			return "", gateway.Refuse(gateway.CodeInvalid, "address", "neither a phone number nor an e-mail address")
+		}
+	}
+	return c, nil
 }
 
 var _ gateway.ConsentDesk = (*Desk)(nil)

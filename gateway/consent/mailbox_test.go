@@ -117,14 +117,14 @@ func TestBlacklistOfMailbox(t *testing.T) {
 	b.mailBrands()
 	for typed, addr := range mailboxes {
 		for _, on := range []bool{true, false} {
-			b.must(b.desk.Blacklist(t.Context(), b.a, typed, on))
+			b.must(blacklist(t.Context(), b.desk, b.a, typed, on))
 			if v := b.mail(exempt, addr); on != (v.Rule == iys.RuleBlacklisted) || on == v.Send() {
 				t.Errorf("%s blacklisted %t: %s by %s", addr, on, v.Outcome, v.Rule)
 			}
 		}
 	}
 	for _, bad := range []string{"", "kimse", "a b@example.com", "@example.com", "a@b@", "12"} {
-		if err := b.desk.Blacklist(t.Context(), b.a, bad, true); code(err) != gateway.CodeInvalid {
+		if err := b.desk.Blacklist(t.Context(), b.a, bad, ""); code(err) != gateway.CodeInvalid {
 			t.Errorf("blacklist %q = %v, want invalid", bad, err)
 		}
 	}
@@ -137,7 +137,15 @@ type listRecords struct {
 	before, stored func(on bool)
 }
 
-func (r *listRecords) PutBlacklist(_ context.Context, _ gateway.AccountID, addr string, on bool) error {
+func (r *listRecords) PutBlacklist(_ context.Context, _ gateway.AccountID, addr, _ string) error {
+	return r.put(addr, true)
+}
+
+func (r *listRecords) DeleteBlacklist(_ context.Context, _ gateway.AccountID, addr string) error {
+	return r.put(addr, false)
+}
+
+func (r *listRecords) put(addr string, on bool) error {
 	r.before(on)
 	r.listed[addr] = on
 	r.stored(on)
@@ -151,7 +159,7 @@ func TestBlacklistOnAndOffAtOnce(t *testing.T) {
 		b := newBench(t)
 		rec := &listRecords{Records: b.st, listed: map[string]bool{}, before: nothing, stored: nothing}
 		desk := consent.NewDesk(b.office, rec, nil)
-		b.must(desk.Blacklist(t.Context(), b.a, ayse, during == "off"))
+		b.must(blacklist(t.Context(), desk, b.a, ayse, during == "off"))
 		var wg sync.WaitGroup
 		var once sync.Once
 		meanwhile := func(bool) {
@@ -159,7 +167,7 @@ func TestBlacklistOnAndOffAtOnce(t *testing.T) {
 				done := make(chan struct{})
 				wg.Go(func() {
 					defer close(done)
-					if err := desk.Blacklist(context.Background(), b.a, ayse, during == "off"); err != nil {
+					if err := blacklist(context.Background(), desk, b.a, ayse, during == "off"); err != nil {
 						t.Error(err)
 					}
 				})
@@ -174,7 +182,7 @@ func TestBlacklistOnAndOffAtOnce(t *testing.T) {
 		} else {
 			rec.before = meanwhile // on in memory, off in the store
 		}
-		b.must(desk.Blacklist(t.Context(), b.a, ayse, during == "on"))
+		b.must(blacklist(t.Context(), desk, b.a, ayse, during == "on"))
 		wg.Wait()
 		inMemory := b.decide(exempt, ayse).Rule == iys.RuleBlacklisted
 		if want := during == "off"; inMemory != want || rec.listed[ayse] != want {

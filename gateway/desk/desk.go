@@ -58,6 +58,8 @@ type Store interface {
 // Blacklist keeps the addresses accounts never write to (kara liste).
 type Blacklist interface {
 	Blacklist(ctx context.Context, a gateway.AccountID, cursor string, limit int) (gateway.Page[BlacklistEntry], error)
+	// Blacklisted returns the entry of a normalised address, nil when there is none.
+	Blacklisted(ctx context.Context, a gateway.AccountID, address string) (*BlacklistEntry, error)
 	PutBlacklist(context.Context, BlacklistEntry) error
 	DeleteBlacklist(ctx context.Context, a gateway.AccountID, address string) error
 }

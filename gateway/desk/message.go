@@ -240,15 +240,15 @@ func (a *Admin) ListBlacklist(ctx context.Context, q BlacklistQuery) (page gatew
 
 // PutBlacklist puts an address on an account's blacklist: nothing goes there any more, whatever its class.
 func (a *Admin) PutBlacklist(ctx context.Context, in BlacklistEntry) (Nothing, error) {
-	return Nothing{}, a.blacklist(ctx, "PutBlacklist", &in, func() error { return a.deps.Blacklist.PutBlacklist(ctx, in) })
+	return Nothing{}, a.blacklist(ctx, "PutBlacklist", &in, true, func() error { return a.deps.Blacklist.PutBlacklist(ctx, in) })
 }
 
 // DeleteBlacklist takes an address off an account's blacklist.
 func (a *Admin) DeleteBlacklist(ctx context.Context, in BlacklistEntry) (Nothing, error) {
-	return Nothing{}, a.blacklist(ctx, "DeleteBlacklist", &in, func() error { return a.deps.Blacklist.DeleteBlacklist(ctx, in.Account, in.Address) })
+	return Nothing{}, a.blacklist(ctx, "DeleteBlacklist", &in, false, func() error { return a.deps.Blacklist.DeleteBlacklist(ctx, in.Account, in.Address) })
 }
 
-func (a *Admin) blacklist(ctx context.Context, what string, in *BlacklistEntry, act func() error) error {
+func (a *Admin) blacklist(ctx context.Context, what string, in *BlacklistEntry, stays bool, act func() error) error {
 	if a.deps.Blacklist == nil {
 		return unavailable("blacklists")
 	}
@@ -262,10 +262,34 @@ func (a *Admin) blacklist(ctx context.Context, what string, in *BlacklistEntry, 
 	if in.Note, err = text("note", in.Note, false, 200); err != nil {
 		return err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, err := a.deps.Blacklist.Blacklisted(ctx, in.Account, in.Address)
+	if err != nil {
+		return err
+	}
 	in.At = a.deps.Now()
 	if err := act(); err != nil {
 		return err
 	}
-	a.audit(ctx, what, fmt.Sprintf("account %d, %s", in.Account, address.Mask(in.Address)), nil, nil)
+	target := fmt.Sprintf("account %d, %s", in.Account, address.Mask(in.Address))
+	after := masked(in)
+	if !stays {
+		after = nil
+		if in.Note != "" {
+			target += ": " + in.Note
+		}
+	}
+	a.audit(ctx, what, target, masked(before), after)
 	return nil
+}
+
+// masked is an entry for the trail, which shows no whole address.
+func masked(e *BlacklistEntry) *BlacklistEntry {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.Address = address.Mask(c.Address)
+	return &c
 }

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"izinli/gateway"
@@ -130,6 +131,12 @@ func (b blacklist) Blacklist(_ context.Context, a gateway.AccountID, _ string, _
 	}
 	return p, nil
 }
+func (b blacklist) Blacklisted(_ context.Context, _ gateway.AccountID, address string) (*desk.BlacklistEntry, error) {
+	if e, ok := b[address]; ok {
+		return &e, nil
+	}
+	return nil, nil
+}
 func (b blacklist) PutBlacklist(_ context.Context, e desk.BlacklistEntry) error {
 	b[e.Address] = e
 	return nil
@@ -173,6 +180,7 @@ func TestConsentsArePassedOn(t *testing.T) {
 	if p := must[gateway.Page[desk.BlacklistEntry]](t)(admin.ListBlacklist(ctx, desk.BlacklistQuery{Account: 1})); len(p.Items) != 1 || p.Items[0].Address != "+905321234567" || p.Items[0].At.IsZero() {
 		t.Errorf("got %+v", p)
 	}
+	blacklistTrail(t, deps)
 	must[desk.Nothing](t)(admin.DeleteBlacklist(ctx, desk.BlacklistEntry{Account: 1, Address: "05321234567"}))
 	if len(list) != 0 {
 		t.Errorf("got %v", list)
@@ -192,5 +200,29 @@ func TestConsentsNeedAServer(t *testing.T) {
 	_, del := o.DeleteBlacklist(ctx, desk.BlacklistEntry{Account: 1})
 	for _, err := range []error{lookup, add, out, list, put, del} {
 		refused(t, err, gateway.CodeUnavailable, "", "The server must be running")
+	}
+}
+
+// The trail tells why an address came onto the list, changed its note and went, and shows no whole address.
+func blacklistTrail(t *testing.T, deps desk.Deps) {
+	t.Helper()
+	var trail []desk.Entry
+	deps.Audit = func(_ context.Context, e desk.Entry) { trail = append(trail, e) }
+	admin := desk.New(deps)
+	e := desk.BlacklistEntry{Account: 1, Address: "0532 765 43 21", Note: "asked for by phone"}
+	must[desk.Nothing](t)(admin.PutBlacklist(ctx, e))
+	e.Note = "and in writing"
+	must[desk.Nothing](t)(admin.PutBlacklist(ctx, e))
+	e.Note = "wants it back"
+	must[desk.Nothing](t)(admin.DeleteBlacklist(ctx, e))
+	if len(trail) != 3 || string(trail[0].Before) != "null" || !strings.Contains(string(trail[0].After), `"note":"asked for by phone"`) ||
+		!strings.Contains(string(trail[1].Before), "by phone") || !strings.Contains(string(trail[1].After), "in writing") ||
+		!strings.Contains(string(trail[2].Before), "in writing") || string(trail[2].After) != "null" || !strings.HasSuffix(trail[2].Target, ": wants it back") {
+		t.Errorf("the trail: %+v", trail)
+	}
+	for _, x := range trail {
+		if all := string(x.Before) + string(x.After) + x.Target; strings.Contains(all, "7654321") || !strings.Contains(all, "+90532*****21") {
+			t.Errorf("%s shows %s", x.What, all)
+		}
 	}
 }

@@ -272,7 +272,8 @@ type BlacklistQuery struct {
 	Limit   int               `json:"limit,omitempty"`
 }
 
-// BlacklistEntry is an address an account never writes to, whatever the class.
+// BlacklistEntry is an address an account never writes to, whatever the class. The note (at most 200 characters) says why; that of
+// DeleteBlacklist, why no longer, stands in the audit trail alone.
 type BlacklistEntry struct {
 	Account gateway.AccountID `json:"account"`
 	Address string            `json:"address"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"strconv"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -44,39 +43,6 @@ func (s *Store) Audits(_ context.Context, cursor string, limit int) (page gatewa
 			page.Next = strconv.FormatUint(binary.BigEndian.Uint64(it.Item().Key()[1:]), 36)
 		}
 		page.Next = ""
-		return nil
-	})
-	return page, err
-}
-
-// Blacklisted is one address on an account's blacklist.
-type Blacklisted struct {
-	Address string
-	At      time.Time
-}
-
-// Blacklist lists an account's blacklist by address.
-func (s *Store) Blacklist(_ context.Context, a gateway.AccountID, cursor string, limit int) (page gateway.Page[Blacklisted], err error) {
-	limit = pageSize(limit)
-	prefix := blacklistKey(a, "")
-	err = s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: limit})
-		defer it.Close()
-		for it.Seek(blacklistKey(a, cursor)); it.ValidForPrefix(prefix); it.Next() {
-			addr := string(it.Item().Key()[len(prefix):])
-			if addr == cursor {
-				continue
-			}
-			if len(page.Items) == limit {
-				page.Next = page.Items[limit-1].Address
-				return nil
-			}
-			b := Blacklisted{Address: addr}
-			if err := it.Item().Value(func(v []byte) error { d := dec{b: v}; b.At = d.time(); return d.err("blacklist") }); err != nil {
-				return err
-			}
-			page.Items = append(page.Items, b)
-		}
 		return nil
 	})
 	return page, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -297,18 +296,6 @@ func (s *Store) Unblock(_ context.Context, by *iys.Consent, how, evidence string
 	})
 }
 
-// PutBlacklist puts an address on the account's blacklist, or takes it off.
-func (s *Store) PutBlacklist(_ context.Context, a gateway.AccountID, addr string, on bool) error {
-	return s.do(func(t *tx) error {
-		if !on {
-			return t.del(blacklistKey(a, addr))
-		}
-		var e enc
-		e.time(t.now)
-		return t.set(blacklistKey(a, addr), e, 0)
-	})
-}
-
 // each visits every record of a kind until f returns an error.
 func (s *Store) each(ctx context.Context, kind byte, values bool, f func(k, v []byte) error) error {
 	return s.db.View(func(txn *badger.Txn) error {
@@ -433,16 +420,6 @@ func (s *Store) EachBlock(ctx context.Context, yield func(iys.Block) error) erro
 			return err
 		}
 		return yield(iys.Block{Brand: b.Brand, Channel: iys.Channel(b.Channel), Recipient: b.Address, Since: b.At})
-	})
-}
-
-// EachBlacklisted is part of mirror.Source.
-func (s *Store) EachBlacklisted(ctx context.Context, yield func(account, address string) error) error {
-	return s.each(ctx, kBlacklist, false, func(k, _ []byte) error {
-		if len(k) < 6 {
-			return fmt.Errorf("%w: blacklist key", errCorrupt)
-		}
-		return yield(strconv.Itoa(int(beUint32(k[1:]))), string(k[5:]))
 	})
 }
 

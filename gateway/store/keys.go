@@ -46,7 +46,7 @@ const version = 2
 //	M account4 brand 00 channel1 type1 addr  consent
 //	H account4 brand 00 channel1 addr 00 seq8   history of an address
 //	B account4 brand 00 channel1 addr        block
-//	L account4 addr                          blacklist
+//	L account4 addr                          blacklist: time, note (absent in old ones)
 //	x seq8                                   İYS outbox entry that is open
 //	y seq8                                   İYS outbox entry that is finished
 //	X brand 00 channel1 type1 addr 00        open outbox entries of an address: seq8 each

@@ -282,8 +282,8 @@ func TestAuditAndBlacklistPages(t *testing.T) {
 	ctx := t.Context()
 	for i := range 7 {
 		w.must(w.st.PutAudit(ctx, []byte{byte(i)}))
-		w.must(w.st.PutBlacklist(ctx, w.acct, fmt.Sprintf("+9053200000%02d", i), true))
-		w.must(w.st.PutBlacklist(ctx, w.acct+1, "+905329999999", true))
+		w.must(w.st.PutBlacklist(ctx, w.acct, fmt.Sprintf("+9053200000%02d", i), ""))
+		w.must(w.st.PutBlacklist(ctx, w.acct+1, "+905329999999", ""))
 	}
 	var trail []byte
 	for cursor := ""; ; {
