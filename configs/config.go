@@ -14,6 +14,9 @@ type Config struct {
 	// PublicURL is where recipients reach the public pages from outside; unsubscribe links begin with it. No default: without it
 	// no such links are written. http or https, and a host alone: the pages stand at its root.
 	PublicURL string `yaml:"publicUrl"`
+	// PanelURL is where browsers reach the panel from outside; invitations begin with it, and with https the panel's cookies are marked
+	// Secure although a proxy in front ends TLS. No default: what the browser asked for counts. http or https, and a host alone.
+	PanelURL string `yaml:"panelUrl"`
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For is believed. Default: nobody's.
 	TrustedProxies []Network `yaml:"trustedProxies"`
 	// QuietHours holds commercial messages at night (21:00–08:00 Istanbul time; accounts can set their own). Default true; false

@@ -19,9 +19,8 @@ func (c *Config) Validate() error {
 	v.certificate("tls.http", c.TLS.HTTP)
 	v.certificate("tls.smpp", c.TLS.SMPP)
 	v.certificate("tls.smtp", c.TLS.SMTP)
-	if c.PublicURL != "" {
-		v.publicURL(c.PublicURL)
-	}
+	v.site("publicUrl", c.PublicURL, "the pages for recipients stand", "https://u.example.com")
+	v.site("panelUrl", c.PanelURL, "the panel stands", "https://panel.example.com")
 	v.host("mail.domain", c.Mail.Domain)
 	v.host("mail.bounceDomain", c.Mail.BounceDomain)
 	v.host("mail.smsDomain", c.Mail.SMSDomain)
@@ -85,17 +84,19 @@ func (v *problems) url(field, s string) {
 		field, "is not an address such as https://example.com")
 }
 
-// publicURL checks where recipients reach us. The pages stand at the root: their forms, cookies and style sheet name paths from there,
-// so that behind a path the page would show and no button on it work.
-func (v *problems) publicURL(s string) {
-	v.url("publicUrl", s)
+// site checks where people reach pages of ours; the empty one passes. Pages stand at the root: their forms, cookies and style sheets
+// name paths from there, so that behind a path a page would show and no button on it work.
+func (v *problems) site(field, s, stands, example string) {
+	if s == "" {
+		return
+	}
+	v.url(field, s)
 	u, err := url.Parse(s)
 	if err != nil || u.Path == "" {
 		return
 	}
-	v.check(u.Path != "/", "publicUrl", "must not end with a slash")
-	v.check(u.Path == "/", "publicUrl", "has the path %s: the pages for recipients stand at the root of a host, so name one of their own, such as https://u.example.com",
-		u.Path)
+	v.check(u.Path != "/", field, "must not end with a slash")
+	v.check(u.Path == "/", field, "has the path %s: %s at the root of a host, so name one of their own, such as %s", u.Path, stands, example)
 }
 
 // host checks a host name in lower case with a dot in it; the empty one passes.

@@ -1,8 +1,10 @@
 package assembly
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,10 +15,12 @@ import (
 	"izinli/iys"
 )
 
-// openPanel makes the panel; it is listened for like the other doors.
-func (s *Server) openPanel(secure bool) error {
+// openPanel makes the panel; it is listened for like the other doors. tls says that the listener itself speaks TLS; where a proxy in
+// front does, panelUrl tells.
+func (s *Server) openPanel(tls bool) error {
 	var err error
-	s.Panel, err = admin.New(admin.Config{Secure: secure, TrustedProxies: proxies(s.cfg), MaxImport: int64(s.cfg.Limits.Import)}, admin.Deps{
+	secure := tls || strings.HasPrefix(s.cfg.PanelURL, "https://")
+	s.Panel, err = admin.New(admin.Config{URL: s.cfg.PanelURL, Secure: secure, TrustedProxies: proxies(s.cfg), MaxImport: int64(s.cfg.Limits.Import)}, admin.Deps{
 		Desk: s.Admin, Users: s.Store, Audits: s.Store.Audits, Audit: s.keepAudit, Live: s.live, Imports: s.Imports, Webhooks: s.hooks,
 		Inbound: s.Store.NewestInbound, Batches: s.Store.Batches, Log: s.log, UsersLock: &s.users,
 	})
@@ -124,10 +128,10 @@ func (s *Server) SetupURL(ctx context.Context) (string, error) {
 	return s.panelURL() + path, nil
 }
 
-// panelURL is where this machine reaches the panel; empty when it is not listened for.
+// panelURL is where browsers reach the panel: what panelUrl says, else the listener itself. It is empty when nobody listens.
 func (s *Server) panelURL() string {
 	if s.Addrs["panel"] == "" {
 		return ""
 	}
-	return s.localURL("panel")
+	return cmp.Or(s.cfg.PanelURL, s.localURL("panel"))
 }
