@@ -316,6 +316,9 @@ func refusalOf(err error) (*gateway.Error, int) {
 // value reads a field of the form or query, trimmed.
 func (c *call) value(name string) string { return strings.TrimSpace(c.FormValue(name)) }
 
+// lines reads a field of several lines; browsers end them with CR LF.
+func (c *call) lines(name string) string { return strings.ReplaceAll(c.value(name), "\r\n", "\n") }
+
 func (c *call) checked(name string) bool { return c.FormValue(name) != "" }
 
 // number reads a whole number; empty is 0.

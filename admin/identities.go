@@ -91,10 +91,6 @@ func (c *call) brandForm(b *gateway.Brand) (form, error) {
 func (c *call) modeFields(channel string, m *gateway.BrandMode) []field {
 	label := func(key string) string { return c.t("channel."+channel) + ": " + c.t(key) }
 	modes := append([]option{{Text: c.t("mode.closed")}}, c.choices("mode.", "partner", "ahs", "self_managed", "exempt")...)
-	expires := ""
-	if !m.Expires.IsZero() {
-		expires = m.Expires.In(istanbul).Format(time.DateOnly)
-	}
 	return []field{
 		{Name: channel + ".mode", Label: label("mode"), Kind: "select", Value: m.Mode, Options: modes, Hint: c.t("mode.hint")},
 		{Name: channel + ".readOnly", Label: label("mode.readOnly"), Kind: "checkbox", Value: set(m.ReadOnly)},
@@ -103,8 +99,16 @@ func (c *call) modeFields(channel string, m *gateway.BrandMode) []field {
 		{Name: channel + ".document", Label: label("mode.document"), Value: m.Document, Max: 200},
 		{Name: channel + ".user", Label: label("mode.user"), Value: m.User, Max: 120},
 		{Name: channel + ".ip", Label: label("mode.ip"), Value: m.IP, Max: 45},
-		{Name: channel + ".expires", Label: label("mode.expires"), Kind: "date", Value: expires},
+		{Name: channel + ".expires", Label: label("mode.expires"), Kind: "date", Value: expiryDay(m)},
 	}
+}
+
+// expiryDay is the day on which a mode's proof ends, as the form shows it; empty when it has no end.
+func expiryDay(m *gateway.BrandMode) string {
+	if m.Expires.IsZero() {
+		return ""
+	}
+	return m.Expires.In(istanbul).Format(time.DateOnly)
 }
 
 func (c *call) identityPage(a *gateway.Account, title string) page {
@@ -142,19 +146,25 @@ func (c *call) oneBrand(a gateway.AccountID, code string) (gateway.Brand, error)
 	return gateway.Brand{}, err
 }
 
-// readMode reads the fields of one channel. The moment of a declaration stays when nothing of it was changed.
+// readMode reads the fields of one channel. The moment of a declaration stays when nothing of it was changed, and so does the time of
+// day at which it ends, of which the form shows the day alone.
 func (c *call) readMode(channel string, before *gateway.BrandMode) (m gateway.BrandMode, err error) {
 	v := func(name string) string { return c.value(channel + "." + name) }
-	m = gateway.BrandMode{Mode: v("mode"), Text: v("text"), Version: v("version"), Document: v("document"), User: v("user"), IP: v("ip"), ReadOnly: v("readOnly") != ""}
+	m = gateway.BrandMode{Mode: v("mode"), Text: c.lines(channel + ".text"), Version: v("version"), Document: v("document"), User: v("user"), IP: v("ip"), ReadOnly: v("readOnly") != ""}
 	if s := v("expires"); s != "" {
 		t, e := time.ParseInLocation(time.DateOnly, s, istanbul)
 		if e != nil {
 			return m, gateway.Refuse(gateway.CodeInvalid, channel+".expires", "%q is not a date.", s)
 		}
-		m.Expires = t
+		if m.Expires = t; s == expiryDay(before) {
+			m.Expires = before.Expires
+		}
 	}
 	same := m
 	same.At = before.At
+	if m.Expires.Equal(before.Expires) {
+		same.Expires = before.Expires // two values of one moment may differ
+	}
 	if same == *before {
 		m.At = before.At
 	}

@@ -91,7 +91,7 @@ func (c *call) sendTest() error {
 	if err != nil {
 		return err
 	}
-	v, err := c.p.deps.Desk.SendTest(c.ctx(), desk.TestMessage{Account: a, Class: c.value("class"), From: c.value("from"), Address: c.value("address"), Text: c.FormValue("text")})
+	v, err := c.p.deps.Desk.SendTest(c.ctx(), desk.TestMessage{Account: a, Class: c.value("class"), From: c.value("from"), Address: c.value("address"), Text: c.lines("text")})
 	if err == nil && v.ID.IsZero() {
 		err = gateway.Refuse(v.Code, "address", "%s", v.Text)
 	}

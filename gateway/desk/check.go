@@ -42,6 +42,9 @@ func textProblem(s string, required bool, limit int, lines bool) string {
 	return ""
 }
 
+// unixLines ends lines with LF alone, where browsers send CR LF, and takes the blanks around the text away.
+func unixLines(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) }
+
 // part is one text of a proof; several lines may stand in it.
 type part struct {
 	name  string
@@ -52,7 +55,7 @@ type part struct {
 // proof requires every part; why says what rests on them.
 func proof(field, why string, parts ...part) error {
 	for _, p := range parts {
-		*p.s = strings.TrimSpace(*p.s)
+		*p.s = unixLines(*p.s)
 		if problem := textProblem(*p.s, true, p.limit, true); problem != "" {
 			return invalid(field+"."+p.name, "%s: %s.%s %s.", why, field, p.name, problem)
 		}

@@ -92,7 +92,7 @@ func formTexts(in *gateway.Form) (err error) {
 		text     *string
 		required bool
 	}{{"textTr", &in.TextTR, true}, {"textEn", &in.TextEN, false}} {
-		*t.text = strings.TrimSpace(strings.ReplaceAll(*t.text, "\r\n", "\n"))
+		*t.text = unixLines(*t.text)
 		if p := textProblem(*t.text, t.required, maxFormText, true); p != "" {
 			return invalid(t.field, "%s %s.", t.field, p)
 		}
