@@ -74,7 +74,34 @@ func readCIDRs(name, s string) (out []netip.Prefix, err error) {
 
 var allClasses = []string{gateway.ClassCommercial, gateway.ClassTransactional, gateway.ClassOTP}
 
-func (c *call) credentialForm(x *gateway.Credential, fresh bool) (form, error) {
+// classesFor are the classes the user may give a credential that has some already: an owner gives none away, since the class decides
+// whether İYS is asked at all. The desk holds him to it.
+func (c *call) classesFor(had []string) []string {
+	if c.grants() {
+		return allClasses
+	}
+	return slices.DeleteFunc(slices.Clone(allClasses), func(s string) bool { return s != gateway.ClassCommercial && !slices.Contains(had, s) })
+}
+
+// classFields say what a credential sends; had are the classes it has been given so far.
+func (c *call) classFields(x *gateway.Credential, had []string) []field {
+	classes, all, hint := x.Classes, c.classesFor(had), "credential.classes.hint"
+	if len(classes) == 0 {
+		classes = []string{gateway.ClassCommercial}
+	}
+	if !c.grants() {
+		hint = "credential.classes.own"
+	}
+	out := []field{{Name: "classes", Label: c.t("credential.classes"), Kind: "checks", Values: classes, Options: c.choices("class.", all...), Hint: c.t(hint)},
+		{Name: "defaultClass", Label: c.t("credential.defaultClass"), Kind: "select", Value: x.DefaultClass, Options: append([]option{{Text: "–"}}, c.choices("class.", all...)...)}}
+	if slices.Contains(all, gateway.ClassTransactional) {
+		out = append(out, field{Name: "reason", Label: c.t("credential.reason"), Kind: "select", Value: x.Reason, Options: append([]option{{Text: "–"}}, c.choices("reason.", gateway.Reasons...)...), Hint: c.t("credential.reason.hint")})
+	}
+	return out
+}
+
+// credentialForm is the form of a credential as it was typed; had are the classes it has been given so far.
+func (c *call) credentialForm(x *gateway.Credential, fresh bool, had []string) (form, error) {
 	brand, err := c.brandField(x.Account, x.Brand, false)
 	brand.Label = c.t("credential.brand")
 	f := form{Action: accountPath(x.Account) + "/credential", Submit: c.t("save"), Cancel: accountPath(x.Account)}
@@ -87,15 +114,9 @@ func (c *call) credentialForm(x *gateway.Credential, fresh bool) (form, error) {
 		f.Fields = []field{{Name: "kind", Kind: "hidden", Value: string(x.Kind)}, {Name: "id", Kind: "hidden", Value: x.ID},
 			{Name: "shown", Label: c.t("kind." + string(x.Kind)), Kind: "static", Value: x.ID}}
 	}
-	classes := x.Classes
-	if len(classes) == 0 {
-		classes = []string{gateway.ClassCommercial}
-	}
+	f.Fields = append(f.Fields, field{Name: "name", Label: c.t("credential.name"), Value: x.Name, Max: 120})
+	f.Fields = append(f.Fields, c.classFields(x, had)...)
 	f.Fields = append(f.Fields,
-		field{Name: "name", Label: c.t("credential.name"), Value: x.Name, Max: 120},
-		field{Name: "classes", Label: c.t("credential.classes"), Kind: "checks", Values: classes, Options: c.choices("class.", allClasses...), Hint: c.t("credential.classes.hint")},
-		field{Name: "defaultClass", Label: c.t("credential.defaultClass"), Kind: "select", Value: x.DefaultClass, Options: append([]option{{Text: "–"}}, c.choices("class.", allClasses...)...)},
-		field{Name: "reason", Label: c.t("credential.reason"), Kind: "select", Value: x.Reason, Options: append([]option{{Text: "–"}}, c.choices("reason.", gateway.Reasons...)...), Hint: c.t("credential.reason.hint")},
 		field{Name: "scopes", Label: c.t("credential.scopes"), Kind: "checks", Values: x.Scopes, Options: c.choices("scope.", "send", "read", "consents", "webhooks"), Hint: c.t("credential.scopes.hint")},
 		brand,
 		field{Name: "from", Label: c.t("credential.from"), Value: x.From, Max: 64},
@@ -124,7 +145,7 @@ func (c *call) credentialPage() error {
 			return err
 		}
 	}
-	f, err := c.credentialForm(&x, fresh)
+	f, err := c.credentialForm(&x, fresh, x.Classes)
 	if err != nil {
 		return err
 	}
@@ -173,11 +194,14 @@ func (c *call) putCredential() error {
 	}
 	fresh := c.value("fresh") == "yes"
 	x, err := c.readCredential(a.ID)
-	if err == nil && !fresh {
-		var before gateway.Credential
-		if before, err = c.oneCredential(a.ID, string(x.Kind), x.ID); err != nil {
-			return err
+	var before gateway.Credential
+	if !fresh {
+		var gone error
+		if before, gone = c.oneCredential(a.ID, string(x.Kind), x.ID); gone != nil {
+			return gone
 		}
+	}
+	if err == nil && !fresh {
 		x.Retailer = before.Retailer // what the form does not show it does not take away
 		if x.Kind != gateway.KindSMPP {
 			x.PerSecond = before.PerSecond
@@ -191,7 +215,7 @@ func (c *call) putCredential() error {
 			return c.showSecret(&a, &made)
 		}
 	}
-	f, ferr := c.credentialForm(&x, fresh)
+	f, ferr := c.credentialForm(&x, fresh, before.Classes)
 	if ferr != nil {
 		return ferr
 	}

@@ -202,10 +202,17 @@ func (c *call) checkToken(token string) error {
 	return nil
 }
 
-// ctx says on whose behalf the desk acts, and from where.
+// ctx says on whose behalf the desk acts, and from where. Only a platform administrator lets accounts do more.
 func (c *call) ctx() context.Context {
-	return desk.WithActor(c.Request().Context(), c.actor())
+	ctx := desk.WithActor(c.Request().Context(), c.actor())
+	if !c.grants() {
+		ctx = desk.WithoutGrants(ctx)
+	}
+	return ctx
 }
+
+// grants reports whether the user may let an account do more than it may now.
+func (c *call) grants() bool { return c.user != nil && c.user.Role == gateway.RolePlatform }
 
 func (c *call) actor() string {
 	name := "?"

@@ -39,7 +39,7 @@ func (a *Admin) ListCredentials(_ context.Context, q Query) ([]gateway.Credentia
 	return out, nil
 }
 
-// CreateCredential makes a credential.
+// CreateCredential makes a credential. Under [WithoutGrants] it sends commercial messages alone: CodeClassNotAllowed.
 func (a *Admin) CreateCredential(ctx context.Context, in NewCredential) (Issued, error) {
 	c := in.Credential
 	secret, err := makeSecret(&c, in.Secret)
@@ -50,7 +50,7 @@ func (a *Admin) CreateCredential(ctx context.Context, in NewCredential) (Issued,
 	c.Created, c.Revoked = a.deps.Now(), false
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.checkCredential(&c); err != nil {
+	if err := first(a.checkCredential(&c), checkGrant(ctx, &c, nil)); err != nil {
 		return Issued{}, err
 	}
 	if a.store.Directory().Credentials[keyOf(&c)] != nil {
@@ -62,7 +62,7 @@ func (a *Admin) CreateCredential(ctx context.Context, in NewCredential) (Issued,
 	return Issued{Credential: *hide(&c), Secret: secret}, nil
 }
 
-// ChangeCredential changes what a credential may do.
+// ChangeCredential changes what a credential may do. Under [WithoutGrants] it gets no class it did not have: CodeClassNotAllowed.
 func (a *Admin) ChangeCredential(ctx context.Context, in gateway.Credential) (gateway.Credential, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,7 +74,7 @@ func (a *Admin) ChangeCredential(ctx context.Context, in gateway.Credential) (ga
 		return in, invalid("account", "A credential stays with its account; make another one for account %d.", in.Account)
 	}
 	in.Account, in.SecretHash, in.Created, in.Revoked = before.Account, before.SecretHash, before.Created, before.Revoked
-	if err := a.checkCredential(&in); err != nil {
+	if err := first(a.checkCredential(&in), checkGrant(ctx, &in, before)); err != nil {
 		return in, err
 	}
 	err = commit(ctx, a, "ChangeCredential", credentialText(&in), before, &in, a.store.PutCredential)
@@ -225,6 +225,19 @@ func (a *Admin) checkCredential(c *gateway.Credential) (err error) {
 		c.CIDRs[i] = p.Masked()
 	}
 	return first(checkClasses(c), checkKind(c), a.checkFrom(c))
+}
+
+// checkGrant checks that nobody gives his own credential a class: the class decides whether İYS is asked at all. before is nil for a
+// new one.
+func checkGrant(ctx context.Context, c, before *gateway.Credential) error {
+	for _, s := range c.Classes {
+		if mayGrant(ctx) || s == gateway.ClassCommercial || before != nil && before.Allows(s) {
+			continue
+		}
+		return gateway.Refuse(gateway.CodeClassNotAllowed, "classes", "Only an administrator of the gateway gives a credential the class %s: the class decides "+
+			"whether İYS is asked for consent.", s)
+	}
+	return nil
 }
 
 func checkClasses(c *gateway.Credential) error {

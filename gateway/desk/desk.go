@@ -138,6 +138,18 @@ func ActorOf(ctx context.Context) string {
 	return "unknown"
 }
 
+type grantKey struct{}
+
+// WithoutGrants says that whoever acts under ctx may not let an account do more: what he asks for waits for an administrator of the
+// gateway. A sender ID of his is not approved and, once there, not his to change; a credential gets no class beyond commercial that it
+// has not been given before. Without it everything is granted, as to the command line.
+func WithoutGrants(ctx context.Context) context.Context {
+	return context.WithValue(ctx, grantKey{}, true)
+}
+
+// mayGrant reports whether who acts under ctx may let an account do more.
+func mayGrant(ctx context.Context) bool { return ctx.Value(grantKey{}) == nil }
+
 // audit reports a change; before and after are records or nil pointers.
 func (a *Admin) audit(ctx context.Context, what, target string, before, after any) {
 	if a.deps.Audit == nil {
