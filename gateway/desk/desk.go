@@ -96,7 +96,7 @@ type Deps struct {
 
 	Users     Users         // who may sign in to the panel
 	UsersLock sync.Locker   // held from reading a user to having written it, by the panel too; nil: no panel runs on the store
-	PanelURL  func() string // where this machine reaches the panel; nil or empty: not known
+	PanelURL  func() string // where browsers reach the panel; nil or empty: not known
 }
 
 // Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes happen one at a time.
