@@ -253,10 +253,18 @@ func decidePartner(f Facts, now time.Time) Verdict {
 	if f.Consent.Read == ReadMirror && pulled && (best < 0 || pulledAge < best) {
 		best = pulledAge
 	}
+	if f.Consent.Status == StatusRejected {
+		// A refusal needs no freshness: an old RET stops as well as a new one, and
+		// the listing tells of an approval that follows it.
+		return withConsent(OutcomeRefuse, RuleNoConsent, f.Consent, best)
+	}
 	return judge(f, best, limit)
 }
 
-// decideAHS judges by the last answer alone: an intermediary has no listing.
+// decideAHS judges by the last answer alone: an intermediary has no listing. A
+// RET of the time when we were the brand's partner is no answer: nothing would
+// ever tell that the person has consented again at İYS, so İYS is asked. What
+// the person told us stands as a block and stops before this.
 func decideAHS(f Facts, now time.Time) Verdict {
 	best := time.Duration(-1)
 	if f.Consent.Origin == OriginLive || f.Consent.Read == ReadLive {
@@ -267,20 +275,20 @@ func decideAHS(f Facts, now time.Time) Verdict {
 	return judge(f, best, AHSAnswerLife)
 }
 
-// judge turns a consent of the given age (negative: no age) into a verdict. A
-// refusal needs no freshness: an old RET stops as well as a new one, save the
-// look-up's NOT_ONAY, which may long since have become an approval.
+// judge turns a consent of the given age (negative: no age) into a verdict: a
+// yes and a no count alike while they are fresh. The look-up's NOT_ONAY may long
+// since have become an approval.
 func judge(f Facts, old, limit time.Duration) Verdict {
 	c := f.Consent
 	fresh := old >= 0 && old <= limit
 	switch {
-	case c.Status == StatusRejected, c.Status == StatusNotApproved && fresh:
+	case fresh && (c.Status == StatusRejected || c.Status == StatusNotApproved):
 		return withConsent(OutcomeRefuse, RuleNoConsent, c, old)
 	case c.Status == StatusApproved && fresh:
 		return withConsent(OutcomeSend, RuleConsentApproved, c, old)
 	case f.LiveUnavailable:
 		return withConsent(OutcomeHold, RuleConsentUnavailable, c, old)
-	case c.Status == StatusApproved, c.Status == StatusNotApproved:
+	case c.Status == StatusApproved, c.Status == StatusRejected, c.Status == StatusNotApproved:
 		return withConsent(OutcomeAsk, RuleConsentStale, c, old)
 	}
 	// Nothing known, or a status no version of İYS has told us about: absence

@@ -57,6 +57,20 @@ func TestDecide(t *testing.T) {
 		{"merchant without record asks too", func(q *Query, f *Facts) { q.RecipientType = RecipientMerchant; f.Consent = Evidence{} }, OutcomeAsk, RuleConsentAbsent},
 		{"ahs answer of 15 min", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent = live(StatusApproved, 15*time.Minute) }, OutcomeSend, RuleConsentApproved},
 		{"ahs answer older than 15 min", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent = live(StatusApproved, 15*time.Minute+1) }, OutcomeAsk, RuleConsentStale},
+		{"ahs asks again after a RET of partner times", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent.Status = StatusRejected }, OutcomeAsk, RuleConsentStale},
+		{"ahs asks again after a pushed RET of a moment ago", func(q *Query, f *Facts) {
+			q.Mode = ModeAHS
+			f.Consent = Evidence{Status: StatusRejected, Read: ReadMirror, Origin: OriginPush, ReadAt: noon}
+		}, OutcomeAsk, RuleConsentStale},
+		{"ahs asks again after a NOT_ONAY nobody gave it", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent.Status = StatusNotApproved }, OutcomeAsk, RuleConsentStale},
+		{"ahs holds on a RET of partner times while İYS is silent", func(q *Query, f *Facts) {
+			q.Mode, f.Consent.Status, f.LiveUnavailable = ModeAHS, StatusRejected, true
+		}, OutcomeHold, RuleConsentUnavailable},
+		{"ahs refuses by its own answer", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent = live(StatusNotApproved, 15*time.Minute) }, OutcomeRefuse, RuleNoConsent},
+		{"ahs refuses by a live RET", func(q *Query, f *Facts) { q.Mode = ModeAHS; f.Consent = live(StatusRejected, time.Minute) }, OutcomeRefuse, RuleNoConsent},
+		{"ahs: a block stops whatever İYS answers", func(q *Query, f *Facts) {
+			q.Mode, f.Blocked, f.Consent = ModeAHS, true, live(StatusApproved, 0)
+		}, OutcomeRefuse, RuleBlocked},
 		{"ahs does not live on pulls", func(q *Query, f *Facts) { q.Mode = ModeAHS }, OutcomeAsk, RuleConsentStale},
 		{"self-managed with declaration", func(q *Query, f *Facts) { q.Mode = ModeSelfManaged; f.DeclarationPresent = true }, OutcomeSend, RuleSelfManaged},
 		{"self-managed without", func(q *Query, f *Facts) { q.Mode = ModeSelfManaged }, OutcomeRefuse, RuleDeclarationMissing},
@@ -161,6 +175,21 @@ func mayCommercial(q Query, f Facts) bool {
 	return false
 }
 
+// mustRefuse states which consents refuse a commercial message that nothing else stops: a partner's RET however old, and a no that
+// is as fresh as an approval would have to be. Whatever else is no approval is a question to İYS.
+func mustRefuse(q Query, f Facts) bool {
+	within := func(at time.Time, d time.Duration) bool {
+		return !at.IsZero() && noon.Sub(at) <= d && noon.Sub(at) >= -time.Minute
+	}
+	answered := f.Consent.Read == "live" || f.Consent.Origin == "live"
+	no := f.Consent.Status == "RET" || f.Consent.Status == "NOT_ONAY"
+	if q.Mode == "ahs" {
+		return no && answered && within(f.Consent.ReadAt, 15*time.Minute)
+	}
+	return f.Consent.Status == "RET" || no &&
+		(answered && within(f.Consent.ReadAt, 3*time.Hour) || f.Consent.Read == "mirror" && within(f.PulledAt, 3*time.Hour))
+}
+
 func TestDecideOverTheWholeSpace(t *testing.T) {
 	n, sent := 0, 0
 	space(func(q Query, f Facts) {
@@ -176,6 +205,18 @@ func TestDecideOverTheWholeSpace(t *testing.T) {
 		case "commercial":
 			if v.Send() != mayCommercial(q, f) {
 				t.Fatalf("got send=%v (%s), want %v for %+v %+v", v.Send(), v.Rule, mayCommercial(q, f), q, f)
+			}
+			open := f.Checked && !f.Blacklisted && !f.Blocked && q.BrandKnown && q.BrandActive && q.Channel.Valid() && q.RecipientType.Valid()
+			if open && !v.Send() && (q.Mode == ModePartner || q.Mode == ModeAHS) {
+				want := OutcomeAsk
+				if mustRefuse(q, f) {
+					want = OutcomeRefuse
+				} else if f.LiveUnavailable {
+					want = OutcomeHold
+				}
+				if v.Outcome != want {
+					t.Fatalf("got %v (%s), want %v for %+v %+v", v.Outcome, v.Rule, want, q, f)
+				}
 			}
 		case "transactional", "otp":
 			want := f.Checked && !f.Blacklisted && q.Channel.Valid()

@@ -5,7 +5,7 @@ import "time"
 // PolicyVersion names the revision of Decide and its rules. It is stored in
 // every decision record, so that an old verdict can be read with the rules of
 // its day. Raise it with every change of behaviour.
-const PolicyVersion uint16 = 2
+const PolicyVersion uint16 = 3
 
 // Istanbul is Turkey's wall clock: UTC+3 all year since September 2016. İYS
 // sends and expects local time without an offset (iys-api.md §19 item 8), so a
