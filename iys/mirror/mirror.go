@@ -42,7 +42,8 @@ type brandScope struct {
 	blocks   [channels]maphash.Seed
 	pulled   [channels]atomic.Int64  // start of the last complete pull, Unix ns; 0 = never
 	trust    [channels]atomic.Int64  // answers read before this do not count, Unix ns
-	trustGen [channels]atomic.Uint32 // counts Distrust calls; an entry of another count is void
+	trustGen [channels]atomic.Uint32 // counts losses of trust; an entry of another count (modulo maxGen+1) is void
+	trusting [channels]atomic.Bool   // something may have been put under the present count
 }
 
 type accountScope struct{ seed maphash.Seed }
@@ -130,7 +131,7 @@ func (m *Mirror) lookup(b *brandScope, c, t int, address string) (Entry, bool) {
 // entry reads a stored value; false when what it says can no longer be trusted.
 func (b *brandScope) entry(v uint64, c int) (Entry, bool) {
 	e := unpack(v)
-	if e.Status != iys.StatusRejected && generation(v) != uint8(b.trustGen[c].Load()) {
+	if e.Status != iys.StatusRejected && generation(v) != b.trustGen[c].Load()&maxGen {
 		return Entry{}, false
 	}
 	return e, true
@@ -163,7 +164,10 @@ func (m *Mirror) slotOf(r *iys.Consent) (in slot, known bool) {
 	}
 	b := m.brands.add(r.Brand)
 	in.hash = hash(b.seeds[c][t], r.Recipient)
-	v, ok := pack(r, uint8(b.trustGen[c].Load()))
+	if r.Status != iys.StatusRejected && !b.trusting[c].Load() {
+		b.trusting[c].Store(true) // before the count is read: see Distrust
+	}
+	v, ok := pack(r, b.trustGen[c].Load())
 	if trust := b.trust[c].Load(); trust != 0 && r.Status != iys.StatusRejected {
 		ok = ok && !r.ReadAt.IsZero() && r.ReadAt.UnixNano() >= trust
 	}
@@ -193,7 +197,12 @@ func (m *Mirror) Distrust(brand string, ch iys.Channel, from time.Time) {
 	}
 	b := m.brands.add(brand)
 	b.trust[c].Store(from.UnixNano())
-	b.trustGen[c].Add(1)
+	// A brand that cannot be pulled is distrusted every hour: where nothing was
+	// put since, all there is bears an older count already. Who puts something
+	// at this moment either says so in time, and it is void, or sees from.
+	if b.trusting[c].Swap(false) {
+		b.trustGen[c].Add(1)
+	}
 	b.pulled[c].Store(0)
 }
 

@@ -243,6 +243,88 @@ func TestDistrustKeepsRefusals(t *testing.T) {
 	}
 }
 
+// A brand that cannot be pulled for weeks is distrusted every hour, and answers are read in between. What was known before the
+// first of these times does not count again at any later one.
+func TestDistrustNeverComesRound(t *testing.T) {
+	for name, answers := range map[string]bool{"nothing in between": false, "answers in between": true} {
+		m := New()
+		m.Put(record(1, iys.StatusApproved))
+		m.Pulled("100001", iys.ChannelSMS, noon)
+		at := noon
+		for i := range 3000 {
+			at = at.Add(time.Hour)
+			m.Distrust("100001", iys.ChannelSMS, at)
+			if _, ok := lookup(m, record(1, "")); ok {
+				t.Fatalf("%s: after %d times the approval from before counts again", name, i+1)
+			}
+			if answers {
+				c := record(2, iys.StatusApproved)
+				c.ReadAt = at
+				if _, ok := lookup(m, c); ok {
+					t.Fatalf("%s: after %d times the answer from before counts", name, i+1)
+				}
+				if m.Put(c); !held(m, c) {
+					t.Fatalf("%s: an answer read since is not held", name)
+				}
+			}
+			m.Put(record(3, iys.StatusRejected))
+		}
+		want := uint32(1)
+		if answers {
+			want = 3000
+		}
+		if got := m.brands.get("100001").trustGen[0].Load(); got != want {
+			t.Errorf("%s: the count is %d, want %d", name, got, want)
+		}
+	}
+}
+
+func held(m *Mirror, c iys.Consent) bool { _, ok := lookup(m, c); return ok }
+
+// Every bit of a slot is its field's own.
+func TestPackKeepsFieldsApart(t *testing.T) {
+	for _, gen := range []uint32{0, 1, 255, 256, maxGen, maxGen + 1, 1<<32 - 1} {
+		for _, sec := range []int64{0, 1, noon.Unix(), maxTime, maxTime + 1} {
+			c := record(1, iys.StatusNotApproved)
+			c.Origin, c.Source, c.ConsentDate = origins[len(origins)-1], sources[len(sources)-1], time.Unix(sec, 0)
+			v, ok := pack(&c, gen)
+			e := unpack(v)
+			want := time.Unix(sec, 0)
+			if sec == 0 || sec > maxTime {
+				want = time.Time{}
+			}
+			if !ok || generation(v) != gen&maxGen || e.Status != c.Status || e.Origin != c.Origin || e.Source != c.Source || !e.ConsentDate.Equal(want) {
+				t.Errorf("generation %d, second %d: got %d %+v %t", gen, sec, generation(v), e, ok)
+			}
+		}
+	}
+}
+
+// Who puts answers while trust is lost either has them voided or has read them since.
+func TestDistrustMeetsPut(t *testing.T) {
+	m := New()
+	var wg sync.WaitGroup
+	for w := range 2 {
+		wg.Go(func() {
+			for n := range 20_000 {
+				c := record(n%64+64*w, iys.StatusApproved)
+				c.ReadAt = noon.Add(time.Duration(n) * time.Second)
+				m.Put(c)
+			}
+		})
+	}
+	for n := range 2000 {
+		m.Distrust("100001", iys.ChannelSMS, noon.Add(time.Duration(n)*10*time.Second))
+	}
+	wg.Wait()
+	m.Distrust("100001", iys.ChannelSMS, noon.Add(100*time.Hour))
+	for n := range 128 {
+		if held(m, record(n, "")) {
+			t.Fatal("an answer from before the last loss of trust counts")
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	src := &fixed{
 		pulls:    []Pull{{Brand: "100001", Channel: iys.ChannelSMS, Start: noon, Trust: noon.Add(-time.Hour)}},

@@ -11,15 +11,19 @@ import (
 //	 0– 1  status      1 ONAY, 2 RET, 3 NOT_ONAY (never 0)
 //	 2– 5  origin      index into origins, 0 = unknown
 //	 6–10  source      index into sources, 0 = unknown
-//	11–18  generation  of the brand's trust, see Mirror.Distrust
-//	19–54  time        Unix seconds, 0 = none: the consent date, or for look-up
+//	11–46  time        Unix seconds, 0 = none: the consent date, or for look-up
 //	                   answers (which have none) when İYS was asked
+//	47–63  generation  of the brand's trust, see Mirror.Distrust
+//
+// A generation comes round after 131 072 losses of trust with records read in
+// between each: at one an hour, after fifteen years without a restart.
 const (
 	originShift = 2
 	sourceShift = 6
-	genShift    = 11
-	timeShift   = 19
+	timeShift   = 11
 	maxTime     = 1<<36 - 1
+	genShift    = 47
+	maxGen      = 1<<17 - 1
 )
 
 var statuses = [...]iys.Status{1: iys.StatusApproved, 2: iys.StatusRejected, 3: iys.StatusNotApproved}
@@ -39,7 +43,7 @@ var sources = [...]iys.Source{
 }
 
 // pack returns false for a status the mirror cannot hold.
-func pack(c *iys.Consent, gen uint8) (uint64, bool) {
+func pack(c *iys.Consent, gen uint32) (uint64, bool) {
 	v := uint64(index(statuses[:], c.Status))
 	if v == 0 {
 		return 0, false
@@ -68,7 +72,7 @@ func index[T ~string](list []T, x T) int {
 
 func unpack(v uint64) Entry {
 	e := Entry{Status: at(statuses[:], v&3), Origin: at(origins[:], v>>originShift&15), Source: at(sources[:], v>>sourceShift&31)}
-	if s := v >> timeShift; s != 0 {
+	if s := v >> timeShift & maxTime; s != 0 {
 		if e.Origin == iys.OriginLive {
 			e.ReadAt = time.Unix(int64(s), 0)
 		} else {
@@ -85,4 +89,5 @@ func at[T ~string](list []T, i uint64) T {
 	return ""
 }
 
-func generation(v uint64) uint8 { return uint8(v >> genShift) }
+// generation is what the low bits of the brand's count were when v was packed.
+func generation(v uint64) uint32 { return uint32(v >> genShift) }
