@@ -15,6 +15,7 @@ import (
 	"izinli/gateway"
 	"izinli/gateway/evidence"
 	"izinli/iys"
+	"izinli/iys/exchange"
 )
 
 // noon sets the clock to noon in Istanbul of a day some days ahead, so that no test crosses midnight.
@@ -325,6 +326,47 @@ func TestEvidenceOutlivesTheConsent(t *testing.T) {
 	}
 	if got := w.expiries(place(gone))[0]; !got.Equal(before[gone]) {
 		t.Errorf("gone: kept until %v, want %v", got, before[gone])
+	}
+}
+
+// TestEvidenceOfAConsentThatEndedWithoutADate: İYS tells of some ends without a date of the person's. The proof of the consent before is
+// kept for the retention from when İYS registered the end, or said that there is no approval.
+func TestEvidenceOfAConsentThatEndedWithoutADate(t *testing.T) {
+	w := newWorld(t, 9)
+	st, ctx := w.retaining(retention), t.Context()
+	w.must(st.PutBrand(ctx, &gateway.Brand{Code: "1", Account: w.acct}))
+	now := time.Now()
+	end := now.Add(-5 * 24 * time.Hour)
+	key := func(addr string, rt iys.RecipientType) iys.Key {
+		return iys.Key{Brand: "1", Channel: iys.ChannelSMS, RecipientType: rt, Recipient: addr}
+	}
+	asked, closed, unknown := "+905320000001", "+905320000002", "+905320000003"
+	list := []iys.Consent{
+		{Key: key(asked, iys.RecipientPerson), Status: iys.StatusNotApproved, Origin: iys.OriginLive, ReadAt: end},
+		{Key: key(closed, iys.RecipientMerchant), Status: iys.StatusRejected, Source: iys.SourceIYSLineClosed, CreationDate: end, ReadAt: now, Origin: iys.OriginPull},
+		{Key: key(unknown, iys.RecipientPerson), Status: iys.StatusRejected, Origin: iys.OriginPull},
+	}
+	place := func(addr string) []byte { return historyPrefix(w.acct, "1", 'm', addr) }
+	for _, c := range list {
+		before := c
+		before.Status, before.Source, before.ConsentDate, before.Origin = iys.StatusApproved, iys.SourceHSWeb, now.AddDate(-2, 0, 0), iys.OriginPull
+		w.must(st.PutConsents(ctx, []iys.Consent{before}, "pull"))
+		w.must(st.do(func(t *tx) error { // the proof has ten days left
+			k := onlyKey(w, place(c.Recipient))
+			v, err := t.get(k)
+			if err != nil {
+				return err
+			}
+			return t.set(k, v, 10*24*time.Hour)
+		}))
+		w.must(st.Commit(ctx, exchange.Changes{Consents: []iys.Consent{c}}))
+	}
+	_, err := st.Renew(ctx)
+	w.must(err)
+	for addr, want := range map[string]time.Time{asked: end.Add(retention), closed: end.Add(retention), unknown: now.Add(10 * 24 * time.Hour)} {
+		if got := w.expiries(place(addr)); len(got) < 1 || slices.MinFunc(got, time.Time.Compare).Sub(want).Abs() > time.Minute {
+			t.Errorf("%s is kept until %v, want %v", addr, got, want)
+		}
 	}
 }
 

@@ -470,9 +470,9 @@ func (s *Store) evidenceUntil(txn *badger.Txn, prefix []byte) (until time.Time, 
 		if err != nil {
 			return until, err
 		}
-		end := time.Now() // valid still
-		if c.Status != iys.StatusApproved {
-			end = c.ConsentDate
+		end := endOfConsent(&c, time.Now())
+		if end.IsZero() {
+			continue
 		}
 		if keep := end.Add(s.opt.Retention); keep.After(until) {
 			until = keep
@@ -482,6 +482,20 @@ func (s *Store) evidenceUntil(txn *badger.Txn, prefix []byte) (until time.Time, 
 		return until, nil
 	}
 	return s.wordUntil(txn, prefix, blockMarkKey(a, string(brand), rest[0], addr))
+}
+
+// endOfConsent is when a consent ended, now while it is valid: when the person said so, else when İYS registered it (a merchant's line
+// closed by an operator has no other date), else when İYS last said that it holds no approval. Zero when none of them is known.
+func endOfConsent(c *iys.Consent, now time.Time) time.Time {
+	switch {
+	case c.Status == iys.StatusApproved:
+		return now
+	case !c.ConsentDate.IsZero():
+		return c.ConsentDate
+	case !c.CreationDate.IsZero():
+		return c.CreationDate
+	}
+	return c.ReadAt
 }
 
 // wordUntil judges by the history itself and the block.
