@@ -35,7 +35,7 @@ func hasher(method string) (hash.Hash, error) {
 	case "SHA-256", "SHA256": // before March 2023
 		return sha256.New(), nil
 	}
-	return nil, fmt.Errorf("reconcile: hash method %q is not known", method)
+	return nil, fmt.Errorf("%w: hash method %q is not known", errFile, method)
 }
 
 // each visits our movements in the order of the file.

@@ -101,6 +101,16 @@ func (m *maker) flush() error {
 
 func (m *maker) end() (Plan, error) { return m.r.cfg.Store.PutPlan(m.ctx, m.plan) }
 
+// drop ends the plan of a comparison that broke off: it tells of a part of the day only.
+func (m *maker) drop() error {
+	if m.plan.ID == 0 {
+		return nil
+	}
+	m.plan.State, m.plan.Changed, m.plan.By = Dismissed, time.Now(), "a comparison that broke off"
+	_, err := m.r.cfg.Store.PutPlan(m.ctx, m.plan)
+	return err
+}
+
 func (r *Reconciler) held(ctx context.Context, items []Item) ([]iys.Consent, error) {
 	keys := make([]iys.Key, len(items))
 	for i := range items {

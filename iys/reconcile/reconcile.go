@@ -73,7 +73,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 }
 
 // Sweep reconciles what is due at now: of each brand the finished days within İYS's reach that are not settled, oldest first.
-// A day with a plan that waits for a person, or without the right, is not due again before the next day.
+// A day with a plan that waits for a person, or without the right, is not due again before the next day, and one that failed for a
+// reason of its own not before some hours. What is wrong with one day keeps no other from being reconciled.
 func (r *Reconciler) Sweep(ctx context.Context, now time.Time) error {
 	brands, err := r.cfg.Directory.Brands(ctx)
 	if err != nil {
@@ -81,28 +82,53 @@ func (r *Reconciler) Sweep(ctx context.Context, now time.Time) error {
 	}
 	var errs []error
 	for _, b := range brands {
-		if !partner(b) {
-			continue
-		}
-		for back := daysBack; back >= 1 && ctx.Err() == nil; back-- {
-			day := midnight(now).AddDate(0, 0, -back)
-			if now.Sub(day.AddDate(0, 0, 1)) < r.cfg.After {
-				continue
-			}
-			old, known, err := r.cfg.Store.ReconciledDay(ctx, b.BrandCode, date(day))
-			if err != nil {
-				return fmt.Errorf("reconcile: %w", err)
-			}
-			if known && !due(old, now) {
-				continue
-			}
-			if d, err := r.Day(ctx, b.BrandCode, day); err != nil {
-				errs = append(errs, fmt.Errorf("brand %s, %s: %w", b.BrandCode, d.Date, err))
-				break // what keeps one day from being asked keeps the next as well
-			}
+		if partner(b) {
+			errs = append(errs, r.sweep(ctx, b.BrandCode, now))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sweep reconciles the days of a brand that are due.
+func (r *Reconciler) sweep(ctx context.Context, brand string, now time.Time) error {
+	var errs []error
+	passing := 0 // failures that may be over with the next call
+	for back := daysBack; back >= 1 && ctx.Err() == nil; back-- {
+		day := midnight(now).AddDate(0, 0, -back)
+		if now.Sub(day.AddDate(0, 0, 1)) < r.cfg.After {
+			continue
+		}
+		old, known, err := r.cfg.Store.ReconciledDay(ctx, brand, date(day))
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("reconcile: %w", err))...)
+		}
+		if known && !due(old, now) {
+			continue
+		}
+		d, err := r.Day(ctx, brand, day)
+		if err == nil {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("brand %s, %s: %w", brand, d.Date, err))
+		if ofDay(err) {
+			continue
+		}
+		// What keeps one day from being asked keeps the next as well: a right, an hour's limit, an outage. That İYS fails for one day alone
+		// and answers for another is told apart from an outage by asking for one more.
+		if passing++; iysapi.RetryOf(err) != iysapi.RetryAgain || passing > 1 {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// failedRest is how long a day that failed for a reason of its own is left alone: its file is downloaded whole each time, and İYS may
+// write another.
+const failedRest = 6 * time.Hour
+
+// ofDay reports whether an error is about the day asked for and says nothing about others.
+func ofDay(err error) bool {
+	return errors.Is(err, errFile) || iysapi.RetryOf(err) == iysapi.RetryFinal
 }
 
 func due(d Day, now time.Time) bool {
@@ -112,7 +138,7 @@ func due(d Day, now time.Time) bool {
 	case Differs, NoRight:
 		return midnight(now).After(midnight(d.At))
 	}
-	return true
+	return !now.Before(d.Again)
 }
 
 func partner(b exchange.Brand) bool {
@@ -175,6 +201,9 @@ func (r *Reconciler) day(ctx context.Context, brand string, day time.Time) (Day,
 		if iysapi.RetryOf(err) == iysapi.RetryOperator {
 			d.Result = NoRight
 			r.log.Error("iys does not let us reconcile", "brand", brand, "day", d.Date, "err", err)
+		}
+		if ofDay(err) {
+			d.Again = d.At.Add(failedRest)
 		}
 	}
 	if kept := r.cfg.Store.PutReconciledDay(ctx, d); kept != nil {
@@ -324,7 +353,7 @@ func (r *Reconciler) differences(ctx context.Context, api API, b exchange.Brand,
 		err = m.flush()
 	}
 	if err != nil {
-		return 0, "", err
+		return 0, "", errors.Join(err, m.drop())
 	}
 	d.Rows = here
 	if m.total() > 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sort"
 	"strings"
@@ -194,6 +195,33 @@ type world struct {
 	x      *exchange.Exchange
 	r      *reconcile.Reconciler
 	heard  []iys.Consent
+	bad    *badDay // stands before İYS when set
+}
+
+// badDay is an İYS that has trouble with one day alone.
+type badDay struct {
+	*iysapi.Client
+	day    string
+	file   string // what it sends as the day's file
+	err    error  // what it says about the day otherwise
+	served int
+}
+
+func (b *badDay) Agreement(ctx context.Context, br iysapi.Brand, day time.Time) (iysapi.Agreement, bool, error) {
+	if b.err != nil && day.In(iys.Istanbul).Format(time.DateOnly) == b.day {
+		b.served++
+		return iysapi.Agreement{}, false, b.err
+	}
+	return b.Client.Agreement(ctx, br, day)
+}
+
+func (b *badDay) DayFile(ctx context.Context, br iysapi.Brand, day time.Time, w io.Writer) (bool, error) {
+	if b.err != nil || day.In(iys.Istanbul).Format(time.DateOnly) != b.day {
+		return b.Client.DayFile(ctx, br, day, w)
+	}
+	b.served++
+	_, err := io.WriteString(w, b.file)
+	return true, err
 }
 
 func (w *world) Moved(_ context.Context, moves []iys.Consent) error {
@@ -202,8 +230,12 @@ func (w *world) Moved(_ context.Context, moves []iys.Consent) error {
 }
 
 func (w *world) brand() exchange.Brand {
-	return exchange.Brand{Brand: iysapi.Brand{IYSCode: brand, BrandCode: brand}, API: w.api,
+	b := exchange.Brand{Brand: iysapi.Brand{IYSCode: brand, BrandCode: brand}, API: w.api,
 		Modes: map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner, iys.ChannelEmail: iys.ModePartner}}
+	if w.bad != nil {
+		b.API = w.bad
+	}
+	return b
 }
 func (w *world) Brand(_ context.Context, code string) (exchange.Brand, bool, error) {
 	return w.brand(), code == brand, nil
@@ -479,4 +511,110 @@ func TestApplyIsResumed(t *testing.T) {
 			t.Errorf("dismissing nothing: %v", err)
 		}
 	})
+}
+
+// A day İYS has no usable answer for keeps no later day from being reconciled, and is left alone for hours before it is asked about
+// again; when İYS has put it right, it is agreed like the others.
+func TestABadDayKeepsNoOther(t *testing.T) {
+	const header = "creationDate,transactionId,recipient,recipientType,type,status,consentDate,source\n"
+	rows := &strings.Builder{}
+	for i := range 600 { // enough for a plan to be begun
+		fmt.Fprintf(rows, "2026-11-18 13:%02d:%02d,%064d,+90533%07d,BIREYSEL,MESAJ,ONAY,2026-11-18 13:00:00,HS_WEB\n", i/60, i%60, i, i)
+	}
+	for name, bad := range map[string]*badDay{
+		"no file at all":       {file: "<html>502 Bad Gateway</html>\n"},
+		"a file that ends ill": {file: header + rows.String() + "2026-11-18 14:00:00,x\n"},
+		"a final refusal":      {err: &iysapi.APIError{HTTP: 422, Detail: iysapi.Detail{Code: "H501"}, Retry: iysapi.RetryFinal}},
+		"a failure of its own": {err: &iysapi.APIError{HTTP: 500, Detail: iysapi.Detail{Code: "H470"}, Retry: iysapi.RetryAgain}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				days := []time.Time{}
+				for i := range 3 {
+					w.citizen(i, "ONAY")
+					days = append(days, w.tomorrow())
+				}
+				bad.Client, bad.day = w.api, days[0].In(iys.Istanbul).Format(time.DateOnly)
+				w.bad = bad
+				if bad.err == nil { // İYS has another file than we do
+					w.lose(0)
+				}
+				if err := w.r.Sweep(t.Context(), time.Now()); err == nil || !strings.Contains(err.Error(), bad.day) {
+					t.Errorf("the sweep: %v, want the bad day named", err)
+				}
+				if d := w.store.days[brand+bad.day]; d.Result != reconcile.Failed || d.Note == "" {
+					t.Errorf("the bad day: %+v", d)
+				}
+				for _, day := range days[1:] {
+					if !w.sim.Agreed(brand, day) {
+						t.Errorf("%s was not reconciled", day.In(iys.Istanbul).Format(time.DateOnly))
+					}
+				}
+				for id, p := range w.store.plans {
+					if p.State == reconcile.Open {
+						t.Errorf("plan %d of a comparison that broke off is open: %+v", id, p)
+					}
+				}
+				passing := iysapi.RetryOf(bad.err) == iysapi.RetryAgain && bad.err != nil
+				pass(30 * time.Minute)
+				if err := w.r.Sweep(t.Context(), time.Now()); (err != nil) != passing {
+					t.Errorf("half an hour later: %v", err)
+				}
+				if want := map[bool]int{false: 1, true: 2}[passing]; bad.served != want {
+					t.Errorf("asked for the bad day %d times, want %d", bad.served, want)
+				}
+				w.bad = nil
+				pass(6 * time.Hour)
+				if err := w.x.PullAll(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.r.Sweep(t.Context(), time.Now()); err != nil {
+					t.Error(err)
+				}
+				want := reconcile.Agreed
+				if bad.err == nil {
+					want = reconcile.Differs // what we lost is found
+				}
+				if d := w.store.days[brand+bad.day]; d.Result != want || !d.Again.IsZero() {
+					t.Errorf("put right: %+v, want %s", d, want)
+				}
+			})
+		})
+	}
+}
+
+// An outage and a missing right concern every day: they are not found out again for each.
+func TestAnOutageIsNotAskedAboutSevenTimes(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault iystest.Fault
+		most  int
+	}{
+		"outage":     {iystest.Fault{Operation: "agreement", Status: 500, Code: "H103", Times: 100}, 2},
+		"hour's end": {iystest.Fault{Operation: "agreement", Status: 429, Code: "H089", Times: 100}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				for i := range 4 {
+					w.citizen(i, "ONAY")
+					w.tomorrow()
+				}
+				w.sim.Fail(c.fault)
+				if err := w.r.Sweep(t.Context(), time.Now()); err == nil {
+					t.Error("the sweep failed nowhere")
+				}
+				failed := 0
+				for _, d := range w.store.days {
+					if d.Result == reconcile.Failed {
+						failed++
+						if !d.Again.IsZero() {
+							t.Errorf("%s rests for hours over what may be over in a minute", d.Date)
+						}
+					}
+				}
+				if failed == 0 || failed > c.most {
+					t.Errorf("%d days failed, want at most %d", failed, c.most)
+				}
+			})
+		})
+	}
 }

@@ -38,6 +38,7 @@ type Day struct {
 	Plan    uint64           `json:"plan,omitempty"`  // the plan that waits or was applied
 	Proof   bool             `json:"proof,omitempty"` // the time stamp is kept
 	At      time.Time        `json:"at"`
+	Again   time.Time        `json:"again,omitzero"` // failed for a reason of its own: not looked at before, unless a person asks
 }
 
 // State of a plan.
