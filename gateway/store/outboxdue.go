@@ -66,7 +66,7 @@ func (t *tx) placeOutbox(e *exchange.Entry) error {
 		return nil
 	}
 	t.dueAdded(to)
-	return t.set(to, nil, 0)
+	return t.set(to, []byte(e.Brand), 0)
 }
 
 // dueFront is where the first entry of one status may stand in the index: a pass would otherwise step over the remains of everything
@@ -156,8 +156,9 @@ func (t *tx) listOutbox(e *exchange.Entry) error {
 	return t.set(k, slices.Delete(slices.Clone(ids), at, at+8), 0)
 }
 
-// DueEntries implements exchange.Store: of the entries that are due, those that have been for longest, lowest ID first.
-func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int) (out []exchange.Entry, err error) {
+// DueEntries implements exchange.Store: of the entries that are due, those that have been for longest, lowest ID first. What is left out
+// costs a look at the index.
+func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, limit int, leaveOut ...string) (out []exchange.Entry, err error) {
 	prefix := outboxDuePrefix(st)
 	f := s.front(prefix[1])
 	from, look := f.begin()
@@ -165,6 +166,7 @@ func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, li
 		from = prefix
 	}
 	first := outboxDuePrefix(st).at(now) // where nothing is due
+	seen := 0                            // of what is left out
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 		defer it.Close()
@@ -180,11 +182,20 @@ func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, li
 			if int64(binary.BigEndian.Uint64(k[2:])) > now.UnixMilli() {
 				return nil
 			}
+			if skip, err := leftOut(it.Item(), leaveOut); err != nil || skip {
+				if seen++; err == nil && seen%10_000 == 0 {
+					err = ctx.Err()
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			e, ok, err := readOutbox(txn, binary.BigEndian.Uint64(k[10:]))
 			if err != nil {
 				return err
 			}
-			if ok && !e.NextAt.After(now) {
+			if ok && !e.NextAt.After(now) && !slices.Contains(leaveOut, e.Brand) {
 				out = append(out, e)
 			}
 		}
@@ -194,6 +205,18 @@ func (s *Store) DueEntries(ctx context.Context, st iys.Status, now time.Time, li
 		f.moved(look, first)
 	}
 	slices.SortFunc(out, func(a, b exchange.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return out, err
+}
+
+// leftOut reports whether a place in the index is of one of some brands. The first indexes did not name them: their entries are read.
+func leftOut(place *badger.Item, brands []string) (out bool, err error) {
+	if len(brands) == 0 {
+		return false, nil
+	}
+	err = place.Value(func(brand []byte) error {
+		out = slices.ContainsFunc(brands, func(b string) bool { return b == string(brand) })
+		return nil
+	})
 	return out, err
 }
 
@@ -253,7 +276,7 @@ func (s *Store) indexOutbox() error {
 		k := string(outboxOpenKey(e.Key))
 		open[k] = binary.BigEndian.AppendUint64(open[k], e.ID)
 		if k := outboxDueKey(&e); k != nil {
-			return w.Set(k, nil)
+			return w.Set(k, []byte(e.Brand))
 		}
 		return nil
 	})

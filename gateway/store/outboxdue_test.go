@@ -98,3 +98,43 @@ func TestDueEntriesFollowTheirInstants(t *testing.T) {
 		return nil
 	}))
 }
+
+// TestDueEntriesWithoutBrands: what waits for a brand that is left out does not stand before what waits for others, also in an index that
+// does not name the brands yet.
+func TestDueEntriesWithoutBrands(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx := t.Context()
+	var list []exchange.Entry
+	for _, brand := range []string{"675403", "675404", "675405"} {
+		w.must(w.st.PutBrand(ctx, &gateway.Brand{Code: brand, Account: w.acct}))
+		for i := range 4 {
+			list = append(list, exchange.NewEntry(iys.Consent{Key: iys.Key{Brand: brand, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson,
+				Recipient: fmt.Sprintf("+90532000000%d", i)}, Status: iys.StatusRejected, Source: iys.SourceHSWeb, ConsentDate: w.now}, w.now, iys.DefaultCalendar()))
+		}
+	}
+	w.must(w.st.PutEntries(ctx, list, "api", nil))
+	for _, why := range []string{"as written", "of before"} {
+		if why == "of before" {
+			w.must(w.st.db.Update(func(txn *badger.Txn) error {
+				for i := range list {
+					if err := txn.Set(outboxDueKey(&list[i]), nil); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		}
+		for _, c := range []struct {
+			limit    int
+			leaveOut []string
+			from, to int
+		}{{3, nil, 0, 3}, {3, []string{"675403"}, 4, 7}, {100, []string{"675405", "675403"}, 4, 8}, {2, []string{"675404", "675403"}, 8, 10},
+			{100, []string{"675403", "675404", "675405"}, 0, 0}, {100, []string{"6754"}, 0, 12}} {
+			got, err := w.st.DueEntries(ctx, iys.StatusRejected, w.now, c.limit, c.leaveOut...)
+			w.must(err)
+			if !slices.EqualFunc(got, list[c.from:c.to], func(a, b exchange.Entry) bool { return a.ID == b.ID }) {
+				t.Errorf("%s: without %v: %d entries, want %d to %d", why, c.leaveOut, len(got), c.from, c.to)
+			}
+		}
+	}
+}

@@ -59,32 +59,61 @@ func (x *Exchange) Flush(ctx context.Context) (more bool, err error) {
 		}
 	}
 	p := &pass{Exchange: x, now: time.Now(), brands: map[string]Brand{}, down: map[any]error{}}
-	rejections, err := p.due(ctx, iys.StatusRejected)
-	if err == nil {
-		err = p.reject(ctx, rejections)
-	}
-	if err != nil {
+	if err := p.takeUp(ctx, iys.StatusRejected, p.reject); err != nil {
 		return false, fmt.Errorf("exchange: outbox: rejections: %w", err)
 	}
-	approvals, err := p.due(ctx, iys.StatusApproved)
-	if err == nil {
-		err = p.approve(ctx, approvals)
-	}
-	if err != nil {
+	if err := p.takeUp(ctx, iys.StatusApproved, p.approve); err != nil {
 		return false, fmt.Errorf("exchange: outbox: approvals: %w", err)
 	}
 	for _, e := range p.down {
 		err = errors.Join(err, e)
 	}
-	return p.more || len(rejections) == passSize || len(approvals) == passSize, err
+	return p.more, err
 }
 
-func (p *pass) due(ctx context.Context, s iys.Status) ([]Entry, error) {
-	list, err := p.cfg.Store.DueEntries(ctx, s, p.now, passSize)
-	if err != nil {
-		return nil, fmt.Errorf("due entries: %w", err)
+// takeUp writes what is due of one status. What waits for a brand that rests
+// must not stand before what waits for the others: when one was found failing,
+// what is due besides is looked at in the same pass.
+func (p *pass) takeUp(ctx context.Context, s iys.Status, write func(context.Context, []Entry) error) error {
+	for {
+		resting, err := p.restingBrands(ctx)
+		if err != nil {
+			return err
+		}
+		list, err := p.cfg.Store.DueEntries(ctx, s, p.now, passSize, resting...)
+		if err != nil {
+			return fmt.Errorf("due entries: %w", err)
+		}
+		failing := len(p.down)
+		if err := write(ctx, list); err != nil {
+			return err
+		}
+		switch {
+		case len(list) < passSize:
+			return nil
+		case len(p.down) == failing:
+			p.more = true
+			return nil
+		}
 	}
-	return list, nil
+}
+
+// restingBrands are the codes of the brands that rest for the present pass.
+func (p *pass) restingBrands(ctx context.Context) ([]string, error) {
+	if len(p.down) == 0 {
+		return nil, nil
+	}
+	brands, err := p.cfg.Directory.Brands(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("brands: %w", err)
+	}
+	var out []string
+	for _, b := range brands {
+		if p.isDown(b) {
+			out = append(out, b.BrandCode)
+		}
+	}
+	return out, nil
 }
 
 // commit stores new states.

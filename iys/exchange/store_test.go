@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -120,13 +121,13 @@ func ours(e exchange.Entry) bool {
 	return e.State == exchange.StatePending || e.State == exchange.StateSent
 }
 
-func (s *memStore) DueEntries(_ context.Context, st iys.Status, now time.Time, limit int) ([]exchange.Entry, error) {
+func (s *memStore) DueEntries(_ context.Context, st iys.Status, now time.Time, limit int, skip ...string) ([]exchange.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.enterLocked(); err != nil {
 		return nil, err
 	}
-	return s.filter(limit, func(e exchange.Entry) bool { return ours(e) && e.Status == st && !e.NextAt.After(now) }), nil
+	return s.filter(limit, func(e exchange.Entry) bool { return ours(e) && e.Status == st && !e.NextAt.After(now) && !slices.Contains(skip, e.Brand) }), nil
 }
 
 func (s *memStore) OpenEntries(_ context.Context, keys []iys.Key) ([]exchange.Entry, error) {

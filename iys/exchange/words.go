@@ -181,8 +181,8 @@ type Store interface {
 	// Commit stores all changes (see Changes) and returns when they are synced.
 	Commit(ctx context.Context, c Changes) error
 	// DueEntries returns up to limit pending or sent entries of a status with
-	// NextAt not after now, lowest ID first.
-	DueEntries(ctx context.Context, s iys.Status, now time.Time, limit int) ([]Entry, error)
+	// NextAt not after now, those of some brands left out, lowest ID first.
+	DueEntries(ctx context.Context, s iys.Status, now time.Time, limit int, leaveOut ...string) ([]Entry, error)
 	// OpenEntries returns the pending and sent entries of the keys, any order.
 	OpenEntries(ctx context.Context, keys []iys.Key) ([]Entry, error)
 	// OwedEntries returns the entries of the keys that only the customer can

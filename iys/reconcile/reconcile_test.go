@@ -64,7 +64,7 @@ func (s *memory) Commit(_ context.Context, c exchange.Changes) error {
 	return nil
 }
 
-func (s *memory) DueEntries(context.Context, iys.Status, time.Time, int) ([]exchange.Entry, error) {
+func (s *memory) DueEntries(context.Context, iys.Status, time.Time, int, ...string) ([]exchange.Entry, error) {
 	return nil, nil
 }
 func (s *memory) OpenEntries(context.Context, []iys.Key) ([]exchange.Entry, error) { return nil, nil }
