@@ -71,9 +71,9 @@ func (a *asker) close() {
 // for partner brands for as long as it is kept fresh, for AHS brands for a
 // quarter of an hour. Ask returns when ctx ends, the call it shared goes on.
 //
-// An address İYS calls none gets its refusal as Answer.Err and does not keep
-// the others from being answered; the mirror holds it as not approved, since
-// nobody can have agreed under it. A brand İYS does not answer for (a right, a
+// An address İYS calls none, or would, gets its refusal as Answer.Err and does
+// not keep the others from being answered; the mirror holds it as not approved,
+// since nobody can have agreed under it. A brand İYS does not answer for (a right, a
 // subscription, a password) is not asked about again for a while: each such
 // answer counts against the address of this machine.
 func (x *Exchange) Ask(ctx context.Context, brand string, ch iys.Channel, rt iys.RecipientType, addresses []string) ([]Answer, error) {
@@ -83,10 +83,13 @@ func (x *Exchange) Ask(ctx context.Context, brand string, ch iys.Channel, rt iys
 	out := make([]Answer, len(addresses))
 	rounds := make([]*round, len(addresses))
 	names := make([]string, len(addresses))
+	var unheld []string
 	for i, a := range addresses {
 		n, refusal := iys.NormalizeRecipient(ch, a)
 		if refusal != nil {
-			out[i].Err = refusal
+			if out[i].Err = refusal; a != "" {
+				unheld = append(unheld, a)
+			}
 			continue
 		}
 		names[i], rounds[i] = n, x.join(askKey{brand, ch, rt}, n)
@@ -94,6 +97,7 @@ func (x *Exchange) Ask(ctx context.Context, brand string, ch iys.Channel, rt iys
 			return nil, errors.New("exchange: ask: closed")
 		}
 	}
+	x.keepUnheld(ctx, askKey{brand, ch, rt}, unheld)
 	for i, r := range rounds {
 		if r == nil {
 			continue
@@ -373,6 +377,41 @@ func (x *Exchange) keep(ctx context.Context, b Brand, ch iys.Channel, records []
 	}
 	if time.Since(x.cfg.Mirror.PulledAt(b.BrandCode, ch)) > x.cfg.FreshFor/2 {
 		x.showAnswers(ctx, records, okays)
+	}
+}
+
+// keepUnheld answers for İYS about addresses it cannot hold by its own rules of
+// form: it is not asked, and what waits for an answer need not wait for ever.
+// The mirror alone keeps them, and learns them anew after a restart. Where a
+// listing has told of a movement all the same, the rules are not what we think,
+// and nothing is put over it.
+func (x *Exchange) keepUnheld(ctx context.Context, k askKey, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	b, ok, err := x.cfg.Directory.Brand(ctx, k.brand)
+	if err == nil && (!ok || b.Modes[k.ch] != iys.ModePartner && b.Modes[k.ch] != iys.ModeAHS) {
+		return // nobody waits for İYS
+	}
+	keys := make([]iys.Key, len(list))
+	for i, a := range list {
+		keys[i] = iys.Key{Brand: k.brand, Channel: k.ch, RecipientType: k.rt, Recipient: a}
+	}
+	x.applyMu.Lock()
+	defer x.applyMu.Unlock()
+	var held []iys.Consent
+	if err == nil {
+		held, err = x.cfg.Store.Consents(ctx, keys)
+	}
+	if err != nil || len(held) != len(keys) {
+		x.log.Error("addresses iys cannot hold not noted", "brand", k.brand, "err", err)
+		return // they are asked for again
+	}
+	now := time.Now()
+	for i, a := range list {
+		if !held[i].Status.Valid() {
+			x.cfg.Mirror.Put(k.record(a, false, now))
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"izinli/iys/exchange"
 	"izinli/iys/iysapi"
 	"izinli/iys/iystest"
+	"izinli/iys/mirror"
 )
 
 // nobody is a number of which only İYS knows that the numbering plan has none such.
@@ -45,6 +46,59 @@ func TestOneRefusedAddressSinksNoQuestion(t *testing.T) {
 		}
 		if got := w.sim.Counters().Failures; got != 2 {
 			t.Errorf("%d failing calls, want one a brand", got)
+		}
+	})
+}
+
+// Of an address İYS cannot hold by the form of it, nobody can have agreed: what is to be sent there is refused at once and not held
+// until it expires, also while İYS is away. İYS is not asked, and what a listing told all the same stands.
+func TestAddressesIYSCannotHoldAreNotApproved(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.ready()
+		verdict := func(brand string, mode iys.Mode, addr string) iys.Verdict {
+			f := w.mirror.Facts(mirror.Question{Account: "1", Brand: brand, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Address: addr})
+			return iys.Decide(iys.Query{Class: "commercial", Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Mode: mode, BrandKnown: true,
+				BrandActive: true}, f, time.Now())
+		}
+		ask := func(brand, addr string) {
+			t.Helper()
+			got, err := w.x.Ask(t.Context(), brand, iys.ChannelEmail, iys.RecipientPerson, []string{addr})
+			var refusal *iys.Refusal
+			if err != nil || !errors.As(got[0].Err, &refusal) || refusal.Code != "H120" {
+				t.Errorf("%s %s: %+v, %v, want H120", brand, addr, got, err)
+			}
+		}
+		w.sim.SetDown(true)
+		for brand, mode := range map[string]iys.Mode{partnerBrand: iys.ModePartner, ahsBrand: iys.ModeAHS} {
+			for _, a := range []string{"o'brien@example.com", "a..b@example.com"} {
+				if v := verdict(brand, mode, a); v.Outcome != iys.OutcomeAsk {
+					t.Fatalf("%s %s: %v by %s, want to ask", brand, a, v.Outcome, v.Rule)
+				}
+				ask(brand, a)
+				if v := verdict(brand, mode, a); v.Rule != iys.RuleNoConsent {
+					t.Errorf("%s %s: %v by %s, want no consent", brand, a, v.Outcome, v.Rule)
+				}
+				if _, ok := w.mirror.Lookup(brand, iys.ChannelEmail, iys.RecipientMerchant, a); ok {
+					t.Errorf("%s %s: known of the other recipient type, which nobody asked about", brand, a)
+				}
+			}
+		}
+		for _, brand := range []string{selfBrand, "999999"} {
+			ask(brand, "o'brien@example.com")
+			if _, ok := w.mirror.Lookup(brand, iys.ChannelEmail, iys.RecipientPerson, "o'brien@example.com"); ok {
+				t.Errorf("%s: the mirror has learned something of a brand that asks nobody", brand)
+			}
+		}
+		listed := iys.Consent{Key: iys.Key{Brand: partnerBrand, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Recipient: "c..d@example.com"},
+			Status: iys.StatusApproved, Source: iys.SourceHSWeb, Origin: iys.OriginPull, ConsentDate: time.Now(), CreationDate: time.Now(), ReadAt: time.Now()}
+		w.store.Commit(t.Context(), exchange.Changes{Consents: []iys.Consent{listed}})
+		w.mirror.Put(listed)
+		ask(partnerBrand, listed.Recipient)
+		if e, _ := w.mirror.Lookup(partnerBrand, iys.ChannelEmail, iys.RecipientPerson, listed.Recipient); e.Status != iys.StatusApproved {
+			t.Errorf("an approval İYS listed became %s", e.Status)
+		}
+		if c := w.sim.Counters(); c.Failures != 0 || len(c.ByOperation) != 0 {
+			t.Errorf("İYS was called: %+v", c)
 		}
 	})
 }

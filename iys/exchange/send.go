@@ -81,22 +81,34 @@ func (p *pass) accepted(ctx context.Context, list []Entry, receipts []iysapi.Rec
 }
 
 // notTaken deals with the refusal of one entry. again says that an earlier
-// attempt may have been stored, so that "already so" can be our own doing: how
-// long V2 remembers a call is not documented.
+// attempt may have been stored.
 func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again bool) error {
 	if iysapi.RetryOf(err) != iysapi.RetryFinal {
 		return p.failed(ctx, b, err, []Entry{e})
 	}
-	code := codeOf(err)
-	// H467: the attempt before may have been in time.
-	if again && (code == "H174" || code == "H178" || code == "H462" || code == "H467") {
-		stored, ok, sErr := b.API.Status(ctx, b.Brand, e.Key)
-		if sErr != nil {
-			return p.failed(ctx, b, sErr, []Entry{e})
-		}
-		if ok && stored.Status == e.Status && stored.ConsentDate.Equal(e.ConsentDate) {
-			return p.accepted(ctx, []Entry{e}, []iysapi.Receipt{{TransactionID: stored.TransactionID, CreationDate: stored.CreationDate}})
-		}
+	if code := codeOf(err); !again || !mayBeOurs(code) {
+		return p.commit(ctx, p.refused(e, code))
+	}
+	return p.inDoubt(ctx, b, e, codeOf(err))
+}
+
+// mayBeOurs reports whether a refusal of an entry that was tried before can be
+// the doing of that attempt: how long V2 remembers a call is not documented, so
+// that "already so" is said of what was stored then, and H467 of what was in
+// time then.
+func mayBeOurs(code string) bool {
+	return code == "H174" || code == "H178" || code == "H462" || code == "H467"
+}
+
+// inDoubt asks what İYS stores of an entry it has refused with such a code, and
+// ends the entry by that.
+func (p *pass) inDoubt(ctx context.Context, b Brand, e Entry, code string) error {
+	stored, ok, err := b.API.Status(ctx, b.Brand, e.Key)
+	if err != nil {
+		return p.failed(ctx, b, err, []Entry{e})
+	}
+	if ok && stored.Status == e.Status && stored.ConsentDate.Equal(e.ConsentDate) {
+		return p.accepted(ctx, []Entry{e}, []iysapi.Receipt{{TransactionID: stored.TransactionID, CreationDate: stored.CreationDate}})
 	}
 	return p.commit(ctx, p.refused(e, code))
 }
@@ -267,32 +279,56 @@ func (p *pass) sendBatch(ctx context.Context, b Brand, list []Entry) error {
 }
 
 // batchNotTaken deals with a list refused as a whole: the items named are
-// refused, the others go again; when none is named they go one by one, and
-// each gets its own answer.
+// refused, after a look at what an earlier attempt may have stored, and the
+// others go again; when none is named they go one by one, and each gets its own
+// answer.
 func (p *pass) batchNotTaken(ctx context.Context, b Brand, list []Entry, err error) error {
 	if iysapi.RetryOf(err) != iysapi.RetryFinal {
 		return p.failed(ctx, b, err, list)
 	}
+	named := namedIn(err, len(list))
+	var done, doubt []Entry
+	var codes []string // of doubt
+	for i, e := range list {
+		code := named[i]
+		switch {
+		case code != "" && !e.first && mayBeOurs(code):
+			doubt, codes = append(doubt, e), append(codes, code)
+		case code != "":
+			done = append(done, p.refused(e, code))
+		default:
+			// An attempt before this one may have been taken, so the entry stays
+			// sent; only this list is known to be refused.
+			e.Batch = len(named) > 0
+			done = append(done, p.later(e, time.Second))
+		}
+	}
+	if err := p.commit(ctx, done...); err != nil {
+		return err
+	}
+	for i, e := range doubt {
+		if p.isDown(b) { // the others are sent, and named, once more
+			return p.postpone(ctx, doubt[i:], maxRetryWait)
+		}
+		if err := p.inDoubt(ctx, b, e, codes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namedIn are the codes of items that a refusal names, by place in a list of n.
+func namedIn(err error, n int) map[int]string {
 	named := map[int]string{}
 	if e, ok := errors.AsType[*iysapi.APIError](err); ok {
 		for _, d := range e.Details {
 			// H194 (repeated in the list) says nothing about the item itself.
-			if d.Index >= 0 && d.Index < len(list) && named[d.Index] == "" && d.Code != "H194" {
+			if d.Index >= 0 && d.Index < n && named[d.Index] == "" && d.Code != "H194" {
 				named[d.Index] = d.Code
 			}
 		}
 	}
-	for i, e := range list {
-		if code := named[i]; code != "" {
-			list[i] = p.refused(e, code)
-			continue
-		}
-		// An attempt before this one may have been taken, so the entry stays
-		// sent; only this list is known to be refused.
-		list[i].Batch = len(named) > 0
-		list[i] = p.later(list[i], time.Second)
-	}
-	return p.commit(ctx, list...)
+	return named
 }
 
 // results asks what became of batches.

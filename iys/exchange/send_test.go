@@ -158,6 +158,54 @@ func TestOneBadItemDoesNotSinkTheBatch(t *testing.T) {
 	})
 }
 
+// The answer to a list was lost, and what became of it is known only when İYS calls its repeat too old: what it stored of the first
+// attempt is accepted, the rest refused, and where it cannot be asked now, nothing is decided.
+func TestALateRepeatOfAListThatWasTaken(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		inBubble(t, func(t *testing.T, w *world) {
+			w.sim.SetOddities(iystest.Oddities{V2Forgets: true})
+			w.sim.Fail(iystest.Fault{Operation: "addBatch", DropAfter: true})
+			for n := range 8 {
+				w.store.add(w.entry(n, iys.StatusApproved))
+			}
+			later := w.entry(3, iys.StatusApproved) // somebody else was quicker: ours is not stored
+			w.sim.Put(iystest.Movement{BrandCode: partnerBrand, Recipient: phone(3), RecipientType: "BIREYSEL", Type: "MESAJ", Status: "ONAY",
+				Source: "HS_CAGRI_MERKEZI", ConsentDate: later.ConsentDate.Add(time.Second)})
+			w.x.Flush(t.Context())
+			pass(10 * time.Minute) // İYS works the list off
+			w.sim.SetDown(true)
+			pass(8 * 24 * time.Hour)
+			w.sim.SetDown(false)
+			w.restart()
+			asked := 8
+			if away {
+				w.sim.Fail(iystest.Fault{Operation: "status", Status: 503, Code: "H192", Skip: 4})
+				asked = 9 // one more, about the fifth
+				if _, err := w.x.Flush(t.Context()); err == nil {
+					t.Error("a failing İYS is not reported")
+				}
+				if got := w.store.open(); got != 4 {
+					t.Errorf("%d entries open, want 4 undecided", got)
+				}
+			}
+			w.mustDrain()
+			for id := uint64(1); id <= 8; id++ {
+				if id == 4 {
+					w.wantState(id, exchange.StateRefused, "H467")
+					continue
+				}
+				w.wantState(id, exchange.StateAccepted, "")
+				if w.store.entry(id).TransactionID == "" {
+					t.Errorf("entry %d has no transaction", id)
+				}
+			}
+			if got := w.sim.Counters().ByOperation["status"]; got != asked {
+				t.Errorf("%d questions about single records, want %d", got, asked)
+			}
+		})
+	}
+}
+
 func TestAListRefusedWithoutAReasonGoesOneByOne(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		for n := range 120 {

@@ -127,7 +127,9 @@ func (s *memStore) DueEntries(_ context.Context, st iys.Status, now time.Time, l
 	if _, err := s.enterLocked(); err != nil {
 		return nil, err
 	}
-	return s.filter(limit, func(e exchange.Entry) bool { return ours(e) && e.Status == st && !e.NextAt.After(now) && !slices.Contains(skip, e.Brand) }), nil
+	return s.filter(limit, func(e exchange.Entry) bool {
+		return ours(e) && e.Status == st && !e.NextAt.After(now) && !slices.Contains(skip, e.Brand)
+	}), nil
 }
 
 func (s *memStore) OpenEntries(_ context.Context, keys []iys.Key) ([]exchange.Entry, error) {
