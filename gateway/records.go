@@ -303,7 +303,7 @@ type Inbound struct {
 type Event struct {
 	ID      string    `json:"id"`
 	Account AccountID `json:"-"`
-	Type    string    `json:"type"` // message.final, inbound, optout.owed, credit.low
+	Type    string    `json:"type"` // of EventTypes
 	At      time.Time `json:"at"`
 	Body    []byte    `json:"-"` // JSON
 	Tries   int       `json:"tries"`

@@ -18,9 +18,6 @@ const (
 	maxSecret    = 256
 )
 
-// events are the types a webhook can ask for (gateway.Event).
-var events = []string{"message.final", "inbound", "optout.owed", "credit.low"}
-
 // WebhookStore keeps webhooks and their events.
 type WebhookStore interface {
 	Directory() *gateway.Directory
@@ -72,8 +69,8 @@ func (w *Webhooks) PutWebhook(ctx context.Context, a gateway.AccountID, v gatewa
 		return gateway.WebhookView{}, &gateway.Error{Code: gateway.CodeInvalid, Field: "url", Text: err.Error()}
 	}
 	for _, e := range v.Events {
-		if !slices.Contains(events, e) {
-			return gateway.WebhookView{}, gateway.Refuse(gateway.CodeInvalid, "events", "There is no such event; there are %s.", strings.Join(events, ", "))
+		if !slices.Contains(gateway.EventTypes, e) {
+			return gateway.WebhookView{}, gateway.Refuse(gateway.CodeInvalid, "events", "There is no such event; there are %s.", strings.Join(gateway.EventTypes, ", "))
 		}
 		if !slices.Contains(next.Events, e) {
 			next.Events = append(next.Events, e)

@@ -66,9 +66,6 @@ func checkLink(l *gateway.IYSLink) error {
 	return nil
 }
 
-// eventTypes are what a webhook can be told (gateway.Event).
-var eventTypes = []string{"message.final", "inbound", "optout.owed", "credit.low"}
-
 // ListWebhooks lists webhooks by account; of their secrets only whether there is one.
 func (a *Admin) ListWebhooks(_ context.Context, q Query) ([]gateway.Webhook, error) {
 	return hidden(values(a.store.Directory().Webhooks, func(w *gateway.Webhook) bool { return q.Account == 0 || w.Account == q.Account })), nil
@@ -81,7 +78,7 @@ func (a *Admin) PutWebhook(ctx context.Context, in WebhookInput) (gateway.Webhoo
 		return view, err
 	}
 	for _, e := range view.Events {
-		if err := oneOf("events", e, eventTypes...); err != nil {
+		if err := oneOf("events", e, gateway.EventTypes...); err != nil {
 			return view, err
 		}
 	}

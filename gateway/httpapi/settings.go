@@ -9,9 +9,6 @@ import (
 	"izinli/gateway"
 )
 
-// eventTypes are what a webhook can be told.
-var eventTypes = []string{"message.final", "inbound", "optout.owed", "credit.low"}
-
 //go:embed openapi.json
 var openAPIDocument []byte
 
@@ -78,8 +75,8 @@ func (a *API) putWebhook(c *call) error {
 				case "events":
 					err = r.array(func() error {
 						e, err := r.str()
-						if err == nil && !slices.Contains(eventTypes, e) {
-							err = r.refuse(gateway.CodeInvalid, "There is no such event; there are %s.", strings.Join(eventTypes, ", "))
+						if err == nil && !slices.Contains(gateway.EventTypes, e) {
+							err = r.refuse(gateway.CodeInvalid, "There is no such event; there are %s.", strings.Join(gateway.EventTypes, ", "))
 						}
 						if !slices.Contains(w.Events, e) {
 							w.Events = append(w.Events, e)

@@ -238,10 +238,10 @@ func (s *Store) OptOut(_ context.Context, b gateway.Block, entries []exchange.En
 				return fatal(err)
 			}
 		}
-		if sync != "owed_by_customer" || !t.wantsEvent(b.Account, "optout.owed") {
+		if sync != "owed_by_customer" || !t.wantsEvent(b.Account, gateway.EventOptOutOwed) {
 			return nil
 		}
-		return fatal(t.oweEvent(b.Account, "optout.owed", b))
+		return fatal(t.oweEvent(b.Account, gateway.EventOptOutOwed, b))
 	})
 }
 

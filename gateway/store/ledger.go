@@ -113,10 +113,10 @@ func (t *tx) book(a gateway.AccountID, accepted time.Time, charge, refund int64)
 // warnCredit owes the account's webhook an event when the balance falls below its threshold.
 func (t *tx) warnCredit(a gateway.AccountID, before, after int64) error {
 	acct := t.s.Directory().Accounts[a]
-	if acct == nil || before < acct.Policy.CreditWarning || after >= acct.Policy.CreditWarning || !t.wantsEvent(a, "credit.low") {
+	if acct == nil || before < acct.Policy.CreditWarning || after >= acct.Policy.CreditWarning || !t.wantsEvent(a, gateway.EventCreditLow) {
 		return nil
 	}
-	return fatal(t.oweEvent(a, "credit.low", map[string]any{"credits": after, "warning": acct.Policy.CreditWarning, "at": t.now.UTC()}))
+	return fatal(t.oweEvent(a, gateway.EventCreditLow, gateway.CreditLow{Credits: after, Warning: acct.Policy.CreditWarning, At: t.now.UTC()}))
 }
 
 func (t *tx) flushLedger(a gateway.AccountID, l *ledger) error {

@@ -65,13 +65,11 @@ func (t *tx) owe(r *gateway.ReceiptDue) error {
 
 // oweFinalEvent writes a message.final event if the account's webhook wants it.
 func (t *tx) oweFinalEvent(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress) error {
-	if !t.wantsEvent(m.Account, "message.final") {
+	if !t.wantsEvent(m.Account, gateway.EventMessageFinal) {
 		return nil
 	}
-	return t.oweEvent(m.Account, "message.final", map[string]any{
-		"id": m, "batch": m.Ref(), "ref": r.Ref, "to": r.Address, "state": p.State, "code": p.Code, "at": t.now.UTC(),
-		"error": segmentErr(p), "segments": max(len(p.Segments), int(r.Segments)),
-	})
+	return t.oweEvent(m.Account, gateway.EventMessageFinal, gateway.MessageFinal{ID: m, Batch: m.Ref(), Ref: r.Ref, To: r.Address, State: p.State,
+		Code: p.Code, Error: segmentErr(p), Segments: max(len(p.Segments), int(r.Segments)), At: t.now.UTC()})
 }
 
 func (t *tx) wantsEvent(a gateway.AccountID, kind string) bool {
@@ -274,8 +272,8 @@ func (s *Store) Receive(_ context.Context, in *gateway.Inbound, system string) e
 		if err := t.set(inboundKey(in.Account, seq), v, t.s.opt.Retention); err != nil {
 			return errFatal{err}
 		}
-		if t.wantsEvent(in.Account, "inbound") {
-			if err := t.oweEvent(in.Account, "inbound", in); err != nil {
+		if t.wantsEvent(in.Account, gateway.EventInbound) {
+			if err := t.oweEvent(in.Account, gateway.EventInbound, in); err != nil {
 				return errFatal{err}
 			}
 		}
