@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/httpserve"
 )
 
-// importTime is how long a consent file may take to come in or go out: 64 MiB at some 110 kB/s.
-const importTime = 10 * time.Minute
+// importPace is what a consent file must keep coming in or going out at, whatever its size: two minutes' rest, 256 kbit/s on the
+// average.
+var importPace = httpserve.Pace{Patience: 2 * time.Minute, Rate: 32 << 10, Answer: 10 * time.Minute}
 
 // importSettings are what can be said of a file, in the query or in a form.
 var importSettings = []string{"brand", "channel", "recipientType", "mode", "name", "status", "source", "consentDate", "retailerCode",
@@ -28,17 +30,11 @@ func (a *API) startImport(c *call) error {
 	if err != nil {
 		return err
 	}
-	rc := http.NewResponseController(c.Response())
-	// Not every writer has deadlines (tests); then the server's own stand.
-	if err := errors.Join(rc.SetReadDeadline(time.Now().Add(importTime)), rc.SetWriteDeadline(time.Now().Add(importTime))); err != nil &&
-		!errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
 	req := c.Request()
 	if req.ContentLength > a.cfg.MaxImport {
 		return &http.MaxBytesError{Limit: a.cfg.MaxImport}
 	}
-	body := http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport)
+	body := importPace.Reader(c.Response(), http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport))
 	kind, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
 	case err == nil && (kind == "text/csv" || kind == gateway.ImportMedia[gateway.FormatXLSX]):
@@ -90,7 +86,7 @@ func (a *API) importForm(c *call, q map[string]string, form *multipart.Reader) e
 
 func formError(err error) error {
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if errors.As(err, &large) || errors.Is(err, httpserve.ErrSlow) {
 		return err
 	}
 	return &gateway.Error{Code: gateway.CodeMalformed, Text: "The form could not be read.", Err: err}
@@ -193,7 +189,7 @@ func (a *API) getImportErrors(c *call) error {
 	h := c.Response().Header()
 	h.Set("Content-Type", importMedia(v.Format))
 	h.Set("Content-Disposition", `attachment; filename="import-`+id+`-errors.`+v.Format+`"`)
-	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, c.Response()); err != nil {
+	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, importPace.Writer(c.Response())); err != nil {
 		if c.Response().Committed {
 			// Half a file must not look whole: drop the connection (the log has the line below).
 			a.log.Warn("import errors cut short", "request_id", c.Get(keyRequestID), "err", err)

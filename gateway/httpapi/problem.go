@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"izinli/gateway"
+	"izinli/gateway/httpserve"
 )
 
 // refined is a refusal with what only HTTP can say about it.
@@ -46,6 +47,8 @@ func problemOf(err error) problem {
 	switch {
 	case errors.As(err, &large): // before the rest: a service that read the body may have wrapped it
 		p.err = *gateway.Refuse(gateway.CodeTooLarge, "", "The request body is larger than %d octets.", large.Limit)
+	case errors.Is(err, httpserve.ErrSlow):
+		p.err, p.status = *gateway.Refuse(gateway.CodeMalformed, "", "The body stopped coming, or came too slowly."), http.StatusRequestTimeout
 	case errors.As(err, &he):
 		p.err, p.status = routerError(he)
 	case errors.As(err, &ge):

@@ -4,7 +4,8 @@
 //	srv := &http.Server{Handler: h, ReadHeaderTimeout: …} // the door's own bounds
 //	err := httpserve.Run(ctx, srv, ln, 5*time.Second)
 //
-// What a door answers and how long a request may take is the door's own business.
+// What a door answers and how long a request may take is the door's own business; for transfers whose size nobody knows beforehand
+// there is [Pace].
 package httpserve
 
 import (
