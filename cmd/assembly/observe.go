@@ -203,5 +203,5 @@ func (s *Server) mailDoor() metrics.MailDoor {
 func (s *Server) sessions() metrics.Sessions {
 	m := s.SMPP.Metrics()
 	return metrics.Sessions{Connections: m.Conns, Binds: m.Binds, InFlight: m.InFlight, Submitted: m.Submitted, Refused: m.Refused,
-		Throttled: m.Throttled, BindFailures: m.BindFailures, Delivered: m.Delivered, Panics: m.Panics}
+		Throttled: m.Throttled, BindFailures: m.BindFailures, Delivered: m.Delivered, Undeliverable: m.Undeliverable, Panics: m.Panics}
 }

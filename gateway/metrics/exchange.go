@@ -55,7 +55,7 @@ func (c *collector) sessions(s sink) {
 			s.gauge(smppBinds, float64(k), system)
 		}
 		for kind, k := range map[string]uint64{"submitted": n.Submitted, "refused": n.Refused, "throttled": n.Throttled,
-			"bind_failed": n.BindFailures, "delivered": n.Delivered, "panic": n.Panics} {
+			"bind_failed": n.BindFailures, "delivered": n.Delivered, "undeliverable": n.Undeliverable, "panic": n.Panics} {
 			s.count(smppRequests, k, kind)
 		}
 	}

@@ -79,7 +79,9 @@ type Sessions struct {
 	Throttled    uint64
 	BindFailures uint64
 	Delivered    uint64
-	Panics       uint64
+	// Undeliverable are receipts and messages a client refused for good, too often or for too long.
+	Undeliverable uint64
+	Panics        uint64
 }
 
 // MailDoor is the SMTP server and what came back to ourselves. Open is now, everything else runs since the start.

@@ -54,8 +54,15 @@ type Config struct {
 	// not take; it doubles. Defaults 1 s and 1 min.
 	RetryFirst, RetryMost time.Duration
 	// MaxOwed bounds the deliveries of one system_id that are held in memory:
-	// read and not acknowledged. The rest waits in the store. Default 10 000.
+	// read and not acknowledged. The rest waits in the store. Half of it is for
+	// those the client did not take, so that they never keep newer ones
+	// waiting. Default 10 000.
 	MaxOwed int
+	// MaxRefusals bounds how often a delivery is tried that the client refuses
+	// by a status which does not say that it passes. Those that pass, and
+	// deliveries without an answer, end after gateway.MaxValidity, as webhooks
+	// do. Default 100: an hour and a half of the longest back-off.
+	MaxRefusals int
 	// Location is the zone of the dates in receipts, which carry none. Default
 	// UTC+3, Turkey's.
 	Location *time.Location
@@ -75,6 +82,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxInFlight, 20_000)
 	orInt(&c.MaxPDU, smpp.MaxPDU)
 	orInt(&c.MaxOwed, 10_000)
+	orInt(&c.MaxRefusals, 100)
 	orTime(&c.BindTimeout, 30*time.Second)
 	orTime(&c.EnquireLink, 30*time.Second)
 	orTime(&c.Inactivity, 300*time.Second)

@@ -15,13 +15,15 @@ import (
 // networkGSM is the network type of network_error_code (SMPP 3.4 §5.3.2.31).
 const networkGSM = 3
 
-// fate is what a client's answers make of a delivery, the worst of its parts.
+// fate is what a client's answers make of a delivery, that of the part which
+// is to be repeated most.
 type fate uint8
 
 const (
-	fateTaken fate = iota
-	fateRefused
-	fateAgain
+	fateTaken   fate = iota
+	fateNever        // refused for good
+	fateRefused      // refused by a status that says neither that nor that it passes
+	fateAgain        // no answer, or none for now
 )
 
 // delivery is one thing owed on its way to a client: a receipt, or a message
@@ -32,6 +34,8 @@ type delivery struct {
 	parts []sms.Segment // of a message; nil for receipts
 	tries int
 	next  time.Time // not before
+
+	refusals int // by fateRefused
 
 	// The PDUs as written for the bind it went out on; owned by the pump until
 	// sent, by the link until the last answer.
@@ -59,17 +63,34 @@ func (d *delivery) AppendPDU(dst []byte, i int, seq uint32) []byte {
 func (d *delivery) Answered(_ int, r smpplink.Result) {
 	f := fateAgain
 	if r.Kind == smpplink.Answered {
-		switch r.Header.Status {
-		case smpp.StatusOK:
-			f = fateTaken
-			if r.Header.ID == smpp.GenericNackID {
-				f = fateAgain
-			}
-		case smpp.StatusPermAppErr, smpp.StatusRejectAppErr: // SMPP 3.4 §4.6.2: never again
-			f = fateRefused
-		}
+		f = fateOf(r.Header)
 	}
 	d.pump.answered(d, f, r)
+}
+
+// fateOf reads the answer to a deliver_sm.
+func fateOf(h smpp.Header) fate {
+	switch {
+	case h.Status == smpp.StatusOK && h.ID != smpp.GenericNackID:
+		return fateTaken
+	case h.Status == smpp.StatusOK:
+		return fateAgain
+	case h.Status == smpp.StatusPermAppErr || h.Status == smpp.StatusRejectAppErr: // SMPP 3.4 §4.6.2
+		return fateNever
+	}
+	switch h.Status.Advice() {
+	case smpp.AdviceNever, smpp.AdviceLimited:
+		return fateRefused
+	}
+	return fateAgain
+}
+
+// since is when the delivery came to be owed; zero if that is not known.
+func (d *delivery) since() time.Time {
+	if d.due.MO != nil {
+		return d.due.MO.At
+	}
+	return d.due.Done
 }
 
 // count is how many PDUs the delivery takes.

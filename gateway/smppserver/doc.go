@@ -40,6 +40,13 @@
 // the client's receiving binds. It remembers nothing that the store does not:
 // after a restart whatever was not acknowledged is delivered again.
 //
+// What a client does not take is repeated, and keeps nothing newer waiting: at
+// most half of Config.MaxOwed of it stays in memory, the rest is read again
+// behind what is new. ESME_RX_P_APPN and ESME_RX_R_APPN end a delivery at once;
+// a status that does not say that it passes does so after Config.MaxRefusals;
+// one that passes, and silence, after [gateway.MaxValidity]. All of these are
+// logged and counted as undeliverable.
+//
 // The package knows the protocol and the words of package gateway. It does not
 // know intake, store or queue, and no consent.
 package smppserver

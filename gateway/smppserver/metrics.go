@@ -12,7 +12,7 @@ type Metrics struct {
 	Throttled     uint64 // of these, those over a window or rate
 	BindFailures  uint64
 	Delivered     uint64 // receipts and messages the client acknowledged
-	Undeliverable uint64 // of what was delivered, those it refused for good
+	Undeliverable uint64 // those given up: refused for good, refused too often, or too old
 	Panics        uint64
 }
 

@@ -36,23 +36,32 @@ type pump struct {
 	cursor uint64 // highest sequence read
 	ref    uint16 // of messages in parts
 	resync time.Time
+	back   uint64 // how far a pass has come
 
 	mu       sync.Mutex
 	binds    []*session // guarded by mu
 	turn     int        // whose turn it is; guarded by mu
 	inFlight int        // deliveries; guarded by mu
 	waiting  int        // len(queue) as last known; guarded by mu
-	retries  retryHeap  // guarded by mu
-	acked    []uint64   // to be forgotten; guarded by mu
-	flushing bool       // the store is forgetting some; guarded by mu
-	flushAt  time.Time  // not before, after the store failed; guarded by mu
-	unread   bool       // the store may hold more; guarded by mu
-	rewind   bool       // read from the start once nothing is outstanding; guarded by mu
+	retries  retryHeap  // at most half of MaxOwed; guarded by mu
+
+	held     map[uint64]struct{} // sequences in the queue, in flight, to be repeated or to be forgotten; guarded by mu
+	parked   bool                // the store holds deliveries behind the cursor that are not held; guarded by mu
+	parkedAt time.Time           // they are read again, not before; guarded by mu
+	pass     bool                // they are being read again; guarded by mu
+	untaken  int                 // deliveries in a row for which the client had no answer, or none for now; guarded by mu
+	probeAt  time.Time           // while these are many: nothing more is read before; guarded by mu
+
+	acked    []uint64  // to be forgotten; guarded by mu
+	flushing bool      // the store is forgetting some; guarded by mu
+	flushAt  time.Time // not before, after the store failed; guarded by mu
+	unread   bool      // the store may hold more; guarded by mu
+	rewind   bool      // read from the start once nothing is outstanding; guarded by mu
 }
 
 func newPump(s *Server, lf *life, system string) *pump {
 	return &pump{srv: s, life: lf, system: system, log: s.log.With("system_id", system), kick: make(chan struct{}, 1),
-		writer: writer{loc: s.cfg.Location}, unread: true}
+		writer: writer{loc: s.cfg.Location}, unread: true, held: map[uint64]struct{}{}}
 }
 
 // wake makes run look again. It never blocks.
@@ -92,7 +101,7 @@ func (p *pump) remove(c *session) {
 func (p *pump) stats() Owed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Owed{Receivers: len(p.binds), InFlight: p.inFlight, Waiting: p.waiting + len(p.retries), More: p.unread}
+	return Owed{Receivers: len(p.binds), InFlight: p.inFlight, Waiting: p.waiting + len(p.retries), More: p.unread || p.parked}
 }
 
 // run works until the server's end, then hands the store what is left of the
@@ -136,7 +145,9 @@ func (p *pump) work(ctx context.Context, now time.Time) time.Time {
 				p.log.Error("owed deliveries could not be read", "err", err)
 				return soonest(next, now.Add(readPause))
 			} else if !got {
-				return soonest(next, later(p.resync, now, idle))
+				return soonest(soonest(next, p.reading(now)), later(p.resync, now, idle))
+			} else if len(p.queue) == 0 {
+				continue // all of it is held already
 			}
 		}
 		if !p.send(p.queue[p.head]) {
@@ -155,6 +166,12 @@ func (p *pump) collect(now time.Time) (next time.Time, ok bool) {
 	defer p.mu.Unlock()
 	if len(p.binds) == 0 {
 		// What was read stays in the store; it is read again for the next bind.
+		for _, d := range p.queue[p.head:] {
+			delete(p.held, d.due.Seq)
+		}
+		for _, d := range p.retries {
+			delete(p.held, d.due.Seq)
+		}
 		p.queue, p.head, p.retries, p.rewind = p.queue[:0], 0, nil, true
 		clear(p.queue[:cap(p.queue)])
 		p.waiting = 0
@@ -179,35 +196,116 @@ func (p *pump) collect(now time.Time) (next time.Time, ok bool) {
 	return next, true
 }
 
-// read fills the empty queue from the store. It reports false if there is
-// nothing to read, or too much is outstanding already.
+// read fills the empty queue from the store: with what is new, else with what
+// was parked. It reports false if there is nothing to read, or too much is
+// outstanding already.
 func (p *pump) read(ctx context.Context, now time.Time) (bool, error) {
 	p.mu.Lock()
 	idle := p.inFlight+len(p.retries)+len(p.acked) == 0 && !p.flushing
-	if idle && (p.rewind || !now.Before(p.resync)) {
-		p.cursor, p.rewind, p.unread = 0, false, true
+	if !now.Before(p.resync) || idle && p.rewind {
+		if p.unread = true; idle {
+			p.cursor, p.rewind, p.parked, p.pass = 0, false, false, false
+			clear(p.held)
+		}
 		p.resync = now.Add(rereadIdle)
 	}
 	limit := min(owedPage, p.srv.cfg.MaxOwed-p.inFlight-len(p.retries))
-	// A rewind waits until the store has forgotten what was acknowledged.
-	if !p.unread || p.rewind || limit <= 0 {
+	fresh := p.unread
+	// A rewind waits until the store has forgotten what was acknowledged, and so does a look behind the cursor.
+	if p.rewind || limit <= 0 || !fresh && (p.flushing || !p.pass && (!p.parked || now.Before(p.parkedAt))) || !p.probeLocked(now) {
 		p.mu.Unlock()
 		return false, nil
 	}
-	p.unread = false // before reading: what is committed meanwhile sets it again
+	if fresh {
+		p.unread = false // before reading: what is committed meanwhile sets it again
+	} else if !p.pass {
+		p.pass, p.back, p.parked = true, 0, false
+	}
 	p.mu.Unlock()
+	if !fresh {
+		return true, p.reread(ctx, now, limit)
+	}
 
 	due, err := p.srv.deps.Store.Owed(ctx, p.system, p.cursor, limit)
-	p.queue, p.head = p.queue[:0], 0
-	for i := range due {
-		p.cursor = max(p.cursor, due[i].Seq)
-		p.queue = append(p.queue, p.delivery(&due[i]))
-	}
+	p.fill(due)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for i := range due {
+		p.cursor = max(p.cursor, due[i].Seq)
+	}
 	p.unread = p.unread || err != nil || len(due) >= limit
-	p.waiting = len(p.queue)
 	return len(due) > 0, err
+}
+
+// reread reads the next page behind the cursor. No flush begins meanwhile: it
+// is this goroutine's, so what the page holds and held does not is still owed.
+func (p *pump) reread(ctx context.Context, now time.Time, limit int) error {
+	due, err := p.srv.deps.Store.Owed(ctx, p.system, p.back, limit)
+	if err != nil {
+		p.fill(nil)
+		return err
+	}
+	n := 0
+	for n < len(due) && due[n].Seq <= p.cursor {
+		p.back = due[n].Seq
+		n++
+	}
+	p.fill(due[:n])
+	if n < limit {
+		p.mu.Lock()
+		p.pass, p.parkedAt = false, now.Add(p.srv.cfg.RetryMost)
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// probeLocked reports whether more may be read: a client that takes nothing at
+// present gets what it has not seen a page at a time, to find out.
+func (p *pump) probeLocked(now time.Time) bool {
+	if p.untaken < p.mostRetries() || p.inFlight+len(p.retries) < p.mostRetries() {
+		return true
+	}
+	if now.Before(p.probeAt) {
+		return false
+	}
+	p.probeAt = now.Add(p.srv.cfg.RetryFirst)
+	return true
+}
+
+// mostRetries bounds the deliveries in memory that are to be repeated.
+func (p *pump) mostRetries() int { return max(p.srv.cfg.MaxOwed/2, 1) }
+
+// fill makes deliveries of what was read and is not held.
+func (p *pump) fill(due []gateway.ReceiptDue) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue, p.head = p.queue[:0], 0
+	for i := range due {
+		if _, ok := p.held[due[i].Seq]; !ok {
+			p.held[due[i].Seq] = struct{}{}
+			p.queue = append(p.queue, p.delivery(&due[i]))
+		}
+	}
+	p.waiting = len(p.queue)
+}
+
+// reading is when to read again what could not be read now; zero if there is
+// nothing, or if something else wakes the pump first.
+func (p *pump) reading(now time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var at time.Time
+	switch {
+	case p.rewind:
+		return at
+	case p.unread, p.pass && !p.flushing:
+		at = p.probeAt
+	case p.parked && !p.flushing:
+		at = p.parkedAt
+	default:
+		return at
+	}
+	return later(at, now, now.Add(readPause))
 }
 
 func (p *pump) delivery(due *gateway.ReceiptDue) *delivery {
@@ -267,25 +365,58 @@ func (p *pump) answered(d *delivery, f fate, r smpplink.Result) {
 		return
 	}
 	p.inFlight--
-	fate, tries := d.fate, d.tries
-	if fate == fateAgain {
+	fate, tries := p.judgeLocked(d), d.tries
+	if p.untaken++; d.fate != fateAgain {
+		p.untaken = 0
+	}
+	switch {
+	case fate != fateAgain:
+		p.acked = append(p.acked, d.due.Seq)
+	case len(p.retries) >= p.mostRetries():
+		p.parkLocked(d)
+	default:
 		d.next = time.Now().Add(p.backoff(d.tries))
 		d.tries++
 		heap.Push(&p.retries, d)
-	} else {
-		p.acked = append(p.acked, d.due.Seq)
 	}
 	p.mu.Unlock()
 	switch fate {
 	case fateTaken:
 		p.srv.delivered.Add(1)
-	case fateRefused:
-		p.srv.undeliverable.Add(1)
-		p.log.Warn("client refused a delivery for good", "msg_id", receiptID(&d.due), "status", r.Header.Status.String())
 	case fateAgain:
 		p.log.Debug("delivery will be repeated", "msg_id", receiptID(&d.due), "outcome", r.Kind.String(), "attempt", tries+1)
+	default:
+		p.srv.undeliverable.Add(1)
+		p.log.Warn("delivery given up", "msg_id", receiptID(&d.due), "status", r.Header.Status.String(), "outcome", r.Kind.String(),
+			"attempt", tries+1, "owed_since", d.since())
 	}
 	p.wake()
+}
+
+// judgeLocked decides what becomes of a delivery after its last answer: taken,
+// given up, or repeated.
+func (p *pump) judgeLocked(d *delivery) fate {
+	if d.fate == fateTaken || d.fate == fateNever {
+		return d.fate
+	}
+	if d.fate == fateRefused {
+		d.refusals++
+	}
+	since := d.since()
+	if d.refusals >= p.srv.cfg.MaxRefusals || !since.IsZero() && p.srv.cfg.Now().Sub(since) > gateway.MaxValidity {
+		return fateNever
+	}
+	return fateAgain
+}
+
+// parkLocked leaves a delivery to the store alone: memory holds enough of what
+// the client does not take.
+func (p *pump) parkLocked(d *delivery) {
+	delete(p.held, d.due.Seq)
+	if !p.parked && !p.pass {
+		p.parkedAt = time.Now().Add(p.srv.cfg.RetryMost)
+	}
+	p.parked = true
 }
 
 func (p *pump) backoff(tries int) time.Duration {
@@ -313,6 +444,10 @@ func (p *pump) flushed(seqs []uint64, err error) {
 	if err != nil {
 		p.acked = append(p.acked, seqs...)
 		p.flushAt = time.Now().Add(readPause)
+	} else {
+		for _, q := range seqs {
+			delete(p.held, q)
+		}
 	}
 	p.mu.Unlock()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -372,8 +373,114 @@ func TestOutstandingIsBounded(t *testing.T) {
 		<-time.After(30 * time.Second)
 		synctest.Wait()
 		o := r.srv.Metrics().Owed[testSystem]
-		if n := o.Waiting + o.InFlight; n != 50 || !o.More || w.left() != 500 {
+		if n := o.Waiting + o.InFlight; n == 0 || n > 50 || !o.More || w.left() != 500 {
 			t.Errorf("got %+v", o)
+		}
+		if n := len(c.got); n > 2000 { // a page a second, and what is repeated
+			t.Errorf("%d deliveries in half a minute to a client that takes none", n)
+		}
+		c.link.Close(nil)
+		r.stop()
+	})
+}
+
+// idIn is the id in a receipt's text.
+func idIn(m *smpp.DeliverSM) string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(string(m.ShortMessage), "id:"), " ")
+	return id
+}
+
+// More deliveries than fit into memory that a client refuses, for good or for
+// now, keep no newer ones waiting, and are taken once it takes them.
+func TestRefusedKeepNobodyWaiting(t *testing.T) {
+	for _, st := range []smpp.CommandStatus{smpp.StatusTempAppErr, smpp.StatusInvDstAddr} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			r := serve(t, w, Config{MaxOwed: 50}, newPipes())
+			var well atomic.Bool
+			c := r.bound(smpp.BindRX, func(c *client) {
+				c.deliver = func(m *smpp.DeliverSM) smpp.CommandStatus {
+					if strings.HasPrefix(idIn(m), "bad") && !well.Load() {
+						return st
+					}
+					return smpp.StatusOK
+				}
+			})
+			var bad, good []gateway.ReceiptDue
+			for i := range 300 {
+				d := receiptOf(i)
+				d.Part = fmt.Sprintf("bad%d", i)
+				bad = append(bad, d)
+				d.Part = fmt.Sprintf("good%d", i)
+				good = append(good, d)
+			}
+			w.owe(bad...)
+			<-time.After(20 * time.Second)
+			w.owe(good...)
+			<-time.After(20 * time.Second)
+			synctest.Wait()
+			if o := r.srv.Metrics().Owed[testSystem]; w.left() != 300 || o.Waiting+o.InFlight > 50 || !o.More {
+				t.Errorf("%v: %d are owed, want those that are refused: %+v", st, w.left(), o)
+			}
+			well.Store(true)
+			<-time.After(5 * time.Minute)
+			synctest.Wait()
+			if o := r.srv.Metrics().Owed[testSystem]; w.left() != 0 || o.Waiting+o.InFlight != 0 || o.More {
+				t.Errorf("%v: %d are owed after the client takes all: %+v", st, w.left(), o)
+			}
+			if m := r.srv.Metrics(); m.Delivered != 600 || m.Undeliverable != 0 {
+				t.Errorf("%v: %d delivered, %d undeliverable, want 600 and 0", st, m.Delivered, m.Undeliverable)
+			}
+			p := r.srv.pumps[testSystem]
+			p.mu.Lock()
+			if len(p.held) != 0 {
+				t.Errorf("%v: %d are held", st, len(p.held))
+			}
+			p.mu.Unlock()
+			c.link.Close(nil)
+			r.stop()
+		})
+	}
+}
+
+// What a client refuses again and again is given up, by number where the
+// status does not say that it passes, by age otherwise; and said so.
+func TestGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		r := serve(t, w, Config{MaxRefusals: 5}, newPipes())
+		var mu sync.Mutex
+		tries := map[string]int{}
+		answer := map[string]smpp.CommandStatus{"inv": smpp.StatusInvDstAddr, "unknown": 0x4FF, "busy": smpp.StatusThrottled, "old": smpp.StatusTempAppErr}
+		c := r.bound(smpp.BindRX, func(c *client) {
+			c.deliver = func(m *smpp.DeliverSM) smpp.CommandStatus {
+				mu.Lock()
+				defer mu.Unlock()
+				tries[idIn(m)]++
+				return answer[idIn(m)]
+			}
+		})
+		for id := range answer {
+			d := receiptOf(1)
+			if d.Part, d.Done = id, time.Now(); id == "old" {
+				d.Done = d.Done.Add(-gateway.MaxValidity - time.Second)
+			}
+			w.owe(d)
+		}
+		<-time.After(30 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		if tries["inv"] != 5 || tries["unknown"] != 5 || tries["old"] != 1 || tries["busy"] < 30 {
+			t.Errorf("tries %v, want 5 of what is invalid, 1 of what is old, and those of what passes to go on", tries)
+		}
+		mu.Unlock()
+		if m := r.srv.Metrics(); m.Undeliverable != 3 || w.left() != 1 {
+			t.Errorf("%d undeliverable, %d owed, want 3 and 1", m.Undeliverable, w.left())
+		}
+		<-time.After(gateway.MaxValidity)
+		synctest.Wait()
+		if m := r.srv.Metrics(); m.Undeliverable != 4 || w.left() != 0 {
+			t.Errorf("after 72 h: %d undeliverable, %d owed, want 4 and 0", m.Undeliverable, w.left())
 		}
 		c.link.Close(nil)
 		r.stop()
