@@ -65,6 +65,9 @@ type Segment struct {
 	Err        string // err field or command_status of a refusal
 }
 
+// Taken reports whether an operator has the segment, and has not said that it did not arrive.
+func (s *Segment) Taken() bool { return s.State == StateSent || s.State == StateDelivered }
+
 // Progress is the changing part of one message, absent until something happened to it after acceptance.
 type Progress struct {
 	State    State
@@ -97,6 +100,16 @@ func (p *Progress) Unanswered() int {
 
 // MayHaveLeft reports whether an attempt was never answered: the message may have arrived.
 func (p *Progress) MayHaveLeft() bool { return p.Unanswered() > 0 }
+
+// Whole reports whether an operator has taken every segment.
+func (p *Progress) Whole() bool {
+	for i := range p.Segments {
+		if !p.Segments[i].Taken() {
+			return false
+		}
+	}
+	return len(p.Segments) > 0
+}
 
 // NoteDoubt counts an attempt that ended without an answer.
 func (p *Progress) NoteDoubt() { p.Doubts = min(p.Doubts+1, MaxDoubts) }
@@ -350,6 +363,15 @@ type SegmentAnswer struct {
 	OperatorID string // normalised
 	Err        string
 	Relayed    bool // mail: the next hop will tell nothing of a delivery
+}
+
+// LateAnswer is that an operator has taken a segment, told after the time to wait for its answer was over: the attempt ended in doubt.
+type LateAnswer struct {
+	Message    MessageID
+	Operator   string
+	Segment    int
+	Segments   int    // of the attempt: another may have been cut otherwise
+	OperatorID string // normalised; some operators give none
 }
 
 // Change is one thing that happened to a message after its acceptance.

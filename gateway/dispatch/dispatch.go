@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"izinli/gateway"
@@ -19,6 +20,9 @@ type Store interface {
 	OpenIntents(ctx context.Context, intents []gateway.Intent) (ok []bool, err error)
 	// Apply calls done after the sync; done must not block.
 	Apply(changes []gateway.Change, done func(error))
+	// AnsweredLate notes an answer that came after its attempt was put in doubt, and calls done after the sync; whole: the operator has
+	// every segment of the message. done must not block.
+	AnsweredLate(a gateway.LateAnswer, done func(whole bool, err error))
 	Directory() *gateway.Directory
 	// Stopped tells from memory whether a batch is paused or cancelled.
 	Stopped(ref gateway.BatchRef) (paused, cancelled bool)
@@ -57,7 +61,7 @@ type Carrier interface {
 // Slot is room for one message on one bind.
 type Slot interface {
 	// Send appends all segments to the bind's write buffer, at once and without blocking: the hand-off. answered is called
-	// exactly once per segment, never blocking, perhaps before Send returns.
+	// exactly once per segment, never blocking, perhaps before Send returns; after Doubt perhaps once more, with TakenLate or RefusedLate.
 	Send(m *Outgoing, answered func(segment int, a Answer))
 	Cancel()
 }
@@ -104,6 +108,9 @@ const (
 	TryLater               // throttled, queue full: again after a pause
 	Doubt                  // no answer, link lost: it may have left
 	Stopped                // the last look stopped it; nothing has left
+	// After Doubt a segment may be answered once more.
+	TakenLate
+	RefusedLate // changes nothing: what became of other attempts it does not tell
 )
 
 // Config tunes the dispatcher. Zero fields take the default.
@@ -136,7 +143,7 @@ type Dispatcher struct {
 	flights  sync.WaitGroup
 
 	claimMu sync.Mutex
-	claims  map[gateway.MessageID]struct{} // messages under way here; guarded by claimMu
+	claims  map[gateway.MessageID]*job // messages under way here; guarded by claimMu
 }
 
 // errUnderWay asks the queue to bring a chunk again: messages of it are still with a carrier, from a run that failed.
@@ -159,7 +166,7 @@ func New(cfg Config, st Store, j Judge) *Dispatcher {
 	if cfg.Journal == nil {
 		cfg.Journal = quietJournal{}
 	}
-	return &Dispatcher{cfg: cfg, store: st, judge: j, carriers: map[string]*carrier{}, claims: map[gateway.MessageID]struct{}{}}
+	return &Dispatcher{cfg: cfg, store: st, judge: j, carriers: map[string]*carrier{}, claims: map[gateway.MessageID]*job{}}
 }
 
 type quietJournal struct{}
@@ -193,13 +200,13 @@ func (d *Dispatcher) Process(ctx context.Context, refs []gateway.DueRef) (pause 
 }
 
 // claim takes a message for one run; false when another has it. Two runs of one entry would hand it off twice.
-func (d *Dispatcher) claim(id gateway.MessageID) bool {
+func (d *Dispatcher) claim(j *job) bool {
 	d.claimMu.Lock()
 	defer d.claimMu.Unlock()
-	if _, taken := d.claims[id]; taken {
+	if _, taken := d.claims[j.id]; taken {
 		return false
 	}
-	d.claims[id] = struct{}{}
+	d.claims[j.id] = j
 	return true
 }
 
@@ -219,9 +226,10 @@ type job struct {
 	verdict  iys.Verdict
 	carrier  *carrier
 	out      *Outgoing
-	sending  []int // segments that have to leave; the others were taken at an earlier attempt
-	leaving  bool  // its claim ends with its outcome, not with the chunk
-	place    Place // at the recipient's site, until the carrier has it; nil: none
+	sending  []int       // segments that have to leave; the others were taken at an earlier attempt
+	leaving  bool        // its claim ends with its outcome, not with the chunk
+	place    Place       // at the recipient's site, until the carrier has it; nil: none
+	arrived  atomic.Bool // an earlier attempt has been answered after all: it must not leave again
 }
 
 // mayHaveLeft reports whether an earlier attempt was never answered.
@@ -284,7 +292,7 @@ func (d *Dispatcher) newChunk(works []gateway.Work) *chunk {
 					continue
 				}
 				rs.left++
-				if !d.claim(jb.id) {
+				if !d.claim(jb) {
 					c.busy = true // and the entry stays until that run has ended
 					continue
 				}

@@ -130,9 +130,33 @@ func (d *Dispatcher) handOff(ctx context.Context, j *job) {
 	d.cfg.Journal.HandedOff(j.id, j.rcpt.Address, j.carrier.c.Name(), len(j.sending), int(j.progress.Attempts)+1)
 }
 
+// late notes an answer that came after the attempt was put in doubt. The message is not handed off again if it has not been yet, and
+// its receipt finds it.
+func (f *flight) late(segment int, a Answer) {
+	d, j := f.d, f.j
+	operator := j.carrier.c.Name()
+	d.cfg.Journal.Answered(j.id, operator, segment, a.ID, gateway.StateSent, "")
+	answer := gateway.LateAnswer{Message: j.id, Operator: operator, Segment: segment, Segments: len(j.out.Segments), OperatorID: a.ID}
+	d.store.AnsweredLate(answer, func(whole bool, err error) {
+		switch {
+		case err == nil && whole:
+			d.claimMu.Lock()
+			if again := d.claims[j.id]; again != nil {
+				again.arrived.Store(true)
+			}
+			d.claimMu.Unlock()
+		case err != nil && !errors.Is(err, gateway.ErrClosed):
+			d.cfg.Log.Error("late answer not written", "msg_id", j.id.String(), "operator", operator, "err", err)
+		}
+	})
+}
+
 // lastLook decides at the instant of hand-off, under the address lock, from memory.
 func (d *Dispatcher) lastLook(j *job) (gateway.Change, bool) {
 	now := d.cfg.Now()
+	if j.arrived.Load() {
+		return gateway.Change{State: gateway.StateSent}, true
+	}
 	if ch, stop := d.stopped(j, d.store.Directory(), now); stop {
 		return ch, true
 	}
@@ -193,6 +217,13 @@ type flight struct {
 
 // answered notes one segment's answer. It is called by the carrier and does not block.
 func (f *flight) answered(segment int, a Answer) {
+	switch a.Verdict {
+	case TakenLate:
+		f.late(segment, a)
+		return
+	case RefusedLate:
+		return
+	}
 	f.mu.Lock()
 	for i, s := range f.j.sending {
 		if s == segment {

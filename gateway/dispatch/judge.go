@@ -89,6 +89,9 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 	paused, cancelled := d.store.Stopped(b.Ref())
 	acct := dir.Accounts[b.Account]
 	switch {
+	case b.Channel == gateway.ChannelSMS && j.progress.Whole():
+		// Answered late, while an attempt was under way that a crash cut off: the operator has it.
+		return gateway.Change{State: gateway.StateSent, Close: true}, true
 	case cancelled:
 		return rule(gateway.DecisionDrop, gateway.StateCancelled, gateway.CodeCancelled, time.Time{}, now), true
 	case !now.Before(b.ValidUntil):

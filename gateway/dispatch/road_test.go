@@ -88,6 +88,16 @@ type fakeCarrier struct {
 
 	onProfile func()
 	onSend    func(sent int) // called directly, with the count so far
+
+	answers [](func(int, dispatch.Answer)) // of each message sent; guarded by mu
+}
+
+// late answers the n-th message sent (from 1) after its time.
+func (c *fakeCarrier) late(n, segment int, a dispatch.Answer) {
+	c.mu.Lock()
+	f := c.answers[n-1]
+	c.mu.Unlock()
+	f(segment, a)
 }
 
 func (c *fakeCarrier) setWindow(n int) {
@@ -145,6 +155,7 @@ func (s *fakeSlot) Cancel() { go s.free() }
 func (s *fakeSlot) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer)) {
 	s.c.mu.Lock()
 	s.c.sent = append(s.c.sent, m.Recipient.Address)
+	s.c.answers = append(s.c.answers, answered)
 	n := len(s.c.sent)
 	s.c.mu.Unlock()
 	if s.c.onSend != nil {

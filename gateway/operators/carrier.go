@@ -123,6 +123,10 @@ func answerOf(o smppclient.Outcome, attempt int) dispatch.Answer {
 	switch {
 	case o.Err != nil:
 		return dispatch.Answer{Verdict: dispatch.Doubt, Err: o.Err.Error()}
+	case o.Late && o.Status == smpp.StatusOK:
+		return dispatch.Answer{Verdict: dispatch.TakenLate, ID: o.MessageID}
+	case o.Late:
+		return dispatch.Answer{Verdict: dispatch.RefusedLate, Err: o.Status.String()}
 	case o.Status == smpp.StatusOK:
 		return dispatch.Answer{Verdict: dispatch.Taken, ID: o.MessageID}
 	}

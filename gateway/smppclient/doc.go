@@ -23,7 +23,8 @@
 // # Truth
 //
 // After Commit has returned nil every segment gets exactly one Outcome. With
-// ErrTimeout or ErrLinkLost the operator may or may not have the message. After
+// ErrTimeout or ErrLinkLost the operator may or may not have the message; a
+// response that comes after the time-out is told too, as a Late one. After
 // Commit has returned an error nothing was sent and done is not called.
 //
 // # Deliveries

@@ -18,7 +18,7 @@ var LatencyBounds = [...]time.Duration{
 
 type metrics struct {
 	binds, submitted, accepted, refused, timedOut, lost atomic.Uint64
-	badResponses, pauses                                atomic.Uint64
+	badResponses, pauses, late                          atomic.Uint64
 	deliveries, deliveriesRefused, alerts               atomic.Uint64
 	latency                                             [len(LatencyBounds) + 1]atomic.Uint64
 
@@ -65,6 +65,7 @@ type BindSnapshot struct {
 
 	Binds, Submitted, Accepted, Refused, TimedOut, Lost uint64
 	BadResponses, Pauses                                uint64
+	Late                                                uint64 // of TimedOut, those answered after all
 	Deliveries, DeliveriesRefused, Alerts               uint64
 	// Latency counts responses by LatencyBounds, not cumulated.
 	Latency [len(LatencyBounds) + 1]uint64
@@ -91,6 +92,7 @@ func (b *Bind) Snapshot() BindSnapshot {
 	m := &b.m
 	s.Binds, s.Submitted, s.Accepted, s.Refused = m.binds.Load(), m.submitted.Load(), m.accepted.Load(), m.refused.Load()
 	s.TimedOut, s.Lost = m.timedOut.Load(), m.lost.Load()
+	s.Late = m.late.Load()
 	s.BadResponses, s.Pauses = m.badResponses.Load(), m.pauses.Load()
 	s.Deliveries, s.DeliveriesRefused, s.Alerts = m.deliveries.Load(), m.deliveriesRefused.Load(), m.alerts.Load()
 	for i := range m.latency {

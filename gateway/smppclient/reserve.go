@@ -93,13 +93,19 @@ type Outcome struct {
 	Err error
 	// RTT is the time from Commit to the outcome.
 	RTT time.Duration
+	// Late says that the segment had an outcome before, ErrTimeout, and that
+	// the operator has answered it after all.
+	Late bool
 }
 
 // Commit hands pdus off: it appends all of them to the bind's write buffer in
 // one go and cannot block. There may be fewer than reserved, not more. When it
 // returns nil, done is called exactly once for each: from the link's
 // goroutines, possibly before Commit returns, never under a lock of this
-// package. done must not block. The PDUs are not used after Commit.
+// package. After ErrTimeout it may be called once more for the segment, with
+// Late set, while the session lasts and the link remembers the request
+// (smpplink.Config.LateFor, LateMax). done must not block. The PDUs are not
+// used after Commit.
 //
 // When it returns an error nothing was appended and done is not called: a
 // *smpp.FieldError for a PDU that must not be sent, ErrLinkLost if the
@@ -126,10 +132,11 @@ func (r Reservation) Commit(pdus []smpp.SubmitSM, done func(seg int, o Outcome))
 		return ErrLinkLost
 	}
 	r.bind.m.submitted.Add(uint64(len(pdus)))
+	f.pdus = nil // the link may remember f for a while
 	return nil
 }
 
-// flight is a message on its way.
+// flight is a message on its way. It implements smpplink.LateRequests.
 type flight struct {
 	bind *Bind
 	pdus []smpp.SubmitSM // used by AppendPDU only
@@ -157,6 +164,14 @@ func (f *flight) Answered(i int, r smpplink.Result) {
 		b.noteStatus(o.Status, r.RTT)
 	}
 	b.m.outcome(o)
+	f.done(i, o)
+}
+
+// AnsweredLate implements smpplink.LateRequests.
+func (f *flight) AnsweredLate(i int, r smpplink.Result) {
+	o := Outcome{RTT: r.RTT, Late: true}
+	o.Status, o.MessageID = f.bind.readResponse(r)
+	f.bind.m.late.Add(1)
 	f.done(i, o)
 }
 

@@ -187,6 +187,57 @@ func TestTimeoutOutcome(t *testing.T) {
 	})
 }
 
+// What the operator says of a segment after the time-out is told as a second outcome, with the id its receipt will bear.
+func TestLateOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(conn net.Conn) { // an answer takes 45 s
+			defer conn.Close()
+			for {
+				h, _, err := readPDU(conn)
+				if err != nil {
+					return
+				}
+				var p smpp.PDU
+				switch h.ID {
+				case smpp.BindTransceiverID:
+					p = &smpp.BindResp{}
+				case smpp.SubmitSMID:
+					time.AfterFunc(45*time.Second, func() {
+						conn.Write((&smpp.SubmitSMResp{MessageID: []byte("2A")}).AppendTo(nil, h.Sequence))
+					})
+					continue
+				case smpp.EnquireLinkID:
+					p = &smpp.EnquireLinkResp{}
+				case smpp.UnbindID:
+					p = &smpp.UnbindResp{}
+				}
+				if _, err := conn.Write(p.AppendTo(nil, h.Sequence)); err != nil {
+					return
+				}
+			}
+		}
+		c, stop := client(t, "pipe:1", func(cfg *smppclient.Config) {
+			cfg.Dial = pipeDial(slow)
+			cfg.ResponseID = smpp.IDHexToDec
+		}, nil)
+		outcomes := make(chan smppclient.Outcome, 3)
+		err := reserve(t, c.Binds()[0], 1, smppclient.OTP).Commit(segments("905", "1"), func(_ int, o smppclient.Outcome) { outcomes <- o })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := <-outcomes; !errors.Is(o.Err, smppclient.ErrTimeout) || o.Late {
+			t.Errorf("first outcome %+v", o)
+		}
+		if o := <-outcomes; o.Err != nil || !o.Late || o.MessageID != "42" || o.RTT != 45*time.Second {
+			t.Errorf("second outcome %+v", o)
+		}
+		if st := c.Snapshot()[0]; st.TimedOut != 1 || st.Late != 1 || st.Accepted != 0 {
+			t.Errorf("snapshot %+v", st)
+		}
+		stop()
+	})
+}
+
 func TestBackoff(t *testing.T) {
 	for _, c := range []struct {
 		why    string

@@ -24,6 +24,12 @@ type Config struct {
 	// ResponseTimeout is how long a request waits for its response; it is
 	// noticed up to a second later. Default 30 s.
 	ResponseTimeout time.Duration
+	// LateFor is how long after its time-out a request is remembered for a
+	// response that comes after all; see LateRequests. Default 30 min.
+	LateFor time.Duration
+	// LateMax bounds the requests remembered so; the oldest is forgotten
+	// first. Default ten windows, at least 1000.
+	LateMax int
 	// WriteTimeout bounds one write to the connection. Default 10 s.
 	WriteTimeout time.Duration
 	// ReadPDUTimeout bounds the time from the first octet of a PDU to its
@@ -58,6 +64,8 @@ func (c Config) withDefaults() Config {
 	c.WriteBuffer = orDefault(c.WriteBuffer, 256<<10)
 	c.RequestSize = orDefault(c.RequestSize, 512)
 	c.ResponseTimeout = orDefault(c.ResponseTimeout, 30*time.Second)
+	c.LateFor = orDefault(c.LateFor, 30*time.Minute)
+	c.LateMax = orDefault(c.LateMax, max(10*c.Window, 1000))
 	c.WriteTimeout = orDefault(c.WriteTimeout, 10*time.Second)
 	c.ReadPDUTimeout = orDefault(c.ReadPDUTimeout, 10*time.Second)
 	c.DrainTimeout = orDefault(c.DrainTimeout, 5*time.Second)
@@ -125,6 +133,16 @@ type Requests interface {
 	Answered(i int, r Result)
 }
 
+// LateRequests is Requests that also want the response to a PDU whose time
+// was over. An overloaded peer takes a request and answers it minutes later;
+// its answer says what the time-out could not.
+type LateRequests interface {
+	Requests
+	// AnsweredLate is called at most once for a PDU, after Answered has
+	// returned for it with TimedOut, by the reader. It must not block.
+	AnsweredLate(i int, r Result)
+}
+
 // Kind is how a request ended.
 type Kind uint8
 
@@ -160,6 +178,7 @@ type Stats struct {
 	Writes     uint64 // system calls
 	Stalls     uint64 // times a writer had to wait for room
 	TimedOut   uint64 // our requests
+	Late       uint64 // of TimedOut, those answered later
 	Strays     uint64 // responses nobody waited for
 	NacksSent  uint64 // unknown command ids and lost framing
 	ProbesSent uint64 // enquire_link

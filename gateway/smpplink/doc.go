@@ -27,7 +27,8 @@
 // appends them in one critical section and cannot block, wait or fail half
 // way. That is what makes "the last check, then hand off" possible under a
 // caller's lock. Each request appended gets exactly one [Result]: answered,
-// timed out or lost.
+// timed out or lost. One that timed out is remembered for a while: whoever
+// implements [LateRequests] hears of a response that comes after all.
 //
 // # Stopping
 //

@@ -46,6 +46,8 @@ type Link struct {
 	work    sync.Cond // the writer waits here for something to write
 	changed sync.Cond // others wait here for room, for drain, for the end
 	win     *smpp.Window[pending]
+	late    late // requests that timed out; guarded by mu
+	telling bool // Answered is being called for requests that timed out
 	timers  smpp.Timers
 	out     []byte // whole PDUs to be written
 	starved bool   // Reserve failed for want of buffer room
@@ -65,7 +67,7 @@ type peerUnbind struct {
 }
 
 type counters struct {
-	bytesIn, bytesOut, pdusIn, writes, stalls, timedOut, strays, nacks, probes atomic.Uint64
+	bytesIn, bytesOut, pdusIn, writes, stalls, timedOut, late, strays, nacks, probes atomic.Uint64
 }
 
 // New makes a link on conn, which it owns from now on. Run must be called:
@@ -75,6 +77,7 @@ func New(conn net.Conn, cfg Config, h Handler) *Link {
 	l.batcher, _ = h.(Batcher)
 	l.work.L, l.changed.L = &l.mu, &l.mu
 	l.win = smpp.NewWindow[pending](l.cfg.Window)
+	l.late = late{limit: l.cfg.LateMax, life: l.cfg.LateFor}
 	l.timers = smpp.NewTimers(l.cfg.Timers, l.epoch)
 	return l
 }
@@ -137,7 +140,7 @@ func (l *Link) Stats() Stats {
 	c := &l.stats
 	s.Owed = l.Owed()
 	s.BytesIn, s.BytesOut, s.PDUsIn, s.Writes = c.bytesIn.Load(), c.bytesOut.Load(), c.pdusIn.Load(), c.writes.Load()
-	s.Stalls, s.TimedOut, s.Strays = c.stalls.Load(), c.timedOut.Load(), c.strays.Load()
+	s.Stalls, s.TimedOut, s.Late, s.Strays = c.stalls.Load(), c.timedOut.Load(), c.late.Load(), c.strays.Load()
 	s.NacksSent, s.ProbesSent = c.nacks.Load(), c.probes.Load()
 	return s
 }
@@ -225,6 +228,8 @@ func (l *Link) tick(now time.Time, expired []smpp.Taken[pending]) []smpp.Taken[p
 		return expired
 	}
 	expired = l.win.Expire(since-l.cfg.ResponseTimeout, expired)
+	l.late.add(since, expired)
+	l.telling = len(expired) > 0
 	switch l.timers.Tick(now) {
 	case smpp.Probe:
 		// If the buffer is full the peer does not read; the probe is missed.
@@ -248,6 +253,12 @@ func (l *Link) tick(now time.Time, expired []smpp.Taken[pending]) []smpp.Taken[p
 	for i, t := range expired {
 		t.Token.reqs.Answered(t.Token.index, Result{Kind: TimedOut, RTT: since - t.Sent})
 		expired[i] = smpp.Taken[pending]{} // the array lives on
+	}
+	if len(expired) > 0 {
+		l.mu.Lock()
+		l.telling = false
+		l.changed.Broadcast() // a late response may wait for its turn
+		l.mu.Unlock()
 	}
 	l.stats.timedOut.Add(uint64(len(expired)))
 	l.freed(len(expired))

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,7 +21,10 @@ import (
 type ledger struct {
 	mu    sync.Mutex
 	calls []int
+	kinds []Kind // of the calls; Answered until then
+	late  []int
 	tag   uint32
+	wrong string // what came out of order
 }
 
 func (b *ledger) AppendPDU(dst []byte, i int, seq uint32) []byte {
@@ -33,7 +38,24 @@ func (b *ledger) AppendPDU(dst []byte, i int, seq uint32) []byte {
 func (b *ledger) Answered(i int, r Result) {
 	b.mu.Lock()
 	b.calls[i]++
+	if r.Kind == TimedOut && rand.IntN(2) == 0 {
+		runtime.Gosched() // let a late response overtake, if it can
+	}
+	b.kinds[i] = r.Kind
 	b.mu.Unlock()
+}
+
+func (b *ledger) AnsweredLate(i int, r Result) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late[i]++
+	if b.calls[i] != 1 || b.kinds[i] != TimedOut || r.Kind != Answered || r.RTT < 2*time.Second || b.late[i] > 1 {
+		b.wrong = fmt.Sprintf("late answer %d after %d calls, the last %s, RTT %v", b.late[i], b.calls[i], b.kinds[i], r.RTT)
+	}
+}
+
+func newLedger(n int, tag uint32) *ledger {
+	return &ledger{calls: make([]int, n), kinds: make([]Kind, n), late: make([]int, n), tag: tag}
 }
 
 // TestExactlyOneCallback sends batches from several goroutines to a peer that
@@ -72,7 +94,7 @@ func oneRound(t *testing.T, seed uint64) {
 					l.Unreserve(n)
 					continue
 				}
-				x := &ledger{calls: make([]int, n), tag: uint32(s*1000 + k)}
+				x := newLedger(n, uint32(s*1000+k))
 				if l.SendBatch(smpp.SubmitSMID, n, x) == nil {
 					mu.Lock()
 					sent = append(sent, x)
@@ -104,15 +126,20 @@ func oneRound(t *testing.T, seed uint64) {
 	senders.Wait()
 	cancel()
 
+	var lates uint64
 	for _, x := range sent {
 		for i, n := range x.calls {
 			if n != 1 {
 				t.Errorf("seed %d: request %d.%d had %d callbacks", seed, x.tag, i, n)
 			}
+			lates += uint64(x.late[i])
+		}
+		if x.wrong != "" {
+			t.Errorf("seed %d: request %d: %s", seed, x.tag, x.wrong)
 		}
 	}
-	if st := l.Stats(); st.InFlight != 0 {
-		t.Errorf("seed %d: %d in flight after the end", seed, st.InFlight)
+	if st := l.Stats(); st.InFlight != 0 || st.Late != lates {
+		t.Errorf("seed %d: %d in flight after the end, %d late answers of which %d were told", seed, st.InFlight, st.Late, lates)
 	}
 }
 
@@ -172,7 +199,7 @@ func TestBatchesStayTogether(t *testing.T) {
 	for s := range senders {
 		wg.Go(func() {
 			for k := range batches {
-				x := &ledger{calls: make([]int, segments), tag: uint32(s*1000 + k)}
+				x := newLedger(segments, uint32(s*1000+k))
 				if !l.Reserve(segments) || l.SendBatch(smpp.SubmitSMID, segments, x) != nil {
 					t.Error("no place")
 				}

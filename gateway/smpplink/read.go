@@ -141,10 +141,19 @@ func (l *Link) response(h smpp.Header, body []byte, now time.Time) int {
 		l.unbound = true
 		l.changed.Broadcast()
 	}
+	var reqs LateRequests
+	if !ok {
+		t, reqs = l.takeLateLocked(h)
+	}
 	l.mu.Unlock()
-	if ok {
-		t.Token.reqs.Answered(t.Token.index, Result{Kind: Answered, Header: h, Body: body, RTT: now.Sub(l.epoch) - t.Sent})
+	switch res := (Result{Kind: Answered, Header: h, Body: body, RTT: now.Sub(l.epoch) - t.Sent}); {
+	case ok:
+		t.Token.reqs.Answered(t.Token.index, res)
 		return 1
+	case reqs != nil:
+		l.stats.late.Add(1)
+		reqs.AnsweredLate(t.Token.index, res)
+		return 0
 	}
 	if h.ID != smpp.UnbindRespID {
 		l.stats.strays.Add(1)

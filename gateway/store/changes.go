@@ -123,6 +123,7 @@ func (t *tx) change(c *gateway.Change) error {
 	if err != nil {
 		return err
 	}
+	open := p.Open
 	if c.Close {
 		p.Open = false
 		if c.Code == gateway.CodeDoubt {
@@ -132,12 +133,15 @@ func (t *tx) change(c *gateway.Change) error {
 	if err := t.answers(c, &p); err != nil {
 		return err
 	}
-	if p.State.Final() || p.State == gateway.StateSent && !c.Close {
+	if p.State.Final() || p.State == gateway.StateSent && !(c.Close && open) {
 		return t.save(c.Message, &p, c.Decision)
 	}
 	next, state, code, err := t.resumed(c)
 	if err != nil {
 		return err
+	}
+	if c.Close && c.Batch.Channel == gateway.ChannelSMS && p.Whole() { // also where an answer to an earlier attempt made it so, late
+		next, state, code = time.Time{}, gateway.StateSent, ""
 	}
 	if !next.IsZero() {
 		if err := t.wait(c.Message, c.Batch, &p, next); err != nil {
@@ -147,21 +151,27 @@ func (t *tx) change(c *gateway.Change) error {
 	if state != gateway.StateNone {
 		p.State, p.Code = state, code
 	}
+	if err := t.moved(c.Message, c.Batch, c.Recipient, &p, relayed(c.Answers)); err != nil {
+		return err
+	}
+	return t.save(c.Message, &p, c.Decision)
+}
+
+// moved does what belongs to the state a message has got on its way.
+func (t *tx) moved(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, relayed bool) error {
 	if p.State == gateway.StateSent {
 		p.Sent = t.now
-		if st, ok := settled(&p); ok { // receipts came before the answer
+		if st, ok := settled(p); ok { // receipts came before the answer
 			p.State = st
 		}
 	}
-	if p.State.Final() || (p.State == gateway.StateSent && t.s.endsSent(c.Batch, p.Operator)) {
-		if err := t.finish(c.Message, c.Batch, c.Recipient, &p); err != nil {
-			return err
-		}
-		if err := t.mailDone(c.Message, c.Batch, c.Recipient, &p, relayed(c.Answers)); err != nil {
-			return err
-		}
+	if !p.State.Final() && (p.State != gateway.StateSent || !t.s.endsSent(b, p.Operator)) {
+		return nil
 	}
-	return t.save(c.Message, &p, c.Decision)
+	if err := t.finish(m, b, r, p); err != nil {
+		return err
+	}
+	return t.mailDone(m, b, r, p, relayed)
 }
 
 // resumed is what a change asks for; a hold for a pause that has ended meanwhile, or for words that were let go, is none: nobody
@@ -228,24 +238,47 @@ func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 			p.Segments = grown
 		}
 		seg := &p.Segments[a.Index]
-		seg.State, seg.OperatorID, seg.Err = a.State, a.OperatorID, a.Err
-		if a.State != gateway.StateSent || a.OperatorID == "" || c.Batch.Channel == gateway.ChannelEmail { // mail comes back by VERP
+		if c.Batch.Channel == gateway.ChannelEmail { // mail comes back by VERP
+			seg.State, seg.OperatorID, seg.Err = a.State, a.OperatorID, a.Err
 			continue
 		}
-		var e enc
-		e.text(c.Message.String())
-		e.uint(uint64(a.Index))
-		if err := t.set(operatorIDKey(c.Operator, a.OperatorID), e, operatorIDLife); err != nil {
+		if seg.Taken() { // the answer to an earlier attempt came meanwhile: this one made a copy, or was refused as one
+			if a.State == gateway.StateSent {
+				if err := t.nameCopy(operatorID{c.Operator, a.OperatorID}, c.Message, a.Index, seg); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		seg.State, seg.OperatorID, seg.Err = a.State, a.OperatorID, a.Err
+		if a.State != gateway.StateSent || a.OperatorID == "" {
+			continue
+		}
+		if err := t.name(operatorID{c.Operator, a.OperatorID}, segmentOf{message: c.Message, segment: a.Index}); err != nil {
 			return err
 		}
-		if t.ids == nil {
-			t.ids = map[operatorID]segmentOf{}
-		}
-		t.ids[operatorID{c.Operator, a.OperatorID}] = segmentOf{c.Message, a.Index}
 		if err := t.unpark(c.Operator, a.OperatorID, seg); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// name makes an operator's message id findable.
+func (t *tx) name(k operatorID, s segmentOf) error {
+	var e enc
+	e.text(s.message.String())
+	e.uint(uint64(s.segment))
+	if s.copied {
+		e.flag(true)
+	}
+	if err := t.set(operatorIDKey(k.operator, k.id), e, operatorIDLife); err != nil {
+		return err
+	}
+	if t.ids == nil {
+		t.ids = map[operatorID]segmentOf{}
+	}
+	t.ids[k] = s
 	return nil
 }
 
@@ -321,10 +354,11 @@ func (s *Store) Receipt(r gateway.OperatorReceipt, done func(matched bool, err e
 }
 
 func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
-	id, index, err := t.segmentOf(operatorID{r.Operator, r.ID})
+	of, err := t.segmentOf(operatorID{r.Operator, r.ID})
 	if err != nil {
 		return false, err
 	}
+	id := of.message
 	if id.IsZero() {
 		var e enc
 		e.u8(byte(r.State))
@@ -336,31 +370,43 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if index >= len(p.Segments) || p.Segments[index].OperatorID != r.ID {
+	if of.segment >= len(p.Segments) || p.Segments[of.segment].OperatorID != r.ID && !of.copied {
 		return true, nil // of an attempt that another one, cut otherwise, has replaced
 	}
-	seg := &p.Segments[index]
+	if of.copied && r.State != gateway.StateDelivered {
+		return true, nil // the receipt of the other copy tells
+	}
+	seg := &p.Segments[of.segment]
 	if seg.State.Final() && seg.State != gateway.StateUnknown || seg.State == r.State {
 		return true, nil // a repeat
 	}
 	seg.State, seg.Err = r.State, r.Err
 	t.noteReceipt(id, r, &p)
-	if !p.Open && (!p.State.Final() || p.State == gateway.StateUnknown) {
-		if worst, ok := settled(&p); ok && worst != p.State {
-			p.State, p.Code = worst, codeOfReceipt(worst)
-			b, rcpt, err := t.message(id)
-			if err != nil {
-				return false, err
-			}
-			if err := t.finish(id, b, rcpt, &p); err != nil {
-				return false, err
-			}
-			if _, err := t.oweNotice(id, b, rcpt, &p, worst == gateway.StateUnknown, false); err != nil {
-				return false, err
-			}
-		}
+	if err := t.settle(id, &p); err != nil {
+		return false, err
 	}
 	return true, t.save(id, &p, nil)
+}
+
+// settle ends a message that is not under way when every segment has its final receipt.
+func (t *tx) settle(id gateway.MessageID, p *gateway.Progress) error {
+	if p.Open || p.State.Final() && p.State != gateway.StateUnknown {
+		return nil
+	}
+	worst, ok := settled(p)
+	if !ok || worst == p.State {
+		return nil
+	}
+	p.State, p.Code = worst, codeOfReceipt(worst)
+	b, r, err := t.message(id)
+	if err != nil {
+		return err
+	}
+	if err := t.finish(id, b, r, p); err != nil {
+		return err
+	}
+	_, err = t.oweNotice(id, b, r, p, worst == gateway.StateUnknown, false)
+	return err
 }
 
 // ReceiptNote tells of a receipt that was applied. Lag is how long after the operator took the message it came; 0 when the
@@ -386,22 +432,25 @@ func (t *tx) noteReceipt(id gateway.MessageID, r *gateway.OperatorReceipt, p *ga
 	t.after(func() { (*f)(n) })
 }
 
-// segmentOf finds what an operator's message id names; a zero id means that it is not known.
-func (t *tx) segmentOf(k operatorID) (gateway.MessageID, int, error) {
+// segmentOf finds what an operator's message id names; a zero message means that it is not known.
+func (t *tx) segmentOf(k operatorID) (segmentOf, error) {
 	if s, ok := t.ids[k]; ok {
-		return s.message, s.segment, nil
+		return s, nil
 	}
 	if s, ok := t.s.recent.id(k); ok {
-		return s.message, s.segment, nil
+		return s, nil
 	}
 	v, err := t.get(operatorIDKey(k.operator, k.id))
 	if err != nil || v == nil {
-		return gateway.MessageID{}, 0, err
+		return segmentOf{}, err
 	}
 	d := dec{b: v}
 	id, err := gateway.ParseMessageID(d.text())
-	index := int(d.uint())
-	return id, index, errors.Join(err, d.err("operator id"))
+	s := segmentOf{message: id, segment: int(d.uint())}
+	if len(d.b) > 0 {
+		s.copied = d.flag()
+	}
+	return s, errors.Join(err, d.err("operator id"))
 }
 
 func codeOfReceipt(s gateway.State) gateway.Code {

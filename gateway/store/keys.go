@@ -29,7 +29,7 @@ const version = 2
 //	z due8 account4 batch8                   batches whose open ends are settled at due (validity other than the default)
 //	c account4 day4 seq4                     decision chain record
 //	C account4                               end of the decision chain: day4 seq4 hash32 of its last record
-//	o operator 00 id                         operator's message id → message, segment
+//	o operator 00 id                         operator's message id → message, segment, whether of a copy
 //	p operator 00 id                         receipt that came before its message id was known
 //	P account4 set16 turn8 seq1              part of a long message that is not accepted yet; older stores: without turn. The highest bit of
 //	                                         the turn marks a set that is closed

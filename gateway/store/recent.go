@@ -46,6 +46,7 @@ type operatorID struct{ operator, id string }
 type segmentOf struct {
 	message gateway.MessageID
 	segment int
+	copied  bool // the segment bears another id: this is of a second attempt, and only its delivery counts
 }
 
 func newGeneration() generation {

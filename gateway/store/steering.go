@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
 
 	"izinli/gateway"
 )
@@ -204,12 +203,8 @@ func (t *tx) cancel(id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient
 		return false, nil
 	}
 	p.State, p.Code = gateway.StateCancelled, gateway.CodeCancelled
-	if !p.NextAt.IsZero() {
-		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
-		if err := t.del(dueKey(old)); err != nil {
-			return false, err
-		}
-		p.NextAt = time.Time{}
+	if err := t.unwait(id, b, p); err != nil {
+		return false, err
 	}
 	if err := t.finish(id, b, r, p); err != nil {
 		return false, err

@@ -51,6 +51,8 @@ type modelMessage struct {
 	refunded bool
 	decided  int // decisions after acceptance
 	segs     []modelSegment
+	copies   []modelSegment // ids of further copies; state unused
+	copyOf   []int          // the segments they are of
 }
 
 type modelSegment struct {
@@ -202,41 +204,49 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 	}
 	c := gateway.Change{Message: m.id, Batch: b.batch, Recipient: &m.rcpt, Operator: "op1", Close: true, State: gateway.StateSent}
 	how := w.rnd.IntN(6)
+	switch {
+	case how == 0:
+		c.State, c.Code = gateway.StateRejected, gateway.CodeOperatorRejected
+	case how <= 2:
+		c.State, c.Code, c.NextAt = gateway.StateQueued, gateway.CodeThrottled, w.now.Add(time.Duration(w.rnd.IntN(5000))*time.Microsecond)
+		if how == 2 {
+			c.Code = gateway.CodeDoubt
+		}
+	}
 	for i := range m.segs {
 		s := &m.segs[i]
-		if s.state == gateway.StateSent || s.state == gateway.StateDelivered {
-			continue // taken at an earlier attempt
+		if s.taken() { // at an earlier attempt, or answered late: then this one may have made a copy
+			if w.rnd.IntN(2) == 0 {
+				continue
+			}
+			a := gateway.SegmentAnswer{Index: i, State: gateway.StateRejected, Err: "x"}
+			if w.rnd.IntN(2) == 0 {
+				id, _ := w.newID(false)
+				a = gateway.SegmentAnswer{Index: i, State: gateway.StateSent, OperatorID: id}
+				m.copied(i, id)
+			}
+			c.Answers = append(c.Answers, a)
+			continue
 		}
 		switch {
 		case how == 0:
-			c.State, c.Code = gateway.StateRejected, gateway.CodeOperatorRejected
 			c.Answers = append(c.Answers, gateway.SegmentAnswer{Index: i, State: gateway.StateRejected, Err: "x"})
 			s.state = gateway.StateRejected
-		case how <= 2:
-			c.State, c.Code, c.NextAt = gateway.StateQueued, gateway.CodeThrottled, w.now.Add(time.Duration(w.rnd.IntN(5000))*time.Microsecond)
-			if how == 2 {
-				c.Code = gateway.CodeDoubt
-			}
-		default:
-			var id string
-			early := gateway.StateNone
-			if len(w.fresh) > 0 {
-				id, w.fresh = w.fresh[0], w.fresh[1:]
-				early = gateway.StateDelivered
-			} else {
-				w.opID++
-				id = fmt.Sprintf("id%d", w.opID)
-			}
+		case how > 2:
+			id, early := w.newID(true)
 			c.Answers = append(c.Answers, gateway.SegmentAnswer{Index: i, State: gateway.StateSent, OperatorID: id})
 			s.id, s.state = id, gateway.StateSent
-			if early != gateway.StateNone {
-				s.state = early
+			if early {
+				s.state = gateway.StateDelivered
 			}
 		}
 	}
 	w.must(w.st.ApplyWait([]gateway.Change{c}))
 	m.open = false
 	m.unanswered(c.Code == gateway.CodeDoubt)
+	if m.whole() {
+		c.State = gateway.StateSent
+	}
 	switch c.State {
 	case gateway.StateSent:
 		m.state = gateway.StateSent
@@ -246,6 +256,29 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 	default:
 		w.end(m, c.State)
 	}
+}
+
+// newID is an operator's id; early: its receipt has come already.
+func (w *world) newID(mayBeEarly bool) (id string, early bool) {
+	if mayBeEarly && len(w.fresh) > 0 {
+		id, w.fresh = w.fresh[0], w.fresh[1:]
+		return id, true
+	}
+	w.opID++
+	return fmt.Sprintf("id%d", w.opID), false
+}
+
+func (s *modelSegment) taken() bool {
+	return s.state == gateway.StateSent || s.state == gateway.StateDelivered
+}
+
+// whole reports whether the operator has every segment.
+func (m *modelMessage) whole() bool {
+	return len(m.segs) > 0 && !slices.ContainsFunc(m.segs, func(s modelSegment) bool { return !s.taken() })
+}
+
+func (m *modelMessage) copied(segment int, id string) {
+	m.copies, m.copyOf = append(m.copies, modelSegment{id: id}), append(m.copyOf, segment)
 }
 
 func (w *world) settle(m *modelMessage) {
@@ -262,11 +295,16 @@ func (w *world) settle(m *modelMessage) {
 // receipt brings a receipt: for a known id, a repeat, or one too early.
 func (w *world) receipt() {
 	w.t.Helper()
+	_, m := w.any()
+	w.receiptOf(m)
+}
+
+func (w *world) receiptOf(m *modelMessage) {
+	w.t.Helper()
 	r := gateway.OperatorReceipt{Operator: "op1", State: []gateway.State{gateway.StateDelivered, gateway.StateUndelivered,
 		gateway.StateExpired, gateway.StateRejected, gateway.StateUnknown}[w.rnd.IntN(5)], Err: "001"}
-	var m *modelMessage
 	var seg *modelSegment
-	if _, m = w.any(); m != nil && len(m.segs) > 0 && w.rnd.IntN(10) > 0 {
+	if m != nil && len(m.segs) > 0 && w.rnd.IntN(10) > 0 {
 		seg = &m.segs[w.rnd.IntN(len(m.segs))]
 	}
 	if seg == nil || seg.id == "" {
@@ -443,6 +481,12 @@ func TestRandomActs(t *testing.T) {
 					w.intent(b, m)
 				case n < 62:
 					w.answer(b, m)
+				case n < 66:
+					w.late(m)
+				case n < 69:
+					if len(m.copies) > 0 {
+						w.copyReceipt(m)
+					}
 				case n < 80:
 					w.receipt()
 				case n < 88:
