@@ -145,7 +145,9 @@ var ErrNotOwed = errors.New("no entry owed by the customer is open by this numbe
 const SettledByCustomer = "customer"
 
 // SettleOwed ends entries the customer says he has written to İYS himself: for
-// modes in which we cannot look. It ends all of them or none.
+// modes in which we cannot look. All are looked at before any is ended; when the
+// store fails in the middle of many, some may be ended, and are not owed any
+// more when they are named again.
 func (x *Exchange) SettleOwed(ctx context.Context, ids []uint64) error {
 	x.owedMu.Lock()
 	defer x.owedMu.Unlock()
