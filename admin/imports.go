@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/httpserve"
 )
 
 // uploadsAtOnce bounds files being taken in at the same time.
@@ -153,19 +154,16 @@ func (c *call) startImport() error {
 	default:
 		return gateway.Refuse(gateway.CodeUnavailable, "", "")
 	}
-	control := http.NewResponseController(c.Response())
-	late := time.Now().Add(15 * time.Minute)
-	_ = control.SetReadDeadline(late) // a recorder of a test has none
-	_ = control.SetWriteDeadline(late)
 	req := c.Request()
-	req.Body = http.MaxBytesReader(c.Response(), req.Body, c.p.cfg.MaxImport+maxForm)
+	body := http.MaxBytesReader(c.Response(), req.Body, c.p.cfg.MaxImport+maxForm)
+	req.Body = io.NopCloser(httpserve.Files.Reader(c.Response(), body)) // the server closes its own
 	parts, err := req.MultipartReader()
 	if err != nil {
 		return errForm // without parts there is no token either
 	}
 	values, file, err := c.fieldsBefore(parts)
 	if err != nil {
-		return tooLarge(err)
+		return badUpload(err)
 	}
 	if c.p.deps.Imports == nil {
 		return gateway.Refuse(gateway.CodeUnavailable, "", "")
@@ -190,7 +188,7 @@ func (c *call) startImport() error {
 		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != "",
 		Defaults: def, Encoding: values["encoding"], Delimiter: values["delimiter"]})
 	if err != nil {
-		return c.showImport(a, values, tooLarge(err))
+		return c.showImport(a, values, badUpload(err))
 	}
 	if err := c.note("StartImport", "import "+v.ID+" of account "+idText(a), nil, map[string]string{"brand": v.Brand, "mode": v.Mode, "file": file.FileName()}); err != nil {
 		return err
@@ -198,7 +196,11 @@ func (c *call) startImport() error {
 	return c.Redirect(http.StatusSeeOther, importPath(a, v.ID))
 }
 
-func tooLarge(err error) error {
+// badUpload names what ended an upload.
+func badUpload(err error) error {
+	if errors.Is(err, httpserve.ErrSlow) {
+		return &fault{field: "file", key: "import.file.slow"}
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return gateway.Refuse(gateway.CodeTooLarge, "file", "")
 	}

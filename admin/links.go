@@ -82,8 +82,6 @@ func (c *call) putLink() error {
 
 // Webhooks: where an account wants its events.
 
-var eventTypes = []string{"message.final", "inbound", "optout.owed", "credit.low"}
-
 func (c *call) webhook() error {
 	a, err := c.accountOf()
 	if err != nil {
@@ -125,7 +123,7 @@ func (c *call) showWebhook(a *gateway.Account, w *gateway.Webhook, fault error) 
 	}
 	f := form{Action: accountPath(a.ID) + "/webhook", Submit: c.t("save"), Cancel: accountPath(a.ID), Fields: []field{
 		{Name: "url", Label: c.t("webhook.url"), Value: w.URL, Max: 2000, Mode: "url", Hint: c.t("webhook.url.hint")},
-		{Name: "events", Label: c.t("webhook.events"), Kind: "checks", Values: w.Events, Options: c.choices("event.", eventTypes...), Hint: c.t("webhook.events.hint")},
+		{Name: "events", Label: c.t("webhook.events"), Kind: "checks", Values: w.Events, Options: c.choices("event.", gateway.EventTypes...), Hint: c.t("webhook.events.hint")},
 		{Name: "paused", Label: c.t("webhook.paused"), Kind: "checkbox", Value: set(w.Paused)},
 		{Name: "rotate", Label: c.t("webhook.rotate"), Kind: "checkbox", Hint: c.t("webhook.rotate.hint")}}}
 	if fault != nil {
@@ -141,7 +139,7 @@ func (c *call) putWebhook() error {
 	if err != nil {
 		return err
 	}
-	in := desk.WebhookInput{Account: a.ID, URL: c.value("url"), Events: c.list("events", eventTypes), Paused: c.checked("paused"), Rotate: c.checked("rotate")}
+	in := desk.WebhookInput{Account: a.ID, URL: c.value("url"), Events: c.list("events", gateway.EventTypes), Paused: c.checked("paused"), Rotate: c.checked("rotate")}
 	v, err := c.p.deps.Desk.PutWebhook(c.ctx(), in)
 	if err != nil {
 		return c.showWebhook(&a, &gateway.Webhook{Account: a.ID, URL: in.URL, Events: in.Events, Paused: in.Paused}, err)

@@ -9,15 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/httpserve"
 )
-
-// importPace is what a consent file must keep coming in or going out at, whatever its size: two minutes' rest, 256 kbit/s on the
-// average.
-var importPace = httpserve.Pace{Patience: 2 * time.Minute, Rate: 32 << 10, Answer: 10 * time.Minute}
 
 // importSettings are what can be said of a file, in the query or in a form.
 var importSettings = []string{"brand", "channel", "recipientType", "mode", "name", "status", "source", "consentDate", "retailerCode",
@@ -34,7 +29,7 @@ func (a *API) startImport(c *call) error {
 	if req.ContentLength > a.cfg.MaxImport {
 		return &http.MaxBytesError{Limit: a.cfg.MaxImport}
 	}
-	body := importPace.Reader(c.Response(), http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport))
+	body := httpserve.Files.Reader(c.Response(), http.MaxBytesReader(c.Response(), req.Body, a.cfg.MaxImport))
 	kind, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
 	case err == nil && (kind == "text/csv" || kind == gateway.ImportMedia[gateway.FormatXLSX]):
@@ -189,7 +184,7 @@ func (a *API) getImportErrors(c *call) error {
 	h := c.Response().Header()
 	h.Set("Content-Type", importMedia(v.Format))
 	h.Set("Content-Disposition", `attachment; filename="import-`+id+`-errors.`+v.Format+`"`)
-	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, importPace.Writer(c.Response())); err != nil {
+	if err := a.deps.Imports.ImportErrors(c.Request().Context(), c.p.Account, id, httpserve.Files.Writer(c.Response())); err != nil {
 		if c.Response().Committed {
 			// Half a file must not look whole: drop the connection (the log has the line below).
 			a.log.Warn("import errors cut short", "request_id", c.Get(keyRequestID), "err", err)

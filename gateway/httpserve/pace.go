@@ -19,6 +19,10 @@ type Pace struct {
 	Answer   time.Duration // for what follows the transfer; at least Patience
 }
 
+// Files is what a file of consents must keep coming in or going out at, whatever its size: two minutes' rest, 256 kbit/s on the
+// average.
+var Files = Pace{Patience: 2 * time.Minute, Rate: 32 << 10, Answer: 10 * time.Minute}
+
 // ErrSlow is the cause of a transfer that was given up.
 var ErrSlow = errors.New("httpserve: the other side was too slow")
 
