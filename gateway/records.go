@@ -78,7 +78,7 @@ type Progress struct {
 	NextAt   time.Time // when held: looked at again
 	Sent     time.Time // when the operator took the last segment
 	Open     bool      // an intent is open: it may have left
-	Doubts   uint8     // earlier attempts that were never answered, each of which may have left; at most MaxDoubts
+	Doubts   uint8     // earlier attempts that were never answered, crashes counting once; at most MaxDoubts
 	Bind     string    // the bind of the open intent
 	Refunded bool
 	Segments []Segment
@@ -87,13 +87,14 @@ type Progress struct {
 }
 
 // MaxDoubts is how many attempts of a message may end without an answer: the last of them ends it as unknown. Each may have arrived, so
-// this is also the most copies a person can get of one message, whatever happens to operators, links and the process.
+// this is also the most copies a person can get of one message, whatever operators and links do. Attempts that a crash of ours cut off
+// count as one together: most of those never left, and each can repeat only what was under way.
 const MaxDoubts = 3
 
-// Unanswered counts the attempts that were never answered, with the one under an open intent.
+// Unanswered counts the attempts that were never answered, with the one under an intent that a crash left open.
 func (p *Progress) Unanswered() int {
 	if p.Open {
-		return int(p.Doubts) + 1
+		return max(int(p.Doubts), 1)
 	}
 	return int(p.Doubts)
 }

@@ -33,8 +33,8 @@ func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) || !p.NextAt.Equal(in.NextAt) {
 		return false, nil
 	}
-	if p.Open {
-		p.NoteDoubt()
+	if p.Open { // a crash of ours, of which any number counts once
+		p.Doubts = max(p.Doubts, 1)
 	}
 	p.Open = true
 	p.State, p.Code, p.NextAt = gateway.StateQueued, "", time.Time{}

@@ -188,7 +188,9 @@ func (w *world) intent(b *modelBatch, m *modelMessage) {
 	if !want {
 		return
 	}
-	m.unanswered(m.open)
+	if m.open { // since a crash
+		m.doubts = max(m.doubts, 1)
+	}
 	m.open, m.state = true, gateway.StateNone
 	m.decided++
 	if len(m.segs) == 0 {
