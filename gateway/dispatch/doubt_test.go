@@ -202,6 +202,9 @@ func TestCopiesAreBounded(t *testing.T) {
 				r.want(id, gateway.StateSent, "")
 			} else {
 				r.want(id, gateway.StateUnknown, gateway.CodeDoubt)
+				if v, err := r.st.Message(t.Context(), r.p.Account, id); err != nil || v.Unanswered != gateway.MaxDoubts {
+					t.Errorf("%d attempts without an answer, %v; want %d", v.Unanswered, err, gateway.MaxDoubts)
+				}
 			}
 			if got := r.credits(); got != 999 {
 				t.Errorf("credits = %d, want 999: it may have arrived", got)

@@ -98,7 +98,7 @@ func (m *stored) view(now time.Time) gateway.MessageView {
 	st, code := m.state(now)
 	v := gateway.MessageView{
 		ID: m.id, Batch: m.id.Ref(), Ref: r.Ref, Channel: b.Channel, Class: b.Class, Brand: b.Brand, From: b.From, To: r.Address,
-		State: st, Code: code, Parts: int(r.Segments), Attempts: int(p.Attempts), Operator: p.Operator,
+		State: st, Code: code, Parts: int(r.Segments), Attempts: int(p.Attempts), Unanswered: int(p.Doubts), Operator: p.Operator,
 		Encoding: sms.Encoding(r.Encoding).String(),
 		Created:  b.Created(), SendAt: b.SendAt, ValidUntil: b.ValidUntil, Updated: b.Created(), NextAt: p.NextAt,
 	}

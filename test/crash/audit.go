@@ -222,9 +222,9 @@ func (s *storm) auditMessages(st *store.Store, w *witness, done gateway.State, r
 func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lost bool, wrong string) {
 	free := f.class != commercial || w.people.agreed(f.person) && !w.asked[f.person] // nothing stands against it
 	switch st := m.State; {
-	case int(f.seen) > max(gateway.MaxDoubts, m.Attempts):
+	case int(f.seen) > m.Attempts:
 		return false, "it left more often than it was handed over"
-	case st == gateway.StateUnknown && (!free || m.Attempts >= gateway.MaxDoubts): // in doubt, and it may not be tried again
+	case st == gateway.StateUnknown && (!free || m.Unanswered >= gateway.MaxDoubts): // in doubt, and it may not be tried again
 		return false, ""
 	case st != done && !st.Final():
 		return true, "it still waits"
