@@ -23,7 +23,14 @@ func (a *Admin) ReadRights(ctx context.Context, n Name) (iyslink.BrandRights, er
 	if err != nil {
 		return r, iysError(err)
 	}
-	return r, a.NoteRights(ctx, r)
+	b, err := a.noteRights(ctx, r)
+	if err == nil && b == nil {
+		b = a.store.Directory().Brands[n.Name] // nothing is new; who asks by hand may know of something that was not taken back
+	}
+	if err != nil || b == nil {
+		return r, err
+	}
+	return r, a.reclaim(ctx, b)
 }
 
 // NoteRights brings into force what İYS said of a brand's rights: a channel we may not write becomes read-only, one we may write
@@ -39,7 +46,7 @@ func (a *Admin) NoteRights(ctx context.Context, r iyslink.BrandRights) error {
 	return a.reclaim(ctx, b)
 }
 
-// noteRights stores which channels are read-only and returns the brand; nil when it was deleted meanwhile.
+// noteRights stores which channels are read-only and returns the brand; nil when nothing is new, or it was deleted meanwhile.
 func (a *Admin) noteRights(ctx context.Context, r iyslink.BrandRights) (*gateway.Brand, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -52,15 +59,14 @@ func (a *Admin) noteRights(ctx context.Context, r iyslink.BrandRights) (*gateway
 		c.m.ReadOnly = r.Channels[c.ch] != iyslink.RightWrite
 	}
 	if after == *before {
-		return before, nil
+		return nil, nil
 	}
 	return &after, commit(ctx, a, "ReadRights", "brand "+r.Brand, before, &after, a.store.PutBrand)
 }
 
 // reclaim takes back what customers owe İYS on the channels we may write for. It comes after the brand is stored as writable, since
-// what people say before that is still put down as owed; and it comes with every reading and every save, not only with those that
-// find a right to be new: another may have found it first, and what came in while that one took back is found here. Where nothing
-// is owed it costs next to nothing.
+// what people say before that is still put down as owed. What comes in while it takes back, or behind a crash, is found by the
+// exchange, which looks at start and once an hour.
 func (a *Admin) reclaim(ctx context.Context, b *gateway.Brand) error {
 	var errs []error
 	for _, c := range partnerModes(b) {

@@ -129,14 +129,22 @@ func (d *Directory) brand(dir *gateway.Directory, b *gateway.Brand) (exchange.Br
 	return out, d.applyRights(dir, b, &out)
 }
 
-// applyRights brings what İYS last said of a brand's rights into force.
+// applyRights brings what İYS last said of a brand's rights into force. Of a brand it was never asked about nothing is withheld that we
+// know of, and nothing granted either.
 func (d *Directory) applyRights(dir *gateway.Directory, b *gateway.Brand, out *exchange.Brand) error {
+	if dir.IYSLinks[b.IYS].IntegratorCode == 0 {
+		return nil // an API user of the company's own
+	}
 	r, known, err := d.rightsOf(dir, b)
-	if err != nil || !known {
+	if err != nil {
 		return err
 	}
 	out.Withheld, out.Granted = map[iys.Channel]bool{}, map[iys.Channel]time.Time{}
 	for _, ch := range partnerChannels(b) {
+		if !known {
+			out.Granted[ch] = time.Time{}
+			continue
+		}
 		out.ReadOnly[ch] = r.Channels[ch] != RightWrite
 		out.Withheld[ch] = r.Channels[ch] == ""
 		out.Granted[ch] = r.Read

@@ -138,8 +138,7 @@ func partnerChannels(b *gateway.Brand) (out []iys.Channel) {
 
 // RightsConfig says how often rights are read.
 type RightsConfig struct {
-	// Every is the wait between two readings of one link beside those around pulls; default 30 min, at least 1 min. A channel counts
-	// as fresh up to the last reading only, so that it must stay well under the freshness limit.
+	// Every is the wait between two readings of one link beside those around pulls; default 30 min, at least 1 min.
 	Every time.Duration
 	Log   *slog.Logger
 }
@@ -159,13 +158,12 @@ type Rights struct {
 
 	turn sync.Mutex // held over a reading: they go one at a time
 
-	mu     sync.Mutex
-	wanted map[string]bool          // brands (or İYS codes) İYS has answered 403 for; guarded by mu
-	failed map[string]time.Duration // wait after the last reading of a link, where it failed; guarded by mu
-	since  map[string]time.Time     // last reading of a brand by itself, or the attempt; guarded by mu
-	wake   chan struct{}
-	// refused is what İYS would not tell when it was asked around a pull, by link or by link and company; guarded by mu.
-	refused map[string]refusal
+	mu      sync.Mutex
+	wanted  map[string]bool          // brands (or İYS codes) İYS has answered 403 for; guarded by mu
+	failed  map[string]time.Duration // wait after the last reading of a link, where it failed; guarded by mu
+	since   map[string]time.Time     // last reading of a brand by itself, or the attempt; guarded by mu
+	wake    chan struct{}
+	refused map[company]refusal // what İYS would not tell when it was asked around a pull; guarded by mu
 }
 
 const (
@@ -186,7 +184,7 @@ func NewRights(d *Directory, cfg RightsConfig) *Rights {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Rights{dir: d, every: max(cfg.Every, time.Minute), log: cfg.Log, wanted: map[string]bool{}, failed: map[string]time.Duration{},
-		since: map[string]time.Time{}, wake: make(chan struct{}, 1), refused: map[string]refusal{}}
+		since: map[string]time.Time{}, wake: make(chan struct{}, 1), refused: map[company]refusal{}}
 	want := r.Want
 	d.forbidden.Store(&want)
 	return r
@@ -273,7 +271,7 @@ func (r *Rights) checkLink(ctx context.Context, dir *gateway.Directory, l *gatew
 		r.mu.Lock()
 		r.failed[l.Name] = again
 		r.mu.Unlock()
-		r.log.Warn("rights of brands not read from İYS, their channels are believed up to the last reading", "link", l.Name, "err", err)
+		r.log.Warn("rights of brands not read from İYS, nothing new is believed of their channels until they are", "link", l.Name, "err", err)
 		return again
 	}
 	r.mu.Lock()
@@ -314,6 +312,7 @@ func (r *Rights) noteLink(ctx context.Context, dir *gateway.Directory, l *gatewa
 		next.Tried, next.Problem = now, err.Error()
 		return errors.Join(err, r.dir.saveRights(l.Name, &next))
 	}
+	r.told(l, "")
 	var failed error
 	for _, b := range brandsOver(dir, l.Name) {
 		var was BrandRights

@@ -306,9 +306,48 @@ func TestRightsAroundAPull(t *testing.T) {
 		}
 		b.sim.ClearFaults()
 	}
-	b.r.refused = map[string]refusal{"main": {errors.New("H353"), time.Now().Add(-rightsEvery)}}
+	b.r.refused = map[company]refusal{{"main", ""}: {errors.New("H353"), time.Now().Add(-rightsEvery), gateway.IYSLink{}}}
 	if err := renew(time.Now(), both, 1); err != nil || len(b.r.refused) != 0 {
 		t.Errorf("refused half an hour ago: %v, %v", err, b.r.refused)
+	}
+}
+
+// A brand İYS was never asked about, or would not tell of, is granted nothing up to any moment, and one of a company's own API user
+// everything. Another user is asked at once.
+func TestRightsNeverTold(t *testing.T) {
+	b := newRightsBench(t)
+	code := iystest.SeedIYSCode
+	b.sim.Fail(iystest.Fault{Operation: "partnerBrands", Status: 403, Code: "H353", Times: 100})
+	for range 2 {
+		if err := b.r.Renew(t.Context(), []string{code}, time.Now()); err == nil {
+			t.Error("İYS refuses to tell, and nobody says so")
+		}
+		x := b.brand(code)
+		for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail} {
+			if at, ok := x.Granted[ch]; !ok || !at.IsZero() || x.Withheld[ch] {
+				t.Errorf("never told of %s: %+v", ch, x)
+			}
+		}
+	}
+	l := *b.st.Directory().IYSLinks["main"]
+	b.sim.ClearFaults()
+	if err := b.r.Renew(t.Context(), []string{code}, time.Now()); err == nil || b.calls() != 1 {
+		t.Errorf("asked again at once: %v, %d calls", err, b.calls())
+	}
+	l.AHSUser, l.AHSPassword = "somebody", b.st.Seal("geheim")
+	if err := b.st.PutIYSLink(t.Context(), &l); err != nil {
+		t.Fatal(err)
+	}
+	since := time.Now()
+	if err := b.r.Renew(t.Context(), []string{code}, since); err != nil || b.brand(code).Granted[iys.ChannelSMS].Before(since) {
+		t.Errorf("with another user: %v, %+v", err, b.brand(code))
+	}
+	l.IntegratorCode = 0
+	if err := b.st.PutIYSLink(t.Context(), &l); err != nil {
+		t.Fatal(err)
+	}
+	if x := b.brand(code); len(x.Granted) != 0 || len(x.Withheld) != 0 {
+		t.Errorf("nobody has to grant us anything: %+v", x)
 	}
 }
 

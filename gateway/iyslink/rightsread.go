@@ -93,7 +93,7 @@ func (r *Rights) Renew(ctx context.Context, brands []string, since time.Time) er
 
 func (r *Rights) renewLink(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink, companies map[string]bool) error {
 	if pages := (len(brandsOver(dir, l.Name)) + 99) / 100; len(companies) >= pages {
-		return r.unlessRefused(l.Name, func() (told, all error) {
+		return r.unlessRefused(l, "", func() (told, all error) {
 			now := time.Now()
 			list, err := r.list(ctx, l)
 			return err, r.noteLink(ctx, dir, l, list, err, now)
@@ -101,7 +101,7 @@ func (r *Rights) renewLink(ctx context.Context, dir *gateway.Directory, l *gatew
 	}
 	var errs []error
 	for code := range companies {
-		errs = append(errs, r.unlessRefused(l.Name+"/"+code, func() (told, all error) {
+		errs = append(errs, r.unlessRefused(l, code, func() (told, all error) {
 			now := time.Now()
 			list, err := r.provider(ctx, l, code)
 			if err != nil {
@@ -113,34 +113,44 @@ func (r *Rights) renewLink(ctx context.Context, dir *gateway.Directory, l *gatew
 	return errors.Join(errs...)
 }
 
+// company is one behind a link, and without a code all of them.
+type company struct{ link, code string }
+
 // refusal is what İYS said when it would not tell rights.
 type refusal struct {
-	err error
-	at  time.Time
+	err  error
+	at   time.Time
+	link gateway.IYSLink // as it was
 }
 
-// unlessRefused reads rights, save where İYS has refused to tell them of late: each such answer counts against our address. Of the
-// errors of read the first is that İYS did not tell them, the second whatever went wrong.
-func (r *Rights) unlessRefused(whom string, read func() (told, all error)) error {
+// unlessRefused reads rights, save where İYS has refused to tell them of late, to the same user: each such answer counts against our
+// address. Of the errors of read the first is that İYS did not tell them, the second whatever went wrong.
+func (r *Rights) unlessRefused(l *gateway.IYSLink, code string, read func() (told, all error)) error {
+	whom := company{l.Name, code}
 	r.mu.Lock()
 	was, ok := r.refused[whom]
 	r.mu.Unlock()
-	if ok && time.Since(was.at) < r.every {
+	if ok && was.link == *l && time.Since(was.at) < r.every {
 		return was.err
 	}
 	told, all := read()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.refused, whom)
 	if told != nil && iysapi.RetryOf(told) != iysapi.RetryAgain {
-		r.refused[whom] = refusal{told, time.Now()}
+		r.mu.Lock()
+		r.refused[whom] = refusal{told, time.Now(), *l}
+		r.mu.Unlock()
 	}
 	return all
 }
 
+// told notes that İYS does tell rights again.
+func (r *Rights) told(l *gateway.IYSLink, code string) {
+	r.mu.Lock()
+	delete(r.refused, company{l.Name, code})
+	r.mu.Unlock()
+}
+
 // checkWanted reads the companies İYS has answered 403 for, each once in a while, and returns how soon the next may be read.
 func (r *Rights) checkWanted(ctx context.Context, dir *gateway.Directory) time.Duration {
-	type company struct{ link, code string }
 	due, wait := map[company]bool{}, r.every
 	r.mu.Lock()
 	for _, b := range dir.Brands {
@@ -188,6 +198,7 @@ func (r *Rights) readCompany(ctx context.Context, dir *gateway.Directory, l *gat
 
 // noteCompany brings what İYS said of a company at a moment into force; what was read later of a brand stands.
 func (r *Rights) noteCompany(ctx context.Context, dir *gateway.Directory, l *gateway.IYSLink, iysCode string, list []iysapi.PartnerBrand, now time.Time) error {
+	r.told(l, iysCode)
 	old, err := r.dir.linkRights(l)
 	if err != nil {
 		return err

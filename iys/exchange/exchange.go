@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,14 +161,23 @@ func (x *Exchange) pullLoop(ctx context.Context) {
 		wait := x.cfg.PullEvery
 		if err := x.PullAll(ctx); err != nil && ctx.Err() == nil {
 			x.log.Warn("iys pull failed", "err", err, "retry", iysapi.RetryOf(err).String())
-			if iysapi.RetryOf(err) == iysapi.RetryAgain && !errors.Is(err, errUnvouched) {
-				wait = min(wait, lastBackoff) // an outage ends without notice, and the mirror ages
+			if outage(err) {
+				wait = min(wait, lastBackoff) // it ends without notice, and the mirror ages
 			}
 		}
 		if !sleep(ctx, wait, nil) {
 			return
 		}
 	}
+}
+
+// outage reports whether one of the errors of a pull is that İYS did not answer
+// for a brand.
+func outage(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(many.Unwrap(), outage)
+	}
+	return iysapi.RetryOf(err) == iysapi.RetryAgain && !errors.Is(err, errUnvouched)
 }
 
 // sleep waits for d or a wake-up; false when ctx has ended.

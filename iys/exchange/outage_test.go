@@ -57,6 +57,44 @@ func (w *world) running() (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
+// unlisted are listings of a brand that İYS does not answer for a while.
+type unlisted struct {
+	exchange.API
+	down bool
+}
+
+func (u *unlisted) Changes(_ context.Context, _ iysapi.Brand, _ iysapi.ChangeSource, after string, _ int) (iysapi.Page, error) {
+	if u.down {
+		return iysapi.Page{}, &iysapi.APIError{HTTP: 503, Detail: iysapi.Detail{Code: "H192", Index: -1}, Retry: iysapi.RetryAgain}
+	}
+	return iysapi.Page{After: after, End: true}, nil
+}
+
+// Where İYS does not tell what one brand lets us read, the outage of another still ends as soon as İYS answers.
+func TestOneBrandsTroubleSlowsNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		sms := map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner}
+		untold, late := &unlisted{}, &unlisted{down: true}
+		w.more = []exchange.Brand{
+			{Brand: iysapi.Brand{IYSCode: "800001", BrandCode: "800001"}, Modes: sms, API: untold, Granted: map[iys.Channel]time.Time{iys.ChannelSMS: {}}},
+			{Brand: iysapi.Brand{IYSCode: "800002", BrandCode: "800002"}, Modes: sms, API: late},
+		}
+		w.instead, w.rights = true, &oneReading{}
+		w.restart()
+		stop := w.running()
+		defer stop()
+		pass(20 * time.Minute)
+		late.down = false
+		pass(2 * time.Minute)
+		if w.mirror.PulledAt("800002", iys.ChannelSMS).IsZero() {
+			t.Error("İYS answers for two minutes, and the brand was not pulled")
+		}
+		if at := w.mirror.PulledAt("800001", iys.ChannelSMS); !at.IsZero() {
+			t.Errorf("the brand İYS tells no rights of counts as fresh at %v", at)
+		}
+	})
+}
+
 // TestDownForAWeek: commercial messages hold by themselves when the freshness limit passes, transactional ones never wait; when
 // İYS is back everything goes on, in order, and what citizens said meanwhile is known before anything is sent.
 func TestDownForAWeek(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 // stay the customer's. What he has written himself meanwhile is found out before
 // anything is sent, as with every entry. It returns how many were taken back.
 //
-// It may be called at any time and as often as one likes: where nothing is owed
-// it costs a look. While we may not write, what it takes back becomes the
-// customer's again with the next pass over the outbox.
+// It may be called at any time. Where anybody owes anything it reads the open
+// entries of the channel. While we may not write, what it takes back becomes
+// the customer's again with the next pass over the outbox.
 func (x *Exchange) Reclaim(ctx context.Context, brand string, ch iys.Channel) (n int, err error) {
 	defer func() {
 		if n > 0 {
@@ -37,13 +37,21 @@ func (x *Exchange) Reclaim(ctx context.Context, brand string, ch iys.Channel) (n
 // reclaimPage takes back what is owed of the addresses behind a key, and returns
 // the last of them; more is false when none was left.
 func (x *Exchange) reclaimPage(ctx context.Context, brand string, ch iys.Channel, after iys.Key) (n int, last iys.Key, more bool, err error) {
-	x.owedMu.Lock()
-	defer x.owedMu.Unlock()
 	list, err := x.cfg.Store.OwedOf(ctx, brand, ch, after, passSize)
 	if err != nil || len(list) == 0 {
 		return 0, after, false, err
 	}
-	now, last := time.Now(), list[len(list)-1].Key
+	last = list[len(list)-1].Key
+	keys := make([]iys.Key, len(list))
+	for i, e := range list {
+		keys[i] = e.Key
+	}
+	x.owedMu.Lock() // everybody's pages wait for it: not over the search
+	defer x.owedMu.Unlock()
+	if list, err = x.cfg.Store.OwedEntries(ctx, slices.Compact(keys)); err != nil { // some have two entries, side by side
+		return 0, last, false, err
+	}
+	now := time.Now()
 	list = slices.DeleteFunc(list, func(e Entry) bool { return iys.Refuse(e.Consent(), iys.Stored{}, now, x.cal) != nil })
 	back, err := x.alsoMerchants(ctx, list)
 	if err != nil || len(back) == 0 {

@@ -27,8 +27,21 @@ const operatorRest = time.Hour
 // companies let us read: about as many as one such reading covers.
 const pullTogether = 100
 
-// PullAll pulls every brand that is in mode partner on some channel. A brand's
-// failure does not keep the others from being pulled; the errors come joined.
+// PullAll reads what changed for every brand that is in mode partner on some
+// channel, to the end of both listings: what people did over İYS, and what the
+// provider's other systems sent. Only then is the mirror fresh, as of the
+// moment the listing began: what İYS registered in the hour before that
+// (iys.ListingLag) is not listed yet, and reaches us by push or by the next
+// pulls. A brand's failure does not keep the others from being pulled; the
+// errors come joined.
+//
+// A partner's listing leaves out channels the company does not let it read, so
+// that İYS is asked for our rights before the listings and after them: a channel
+// is fresh only if both answers grant it, and what was left out otherwise is
+// listed anew when it is ours again. When İYS does not answer the second time,
+// nothing becomes fresh; the next pull goes on from there. A right taken away
+// and given back between the two answers is not seen: the reconciliation of the
+// day finds what that hid.
 func (x *Exchange) PullAll(ctx context.Context) error {
 	brands, err := x.cfg.Directory.Brands(ctx)
 	if err != nil {
@@ -91,27 +104,6 @@ func (x *Exchange) resting(brand string) bool {
 	}
 	delete(x.rest, brand)
 	return false
-}
-
-// Pull reads what changed for one brand, to the end of both listings: what
-// people did over İYS, and what the provider's other systems sent. Only then
-// is the mirror fresh, as of the moment the pull began: what İYS registered in
-// the hour before that (iys.ListingLag) is not listed yet, and reaches us by
-// push or by the next pulls.
-//
-// A partner's listing leaves out channels the company does not let it read, so
-// that İYS is asked for our rights before the listing and after it: a channel
-// is fresh only if both answers grant it, and what was left out otherwise is
-// listed anew when it is ours again. When İYS does not answer the second time,
-// nothing becomes fresh: the next pull goes on from there, and its first answer
-// is the second of this one. A right taken away and given back between the two
-// answers is not seen: the reconciliation of the day finds what that hid.
-func (x *Exchange) Pull(ctx context.Context, b Brand) error {
-	l, err := x.list(ctx, x.renewed(ctx, []Brand{b}, time.Now())[0])
-	if err != nil {
-		return err
-	}
-	return x.vouch(ctx, []listing{l})
 }
 
 // listing is a brand's listing read to its end, for which nobody has vouched.

@@ -217,7 +217,7 @@ func TestAnOldRefusalSettlesNothing(t *testing.T) {
 		e.State = exchange.StateOwed
 		w.store.add(e)
 		pass(time.Hour)
-		if err := w.x.Pull(t.Context(), w.more[0]); err != nil {
+		if err := w.x.PullAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.wantState(1, exchange.StateOwed, "")
@@ -225,7 +225,7 @@ func TestAnOldRefusalSettlesNothing(t *testing.T) {
 		later := move(iys.StatusRejected, 2*time.Hour)
 		later.CreationDate = time.Now()
 		api.pages = []iysapi.Page{{Changes: []iysapi.Change{later}, After: "3", End: true}}
-		if err := w.x.Pull(t.Context(), w.more[0]); err != nil {
+		if err := w.x.PullAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.wantState(1, exchange.StateAccepted, "")

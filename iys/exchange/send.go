@@ -89,7 +89,7 @@ func (p *pass) notTaken(ctx context.Context, b Brand, e Entry, err error, again 
 	if code := codeOf(err); !again || !mayBeOurs(code) {
 		return p.commit(ctx, p.refused(e, code))
 	}
-	return p.inDoubt(ctx, b, e, codeOf(err))
+	return p.inDoubt(ctx, b, []Entry{e}, []string{codeOf(err)})
 }
 
 // mayBeOurs reports whether a refusal of an entry that was tried before can be
@@ -100,17 +100,24 @@ func mayBeOurs(code string) bool {
 	return code == "H174" || code == "H178" || code == "H462" || code == "H467"
 }
 
-// inDoubt asks what İYS stores of an entry it has refused with such a code, and
-// ends the entry by that.
-func (p *pass) inDoubt(ctx context.Context, b Brand, e Entry, code string) error {
-	stored, ok, err := b.API.Status(ctx, b.Brand, e.Key)
-	if err != nil {
-		return p.failed(ctx, b, err, []Entry{e})
+// inDoubt asks what İYS stores of entries it has refused with such codes, and
+// ends each by that. Those it cannot be asked about now go again.
+func (p *pass) inDoubt(ctx context.Context, b Brand, list []Entry, codes []string) error {
+	for i, e := range list {
+		stored, ok, err := b.API.Status(ctx, b.Brand, e.Key)
+		switch {
+		case err != nil:
+			return p.failed(ctx, b, err, list[i:])
+		case ok && stored.Status == e.Status && stored.ConsentDate.Equal(e.ConsentDate):
+			err = p.accepted(ctx, []Entry{e}, []iysapi.Receipt{{TransactionID: stored.TransactionID, CreationDate: stored.CreationDate}})
+		default:
+			err = p.commit(ctx, p.refused(e, codes[i]))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if ok && stored.Status == e.Status && stored.ConsentDate.Equal(e.ConsentDate) {
-		return p.accepted(ctx, []Entry{e}, []iysapi.Receipt{{TransactionID: stored.TransactionID, CreationDate: stored.CreationDate}})
-	}
-	return p.commit(ctx, p.refused(e, code))
+	return nil
 }
 
 // refused is the end of an entry that İYS will not take, as it said or by its known rules. One from the future waits.
@@ -306,15 +313,7 @@ func (p *pass) batchNotTaken(ctx context.Context, b Brand, list []Entry, err err
 	if err := p.commit(ctx, done...); err != nil {
 		return err
 	}
-	for i, e := range doubt {
-		if p.isDown(b) { // the others are sent, and named, once more
-			return p.postpone(ctx, doubt[i:], maxRetryWait)
-		}
-		if err := p.inDoubt(ctx, b, e, codes[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.inDoubt(ctx, b, doubt, codes)
 }
 
 // namedIn are the codes of items that a refusal names, by place in a list of n.
@@ -370,8 +369,9 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 	if _, err := p.heldOf(ctx, group); err != nil {
 		return err
 	}
-	var ok, rest []Entry
+	var ok, rest, doubt []Entry
 	var receipts []iysapi.Receipt
+	var codes []string // of doubt
 	for _, e := range group {
 		it, found := bySub[e.SubRequestID]
 		if !found && e.SubRequestID == "" {
@@ -382,7 +382,10 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 			ok, receipts = append(ok, e), append(receipts, it.Receipt)
 		case found && it.State == iysapi.ItemFailure:
 			e.first = e.Attempts == 1
-			if err := p.notTaken(ctx, b, again(e, it), it.Err, e.Attempts > 1); err != nil {
+			e = again(e, it)
+			if code := codeOf(it.Err); !e.first && iysapi.RetryOf(it.Err) == iysapi.RetryFinal && mayBeOurs(code) {
+				doubt, codes = append(doubt, e), append(codes, code)
+			} else if err := p.notTaken(ctx, b, e, it.Err, false); err != nil {
 				return err
 			}
 		case p.now.Sub(e.SentAt) > requestGiveUp:
@@ -395,10 +398,12 @@ func (p *pass) settle(ctx context.Context, b Brand, group []Entry, items []iysap
 	if err := p.commit(ctx, rest...); err != nil {
 		return err
 	}
-	if len(ok) == 0 {
-		return nil
+	if len(ok) > 0 {
+		if err := p.accepted(ctx, ok, receipts); err != nil {
+			return err
+		}
 	}
-	return p.accepted(ctx, ok, receipts)
+	return p.inDoubt(ctx, b, doubt, codes)
 }
 
 // places are results by place in the batch. Answers count from nought, old ones

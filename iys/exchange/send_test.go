@@ -159,9 +159,9 @@ func TestOneBadItemDoesNotSinkTheBatch(t *testing.T) {
 }
 
 // The answer to a list was lost, and what became of it is known only when İYS calls its repeat too old: what it stored of the first
-// attempt is accepted, the rest refused, and where it cannot be asked now, nothing is decided.
+// attempt is accepted, the rest refused, and where it cannot be asked now, or refuses to tell, nothing is decided and nobody asks on.
 func TestALateRepeatOfAListThatWasTaken(t *testing.T) {
-	for _, away := range []bool{false, true} {
+	for _, fails := range []iystest.Fault{{}, {Operation: "status", Status: 503, Code: "H192", Skip: 4}, {Operation: "status", Status: 403, Code: "H353", Skip: 4, Times: 2}} {
 		inBubble(t, func(t *testing.T, w *world) {
 			w.sim.SetOddities(iystest.Oddities{V2Forgets: true})
 			w.sim.Fail(iystest.Fault{Operation: "addBatch", DropAfter: true})
@@ -178,15 +178,16 @@ func TestALateRepeatOfAListThatWasTaken(t *testing.T) {
 			w.sim.SetDown(false)
 			w.restart()
 			asked := 8
-			if away {
-				w.sim.Fail(iystest.Fault{Operation: "status", Status: 503, Code: "H192", Skip: 4})
+			if fails.Status != 0 {
+				w.sim.Fail(fails)
 				asked = 9 // one more, about the fifth
-				if _, err := w.x.Flush(t.Context()); err == nil {
-					t.Error("a failing İYS is not reported")
+				if _, err := w.x.Flush(t.Context()); (err == nil) != (fails.Status == 403) {
+					t.Errorf("%s: %v", fails.Code, err)
 				}
-				if got := w.store.open(); got != 4 {
-					t.Errorf("%d entries open, want 4 undecided", got)
+				if got, calls := w.store.open(), w.sim.Counters().ByOperation["status"]; got != 4 || calls != 5 {
+					t.Errorf("%s: %d entries open after %d questions, want 4 undecided and 5", fails.Code, got, calls)
 				}
+				w.sim.ClearFaults()
 			}
 			w.mustDrain()
 			for id := uint64(1); id <= 8; id++ {

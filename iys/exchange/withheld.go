@@ -33,7 +33,7 @@ func (x *Exchange) renewed(ctx context.Context, brands []Brand, since time.Time)
 		return brands
 	}
 	if err := x.cfg.Rights.Renew(ctx, codes(brands), since); err != nil && ctx.Err() == nil {
-		x.log.Warn("iys rights not read before a pull", "err", err)
+		x.log.Warn("iys rights not read around a pull", "err", err)
 	}
 	out := slices.Clone(brands)
 	for i, b := range out {
@@ -77,7 +77,7 @@ func (x *Exchange) vouch(ctx context.Context, list []listing) error {
 			continue
 		}
 		for _, ch := range listedChannels(b) {
-			x.cfg.Mirror.Pulled(b.BrandCode, ch, b.vouched(ch, l.start))
+			x.cfg.Mirror.Pulled(b.BrandCode, ch, l.start)
 		}
 	}
 	return errors.Join(errs...)
@@ -87,8 +87,7 @@ func (x *Exchange) vouch(ctx context.Context, list []listing) error {
 var errUnvouched = errors.New("the listing was read, but not what the company lets us read: nothing counts as fresh by it")
 
 // unasked reports whether the last answer about the brand's rights is older than
-// t. Where there never was one, nobody has to grant us anything, or nobody could
-// be asked yet.
+// t, or there never was one.
 func (b Brand) unasked(t time.Time) bool {
 	for _, at := range b.Granted {
 		if at.Before(t) {
@@ -202,7 +201,7 @@ func (c Cursor) ended(b Brand, start time.Time) Cursor {
 	for _, ch := range allChannels {
 		switch to := c.ListedTo(ch); {
 		case b.listed(ch):
-			next.Channels[ch] = b.vouched(ch, start)
+			next.Channels[ch] = start
 			delete(next.Missed, ch)
 		case !to.IsZero():
 			next.Channels[ch] = to

@@ -36,17 +36,19 @@ func (w *world) mustPull() {
 	}
 }
 
-// A company takes one channel away from its partner and İYS leaves it out of the listings without a word. A pull vouches for the
-// channel only up to the moment İYS last said that it is ours, so that what it goes on to list keeps no approval fresh; and when
-// the channel is ours again, the refusals it went past are read before anything counts as fresh.
+// A company takes one channel away from its partner and İYS leaves it out of the listings without a word. While İYS does not say what is
+// ours a pull vouches for nothing, so that what it goes on to list keeps no approval fresh; and when the channel is ours again, the
+// refusals it went past are read before anything counts as fresh.
 func TestAChannelWithheldIsNotBelieved(t *testing.T) {
 	for name, restart := range map[string]bool{"one process": false, "restarted": true} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
+				r := &partnerRights{w: w}
+				w.rights = r
+				w.restart()
 				w.approveAt(1)
 				w.ready()
 				pass(2 * time.Hour)
-				w.granted = map[iys.Channel]time.Time{iys.ChannelSMS: time.Now(), iys.ChannelEmail: time.Now()}
 				w.mustPull()
 				told := time.Now()
 				w.grant(iys.ChannelSMS, "", false) // nobody knows yet
@@ -54,19 +56,26 @@ func TestAChannelWithheldIsNotBelieved(t *testing.T) {
 				pass(time.Minute)
 				w.sim.Citizen(partnerBrand, "EPOSTA", "BIREYSEL", mailKey(1).Recipient, "ONAY", "")
 				pass(2 * time.Hour)
-				w.granted[iys.ChannelEmail] = time.Now()
-				w.mustPull() // goes past the refusal
-				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); got.After(told) {
-					t.Errorf("the listing without the channel vouches for it up to %v, %v after it was last said to be ours", got, got.Sub(told))
+				r.err = errors.New("İYS does not tell")
+				if err := w.pull(); err == nil { // it goes past the refusal
+					t.Error("nobody knows what is ours, and the pull says nothing of it")
 				}
-				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelEmail); time.Since(got) > time.Minute {
-					t.Errorf("the channel that is ours is known up to %v only", got)
+				for _, ch := range []iys.Channel{iys.ChannelSMS, iys.ChannelEmail} {
+					if got := w.mirror.PulledAt(partnerBrand, ch); got.After(told) {
+						t.Errorf("the listing vouches for %s up to %v, %v after it was last said to be ours", ch, got, got.Sub(told))
+					}
 				}
 				if e, _ := w.mirror.Lookup(partnerBrand, iys.ChannelSMS, iys.RecipientPerson, phone(1)); e.Status == iys.StatusRejected {
 					t.Fatal("the refusal was listed: the simulator does not withhold anything")
 				}
-				w.grant(iys.ChannelSMS, "", true)
+				r.err = nil
 				w.mustPull()
+				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelSMS); got.After(told) {
+					t.Errorf("the channel that is not ours is known up to %v", got)
+				}
+				if got := w.mirror.PulledAt(partnerBrand, iys.ChannelEmail); time.Since(got) > time.Minute {
+					t.Errorf("the channel that is ours is known up to %v only", got)
+				}
 				pass(2 * time.Hour)
 				_, err := w.x.Ask(t.Context(), partnerBrand, iys.ChannelSMS, iys.RecipientPerson, []string{phone(1)})
 				if err == nil {
@@ -86,8 +95,7 @@ func TestAChannelWithheldIsNotBelieved(t *testing.T) {
 					w.ready()
 					w.mirror.Put(held)
 				}
-				w.grant(iys.ChannelSMS, "write", true)
-				w.granted[iys.ChannelSMS], w.granted[iys.ChannelEmail] = time.Now(), time.Now()
+				w.grant(iys.ChannelSMS, "write", false)
 				w.mustPull()
 				if e, ok := w.mirror.Lookup(partnerBrand, iys.ChannelSMS, iys.RecipientPerson, phone(1)); !ok || e.Status != iys.StatusRejected {
 					t.Errorf("ours again: the mirror holds %+v %t, want the refusal made while it was not", e, ok)

@@ -246,9 +246,9 @@ type Brand struct {
 	// Withheld are channels the company no longer lets its partner read: İYS
 	// leaves them out of its listings without a word (iys-api.md §8.1).
 	Withheld map[iys.Channel]bool
-	// Granted is when İYS last told our rights on a channel: its listing is
-	// believed up to then. Without an entry nobody has to grant it, or İYS was
-	// never asked.
+	// Granted is when İYS last told our rights on a channel, zero where it was
+	// never asked: no listing read after that is believed. Without an entry nobody
+	// has to grant it.
 	Granted map[iys.Channel]time.Time
 	API     API // for channels in mode partner
 	AHS     AHS // for channels in mode ahs
@@ -259,14 +259,6 @@ func (b Brand) partner(ch iys.Channel) bool { return b.Modes[ch] == iys.ModePart
 
 // listed reports whether İYS's listings tell us of ch.
 func (b Brand) listed(ch iys.Channel) bool { return b.partner(ch) && !b.Withheld[ch] }
-
-// vouched is the moment up to which a pull begun at start vouches for ch.
-func (b Brand) vouched(ch iys.Channel, start time.Time) time.Time {
-	if at, ok := b.Granted[ch]; ok && at.Before(start) {
-		return at
-	}
-	return start
-}
 
 // Directory knows the brands. Its answers are read anew for every piece of
 // work, so a change needs no restart.

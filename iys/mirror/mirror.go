@@ -164,10 +164,11 @@ func (m *Mirror) slotOf(r *iys.Consent) (in slot, known bool) {
 	}
 	b := m.brands.add(r.Brand)
 	in.hash = hash(b.seeds[c][t], r.Recipient)
+	gen := b.trustGen[c].Load() // first of all: see Distrust
 	if r.Status != iys.StatusRejected && !b.trusting[c].Load() {
-		b.trusting[c].Store(true) // before the count is read: see Distrust
+		b.trusting[c].Store(true)
 	}
-	v, ok := pack(r, b.trustGen[c].Load())
+	v, ok := pack(r, gen)
 	if trust := b.trust[c].Load(); trust != 0 && r.Status != iys.StatusRejected {
 		ok = ok && !r.ReadAt.IsZero() && r.ReadAt.UnixNano() >= trust
 	}
@@ -199,7 +200,8 @@ func (m *Mirror) Distrust(brand string, ch iys.Channel, from time.Time) {
 	b.trust[c].Store(from.UnixNano())
 	// A brand that cannot be pulled is distrusted every hour: where nothing was
 	// put since, all there is bears an older count already. Who puts something
-	// at this moment either says so in time, and it is void, or sees from.
+	// meanwhile bears the count of before, which this or an earlier call made
+	// void, or says so behind this one and sees from.
 	if b.trusting[c].Swap(false) {
 		b.trustGen[c].Add(1)
 	}
