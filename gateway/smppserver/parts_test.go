@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"izinli/gateway"
@@ -258,37 +259,44 @@ func TestPartsLeftBehind(t *testing.T) {
 // A client that uses one reference for all its messages: what is incomplete
 // of a message when the next one begins is given up, and told.
 func TestReferenceTakenOver(t *testing.T) {
-	w := newWorld()
-	r := serve(t, w, Config{}, nil)
-	c := r.bound(smpp.BindTRX)
-	_, old := c.submit(partOf(tieRef8, 1, 2, 1, "eski1")) // its second part never came
-	_, id1 := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1"))
-	_, again := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1")) // the answer was lost
-	c.submit(partOf(tieRef8, 1, 2, 2, "yeni2"))
-	<-w.changed
-	if subs := w.submissions(); len(subs) != 1 || subs[0].Text != "yeni1yeni2" {
-		t.Fatalf("got %+v", subs)
-	}
-	if old == id1 || again != id1 {
-		t.Errorf("ids %s, %s and %s for its repetition", old, id1, again)
-	}
-	r.srv.sweep(context.Background())
-	m := <-c.got
-	if rec, ok := smpp.ParseReceipt(m, time.UTC); !ok || string(rec.MessageID) != old || rec.State != smpp.StateRejected || string(rec.Err) != "906" {
-		t.Errorf("got %q, want the part that was given up", m.ShortMessage)
-	}
-	if len(w.parts) != 0 || len(r.srv.sets.m) != 0 {
-		t.Errorf("%d parts and %d locks left", len(w.parts), len(r.srv.sets.m))
-	}
-	// The next one begins while the sweep would settle the one before.
-	c.submit(partOf(tieRef8, 1, 2, 1, "a"))
-	c.submit(partOf(tieRef8, 1, 2, 1, "b"))
-	r.srv.unfinished.Store(true) // looks at all sets
-	r.srv.sweep(context.Background())
-	c.submit(partOf(tieRef8, 1, 2, 2, "c"))
-	if subs := w.submissions(); len(subs) != 2 || subs[1].Text != "bc" {
-		t.Errorf("the new message was given up with the old: %+v", subs)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		r := serve(t, w, Config{}, newPipes())
+		c := r.bound(smpp.BindTRX)
+		_, old := c.submit(partOf(tieRef8, 1, 2, 1, "eski1")) // its second part never came
+		_, id1 := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1"))
+		_, again := c.submit(partOf(tieRef8, 1, 2, 1, "yeni1")) // the answer was lost
+		c.submit(partOf(tieRef8, 1, 2, 2, "yeni2"))
+		synctest.Wait() // the last part is answered before the whole is submitted, and the name let go after it
+		if subs := w.submissions(); len(subs) != 1 || subs[0].Text != "yeni1yeni2" {
+			t.Fatalf("got %+v", subs)
+		}
+		if old == id1 || again != id1 {
+			t.Errorf("ids %s, %s and %s for its repetition", old, id1, again)
+		}
+		r.srv.sweep(context.Background())
+		synctest.Wait()
+		m := <-c.got
+		if rec, ok := smpp.ParseReceipt(m, time.UTC); !ok || string(rec.MessageID) != old || rec.State != smpp.StateRejected || string(rec.Err) != "906" {
+			t.Errorf("got %q, want the part that was given up", m.ShortMessage)
+		}
+		if len(w.parts) != 0 || len(r.srv.sets.m) != 0 {
+			t.Errorf("%d parts and %d locks left", len(w.parts), len(r.srv.sets.m))
+		}
+		// The next one begins while the sweep would settle the one before.
+		c.submit(partOf(tieRef8, 1, 2, 1, "a"))
+		c.submit(partOf(tieRef8, 1, 2, 1, "b"))
+		synctest.Wait()
+		r.srv.unfinished.Store(true) // looks at all sets
+		r.srv.sweep(context.Background())
+		c.submit(partOf(tieRef8, 1, 2, 2, "c"))
+		synctest.Wait()
+		if subs := w.submissions(); len(subs) != 2 || subs[1].Text != "bc" {
+			t.Errorf("the new message was given up with the old: %+v", subs)
+		}
+		c.link.Close(nil)
+		r.stop()
+	})
 }
 
 // The parts of two messages under one reference come in one go: the second
