@@ -26,7 +26,7 @@ type AccountPolicy struct {
 	AllowForeign    bool   `json:"allowForeign,omitempty"`
 	KeepUndelivered bool   `json:"keepUndelivered,omitempty"` // do not refund undelivered
 	Promotional     string `json:"promotional,omitempty"`     // transactional text with promotional words: "warn" (default), "hold", "off"
-	OnDoubt         string `json:"onDoubt,omitempty"`         // no answer: "resend" (default; MaxDoubts attempts in all), "report"
+	OnDoubt         string `json:"onDoubt,omitempty"`         // no answer: "resend" (default; MaxDoubts unanswered attempts end it), "report"
 	MaxSegments     int    `json:"maxSegments,omitempty"`     // default 10
 	MaxPerSecond    int    `json:"maxPerSecond,omitempty"`    // messages accepted; 0: no limit
 	CreditWarning   int64  `json:"creditWarning,omitempty"`   // webhook when the balance falls below

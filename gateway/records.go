@@ -78,7 +78,7 @@ type Progress struct {
 	NextAt   time.Time // when held: looked at again
 	Sent     time.Time // when the operator took the last segment
 	Open     bool      // an intent is open: it may have left
-	Doubts   uint8     // earlier attempts that were never answered, crashes counting once; at most MaxDoubts
+	Doubts   uint8     // earlier attempts that were never answered, at most MaxDoubts; 1 where only crashes of ours cut them off
 	Bind     string    // the bind of the open intent
 	Refunded bool
 	Segments []Segment
@@ -87,11 +87,11 @@ type Progress struct {
 }
 
 // MaxDoubts is how many attempts of a message may end without an answer: the last of them ends it as unknown. Each may have arrived, so
-// this is also the most copies a person can get of one message, whatever operators and links do. Attempts that a crash of ours cut off
-// count as one together: most of those never left, and each can repeat only what was under way.
+// this is also the most copies a person can get of one message, whatever operators and links do, save one more for each crash of ours
+// while it was under way. Crashes are not counted beside other doubts, and as one without: most of what they cut off never left.
 const MaxDoubts = 3
 
-// Unanswered counts the attempts that were never answered, with the one under an intent that a crash left open.
+// Unanswered is Doubts with those under an intent that a crash left open.
 func (p *Progress) Unanswered() int {
 	if p.Open {
 		return max(int(p.Doubts), 1)
@@ -383,12 +383,17 @@ type Change struct {
 	Operator  string
 	Answers   []SegmentAnswer
 	Close     bool  // the open intent ends
+	Doubt     bool  // with Close: its attempt was never answered
 	State     State // new state; StateNone keeps the present one
 	Code      Code
 	NextAt    time.Time // back into the due index at that time
 	Decision  *Decision
 	Clear     *DueRef   // the due entry is done with
 	Move      time.Time // with Clear: the whole entry comes back then, its messages untouched
+
+	// Ended is set when the change is applied: it has put the message into State, a final one. False where that is not so because another
+	// change came first, or because every segment turned out to be taken.
+	Ended bool
 }
 
 // OperatorReceipt is a delivery receipt of an operator.

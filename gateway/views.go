@@ -23,7 +23,7 @@ type MessageView struct {
 	Parts      int           `json:"parts"`
 	Encoding   string        `json:"encoding,omitempty"`
 	Attempts   int           `json:"attempts"`
-	Unanswered int           `json:"unanswered,omitempty"` // attempts that ended without an answer; at most MaxDoubts
+	Unanswered int           `json:"unanswered,omitempty"` // attempts that ended without an answer, as Progress.Doubts counts them
 	Operator   string        `json:"operator,omitempty"`
 	Created    time.Time     `json:"created"`
 	SendAt     time.Time     `json:"sendAt"`

@@ -258,7 +258,7 @@ func (d *Dispatcher) choose(r *gateway.Route, j *job) *carrier {
 
 func partlyTaken(p *gateway.Progress) bool {
 	for i := range p.Segments {
-		if taken(p.Segments[i].State) {
+		if p.Segments[i].Taken() {
 			return true
 		}
 	}

@@ -324,9 +324,6 @@ func (c *chunk) job(w *gateway.Work, j int, rs *refState) *job {
 func (c *chunk) end(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 	honest(j, &ch)
-	if ch.State.Final() {
-		c.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
-	}
 	c.changes = append(c.changes, ch)
 	c.ended = append(c.ended, j)
 }
@@ -346,7 +343,7 @@ func honest(j *job, ch *gateway.Change) {
 // settle writes the changes that needed no carrier.
 func (c *chunk) settle(ctx context.Context) error {
 	if len(c.changes) == 0 {
-		c.d.written(c.ended)
+		c.d.written(c.ended, nil)
 		return nil
 	}
 	var cite []consent.Citation
@@ -360,7 +357,7 @@ func (c *chunk) settle(ctx context.Context) error {
 	c.d.flights.Add(1)
 	c.d.store.Apply(c.changes, func(err error) {
 		if err == nil {
-			c.d.written(c.ended)
+			c.d.written(c.ended, c.changes)
 		}
 		c.d.flights.Done()
 		ch <- err
@@ -374,8 +371,14 @@ func (c *chunk) settle(ctx context.Context) error {
 }
 
 // written notes that what became of the jobs is synced, and clears the entries of which nothing else is under way. An entry that
-// stays because clearing fails does no harm: the next start finds nothing to do in it.
-func (d *Dispatcher) written(jobs []*job) {
+// stays because clearing fails does no harm: the next start finds nothing to do in it. The journal is told only now: a late answer
+// may have made sent what the changes would have ended.
+func (d *Dispatcher) written(jobs []*job, changes []gateway.Change) {
+	for i := range changes {
+		if ch := &changes[i]; ch.Ended {
+			d.cfg.Journal.Ended(ch.Message, ch.Recipient.Address, ch.State, ch.Code)
+		}
+	}
 	var clears []gateway.Change
 	for _, j := range jobs {
 		if ref := j.ref.done(); ref != nil {

@@ -132,6 +132,9 @@ func TestStoppedInDoubtIsUnknown(t *testing.T) {
 				r.advance(10 * time.Second)
 				r.pump()
 				r.want(id, gateway.StateUnknown, gateway.CodeDoubt)
+				if v, err := r.st.Message(t.Context(), r.p.Account, id); err != nil || v.Unanswered != 1 {
+					t.Errorf("%d attempts without an answer, %v; want 1: what stopped it is none", v.Unanswered, err)
+				}
 				if got := r.credits(); got != 999 {
 					t.Errorf("credits = %d, want 999: it may have left", got)
 				}
@@ -142,7 +145,8 @@ func TestStoppedInDoubtIsUnknown(t *testing.T) {
 }
 
 // An operator that takes and delivers everything but never answers in time repeats a message to its recipient. Whatever happens in between,
-// nobody gets more than MaxDoubts copies: then the message is unknown, and stays charged. Crashes alone never end a message.
+// nobody gets more than MaxDoubts copies and one for each crash: then the message is unknown, and stays charged. Crashes alone never end a
+// message.
 func TestCopiesAreBounded(t *testing.T) {
 	doubt := func(int) dispatch.Answer { return dispatch.Answer{Verdict: dispatch.Doubt} }
 	crash := func(r *road, id gateway.MessageID) { // after the hand-off, before its answer
@@ -167,6 +171,10 @@ func TestCopiesAreBounded(t *testing.T) {
 			return doubt(n)
 		}},
 		"a crash first": {copies: 2, answer: doubt, before: crash},
+		"a crash after a doubt": {copies: 3, answer: doubt, before: func(r *road, id gateway.MessageID) {
+			r.pump()
+			crash(r, id)
+		}},
 		"crashes alone": {copies: 1, answer: func(int) dispatch.Answer { return dispatch.Answer{Verdict: dispatch.Taken, ID: "x"} }, before: func(r *road, id gateway.MessageID) {
 			crash(r, id)
 			for range 2 {

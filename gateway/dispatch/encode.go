@@ -75,7 +75,7 @@ func (c *chunk) encodeAll() {
 func (c *chunk) prepare(j *job, segs []sms.Segment) {
 	j.sending = j.sending[:0]
 	for i := range segs {
-		if len(j.progress.Segments) == len(segs) && taken(j.progress.Segments[i].State) {
+		if len(j.progress.Segments) == len(segs) && j.progress.Segments[i].Taken() {
 			continue // at an earlier attempt
 		}
 		j.sending = append(j.sending, i)
@@ -83,9 +83,6 @@ func (c *chunk) prepare(j *job, segs []sms.Segment) {
 	j.out = &Outgoing{Batch: j.batch, Recipient: j.rcpt, ID: j.id, Segments: segs, Sending: j.sending,
 		Validity: j.batch.ValidUntil.Sub(c.now), Attempt: int(j.progress.Attempts) + 1}
 }
-
-// taken reports whether a segment needs no other attempt.
-func taken(s gateway.State) bool { return s == gateway.StateSent || s == gateway.StateDelivered }
 
 // smsPolicy repeats the choice made at acceptance: the encoding was billed, so it stays unless the operator cannot carry it.
 func (c *chunk) smsPolicy(j *job, prof Profile) sms.Policy {

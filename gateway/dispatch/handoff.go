@@ -176,9 +176,6 @@ func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
 	ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 	ch.Close = true
 	honest(j, &ch)
-	if ch.State.Final() {
-		d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
-	}
 	d.flights.Add(1)
 	j.leaving = true
 	d.write(j, ch)
@@ -187,11 +184,12 @@ func (d *Dispatcher) closeUnsent(j *job, ch gateway.Change) {
 // write applies the end of an intent and gives its permits back after the sync. A store that cannot write is asked again:
 // the outcome is in memory only, and losing it would repeat the message.
 func (d *Dispatcher) write(j *job, ch gateway.Change) {
-	d.store.Apply([]gateway.Change{ch}, func(err error) {
+	changes := []gateway.Change{ch}
+	d.store.Apply(changes, func(err error) {
 		if err == nil {
 			d.unclaim(j.id)
 			j.carrier.release(len(j.sending), j.batch.Lane())
-			d.written([]*job{j})
+			d.written([]*job{j}, changes)
 			d.flights.Done()
 			return
 		}
@@ -285,9 +283,6 @@ func (f *flight) outcome() gateway.Change {
 	if j.batch.Channel == gateway.ChannelEmail && len(f.answers) == 1 {
 		f.mail(&ch, f.answers[0], now)
 	}
-	if ch.State.Final() {
-		f.d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
-	}
 	return ch
 }
 
@@ -295,7 +290,7 @@ func (f *flight) outcome() gateway.Change {
 // was the last of gateway.MaxDoubts attempts without an answer. An operator that takes and delivers but answers too late would otherwise
 // repeat the message until its validity ends.
 func (f *flight) doubt(ch *gateway.Change, now time.Time) {
-	ch.Code = gateway.CodeDoubt
+	ch.Code, ch.Doubt = gateway.CodeDoubt, true
 	acct := f.d.store.Directory().Accounts[f.j.batch.Account]
 	last := f.j.progress.Unanswered()+1 >= gateway.MaxDoubts
 	if last || acct != nil && acct.Policy.OnDoubt == "report" || !now.Before(f.j.batch.ValidUntil) {

@@ -96,7 +96,7 @@ func (d *Dispatcher) stopped(j *job, dir *gateway.Directory, now time.Time) (gat
 		return rule(gateway.DecisionDrop, gateway.StateCancelled, gateway.CodeCancelled, time.Time{}, now), true
 	case !now.Before(b.ValidUntil):
 		return expired(j, now), true
-	case j.progress.Unanswered() >= gateway.MaxDoubts, j.progress.Open && acct != nil && acct.Policy.OnDoubt == "report":
+	case j.progress.Open && acct != nil && acct.Policy.OnDoubt == "report":
 		ch := rule(gateway.DecisionDrop, gateway.StateUnknown, gateway.CodeDoubt, time.Time{}, now)
 		ch.Close = true
 		return ch, true

@@ -128,9 +128,97 @@ func TestLateAnswerBesideACopy(t *testing.T) {
 			if n := r.carrier.count(); n != 2 {
 				t.Errorf("the operator got it %d times, want twice", n)
 			}
+			if ended := r.journal.list(); len(ended) != 0 {
+				t.Errorf("the journal says it ended as %v; it was sent", ended)
+			}
 			r.verify()
 		})
 	}
+}
+
+// Of two copies one is told not to have arrived: that says nothing of the other, whose receipt counts. Nothing is given back meanwhile.
+func TestReceiptsOfTwoCopies(t *testing.T) {
+	for name, c := range map[string]struct {
+		ids  [2]string // in the order in which their receipts come
+		says [2]gateway.State
+		want [2]gateway.State
+	}{
+		"undelivered, delivered copy": {[2]string{"A", "B"}, [2]gateway.State{gateway.StateUndelivered, gateway.StateDelivered},
+			[2]gateway.State{gateway.StateUnknown, gateway.StateDelivered}},
+		"undelivered copy, delivered": {[2]string{"B", "A"}, [2]gateway.State{gateway.StateUndelivered, gateway.StateDelivered},
+			[2]gateway.State{gateway.StateSent, gateway.StateDelivered}},
+		"delivered, undelivered copy": {[2]string{"A", "B"}, [2]gateway.State{gateway.StateDelivered, gateway.StateUndelivered},
+			[2]gateway.State{gateway.StateDelivered, gateway.StateDelivered}},
+		"delivered copy, undelivered": {[2]string{"B", "A"}, [2]gateway.State{gateway.StateDelivered, gateway.StateExpired},
+			[2]gateway.State{gateway.StateDelivered, gateway.StateDelivered}},
+		"rejected, expired copy": {[2]string{"A", "B"}, [2]gateway.State{gateway.StateRejected, gateway.StateExpired},
+			[2]gateway.State{gateway.StateUnknown, gateway.StateUnknown}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoad(t, gateway.AccountPolicy{})
+			r.carrier.answer = func(n int) dispatch.Answer {
+				if n == 1 {
+					return inDoubt(n)
+				}
+				r.carrier.late(1, 0, takenLate("A"))
+				r.synced()
+				return dispatch.Answer{Verdict: dispatch.Taken, ID: "B"}
+			}
+			id := r.submit(ayse).Messages[0].ID
+			r.pump()
+			r.advance(time.Minute)
+			r.pump()
+			for i := range c.ids {
+				r.receipt(c.ids[i], c.says[i])
+				r.want(id, c.want[i], "")
+			}
+			if got := r.credits(); got != 999 {
+				t.Errorf("credits = %d, want 999: one of them may have arrived", got)
+			}
+			r.verify()
+		})
+	}
+}
+
+// An attempt that was never answered may have arrived, whatever is told of the one that was, early or not.
+func TestReceiptBesideADoubt(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		r := newRoad(t, gateway.AccountPolicy{})
+		r.carrier.answer = inDoubt
+		id := r.submit(ayse).Messages[0].ID
+		r.pump()
+		r.carrier.answer = nil
+		if early {
+			r.receipt("2-0", gateway.StateUndelivered)
+		}
+		r.advance(time.Minute)
+		r.pump()
+		if !early {
+			r.want(id, gateway.StateSent, "")
+			r.receipt("2-0", gateway.StateUndelivered)
+		}
+		r.want(id, gateway.StateUnknown, "")
+		if got := r.credits(); got != 999 {
+			t.Errorf("early %t: credits = %d, want 999: the first may have arrived", early, got)
+		}
+		r.verify()
+	}
+}
+
+// A message that left once and was answered late is in no doubt any more: its receipt tells, and what did not arrive is given back.
+func TestLateAnswerWithoutACopy(t *testing.T) {
+	r := newRoad(t, gateway.AccountPolicy{})
+	r.carrier.answer = inDoubt
+	id := r.submit(ayse).Messages[0].ID
+	r.pump()
+	r.carrier.late(1, 0, takenLate("A"))
+	r.synced()
+	r.receipt("A", gateway.StateUndelivered)
+	r.want(id, gateway.StateUndelivered, "")
+	if got := r.credits(); got != 1000 {
+		t.Errorf("credits = %d, want 1000", got)
+	}
+	r.verify()
 }
 
 // The answer comes when the message is unknown already: it stays so until the receipt tells.

@@ -63,9 +63,6 @@ func (d *Dispatcher) sendLate(slot LateSlot, f *flight) {
 		ch.Message, ch.Batch, ch.Recipient = j.id, j.batch, j.rcpt
 		ch.Close = true
 		honest(j, &ch)
-		if ch.State.Final() {
-			d.cfg.Journal.Ended(j.id, j.rcpt.Address, ch.State, ch.Code)
-		}
 		f.stop = &ch
 		return errStopped
 	}, f.answered)

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -173,6 +174,26 @@ func (s *fakeSlot) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer
 	}()
 }
 
+// journal keeps the states in which messages were said to end.
+type journal struct {
+	mu    sync.Mutex
+	ended []gateway.State // guarded by mu
+}
+
+func (*journal) HandedOff(gateway.MessageID, string, string, int, int)                  {}
+func (*journal) Answered(gateway.MessageID, string, int, string, gateway.State, string) {}
+func (j *journal) Ended(_ gateway.MessageID, _ string, st gateway.State, _ gateway.Code) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended = append(j.ended, st)
+}
+
+func (j *journal) list() []gateway.State {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.ended)
+}
+
 // road is the whole road over an in-memory store.
 type road struct {
 	t       *testing.T
@@ -181,6 +202,7 @@ type road struct {
 	d       *dispatch.Dispatcher
 	carrier *fakeCarrier
 	office  *office
+	journal *journal
 	p       *gateway.Principal
 	now     time.Time
 	mu      sync.Mutex
@@ -200,7 +222,7 @@ func (r *road) advance(d time.Duration) {
 
 func newRoad(t *testing.T, policy gateway.AccountPolicy) *road {
 	t.Helper()
-	r := &road{t: t, office: &office{}, carrier: &fakeCarrier{window: 10}, now: time.Date(2026, 3, 4, 12, 0, 0, 0, iys.Istanbul)}
+	r := &road{t: t, office: &office{}, journal: &journal{}, carrier: &fakeCarrier{window: 10}, now: time.Date(2026, 3, 4, 12, 0, 0, 0, iys.Istanbul)}
 	var err error
 	if r.st, err = store.Open(store.Options{InMemory: true, Now: r.clock, Gather: -1}); err != nil {
 		t.Fatal(err)
@@ -217,7 +239,7 @@ func newRoad(t *testing.T, policy gateway.AccountPolicy) *road {
 	must(t, err)
 	r.p = &gateway.Principal{Account: acct.ID, Credential: gateway.Credential{ID: "k", Account: acct.ID}}
 	r.in = intake.New(intake.Config{Now: r.clock}, r.st, r.office)
-	r.d = dispatch.New(dispatch.Config{Now: r.clock, QuietHours: true}, r.st, r.office)
+	r.d = dispatch.New(dispatch.Config{Now: r.clock, QuietHours: true, Journal: r.journal}, r.st, r.office)
 	r.d.SetCarrier(r.carrier)
 	return r
 }
@@ -339,6 +361,9 @@ func TestRoadDropAtHandOff(t *testing.T) {
 	r.pump()
 	r.want(res.Messages[0].ID, gateway.StateDropped, gateway.CodeBlocked)
 	r.want(res.Messages[1].ID, gateway.StateSent, "")
+	if ended := r.journal.list(); !slices.Equal(ended, []gateway.State{gateway.StateDropped}) {
+		t.Errorf("the journal says they ended as %v, want dropped once", ended)
+	}
 	if len(r.carrier.sent) != 1 || r.carrier.sent[0] != veli {
 		t.Errorf("operator got %v, want only %s", r.carrier.sent, veli)
 	}
@@ -355,6 +380,9 @@ func TestRoadBlockAtLastLook(t *testing.T) {
 	r.office.onLock = func() { r.office.set(ayse, iys.Verdict{Rule: iys.RuleBlocked}) }
 	r.pump()
 	r.want(res.Messages[0].ID, gateway.StateDropped, gateway.CodeBlocked)
+	if ended := r.journal.list(); !slices.Equal(ended, []gateway.State{gateway.StateDropped}) {
+		t.Errorf("the journal says it ended as %v, want dropped once", ended)
+	}
 	if len(r.carrier.sent) != 0 {
 		t.Errorf("operator got %v, want nothing", r.carrier.sent)
 	}
@@ -395,6 +423,9 @@ func TestRoadRefusedAndRetried(t *testing.T) {
 	r.advance(2 * time.Second)
 	r.pump()
 	r.want(res.Messages[0].ID, gateway.StateRejected, gateway.CodeOperatorRejected)
+	if ended := r.journal.list(); !slices.Equal(ended, []gateway.State{gateway.StateRejected}) {
+		t.Errorf("the journal says it ended as %v, want rejected once", ended)
+	}
 	if got := r.credits(); got != 1000 {
 		t.Errorf("credits = %d, want 1000", got)
 	}

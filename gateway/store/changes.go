@@ -33,9 +33,7 @@ func (t *tx) openIntent(in *gateway.Intent) (bool, error) {
 	if p.State.Final() || p.State == gateway.StateSent || (p.Open && !in.Again) || !p.NextAt.Equal(in.NextAt) {
 		return false, nil
 	}
-	if p.Open { // a crash of ours, of which any number counts once
-		p.Doubts = max(p.Doubts, 1)
-	}
+	p.Doubts = uint8(p.Unanswered()) // where it is open: since a crash
 	p.Open = true
 	p.State, p.Code, p.NextAt = gateway.StateQueued, "", time.Time{}
 	p.Operator = in.Operator
@@ -119,21 +117,24 @@ func (t *tx) change(c *gateway.Change) error {
 		}
 		return t.putDue(later)
 	}
+	c.Ended = false
 	p, err := t.progress(c.Message)
 	if err != nil {
 		return err
 	}
-	open := p.Open
 	if c.Close {
-		p.Open = false
-		if c.Code == gateway.CodeDoubt {
+		switch {
+		case c.Doubt:
 			p.NoteDoubt()
+		case c.Code == gateway.CodeDoubt: // stopped after a crash, or after what is counted already
+			p.Doubts = uint8(p.Unanswered())
 		}
+		p.Open = false
 	}
 	if err := t.answers(c, &p); err != nil {
 		return err
 	}
-	if p.State.Final() || p.State == gateway.StateSent && !(c.Close && open) {
+	if p.State.Final() || p.State == gateway.StateSent {
 		return t.save(c.Message, &p, c.Decision)
 	}
 	next, state, code, err := t.resumed(c)
@@ -151,6 +152,7 @@ func (t *tx) change(c *gateway.Change) error {
 	if state != gateway.StateNone {
 		p.State, p.Code = state, code
 	}
+	c.Ended = state.Final()
 	if err := t.moved(c.Message, c.Batch, c.Recipient, &p, relayed(c.Answers)); err != nil {
 		return err
 	}
@@ -244,7 +246,7 @@ func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 		}
 		if seg.Taken() { // the answer to an earlier attempt came meanwhile: this one made a copy, or was refused as one
 			if a.State == gateway.StateSent {
-				if err := t.nameCopy(operatorID{c.Operator, a.OperatorID}, c.Message, a.Index, seg); err != nil {
+				if err := t.nameCopy(operatorID{c.Operator, a.OperatorID}, c.Message, a.Index, p); err != nil {
 					return err
 				}
 			}
@@ -254,10 +256,11 @@ func (t *tx) answers(c *gateway.Change, p *gateway.Progress) error {
 		if a.State != gateway.StateSent || a.OperatorID == "" {
 			continue
 		}
-		if err := t.name(operatorID{c.Operator, a.OperatorID}, segmentOf{message: c.Message, segment: a.Index}); err != nil {
+		id := operatorID{c.Operator, a.OperatorID}
+		if err := t.name(id, segmentOf{message: c.Message, segment: a.Index}); err != nil {
 			return err
 		}
-		if err := t.unpark(c.Operator, a.OperatorID, seg); err != nil {
+		if err := t.unpark(id, p, seg); err != nil {
 			return err
 		}
 	}
@@ -376,16 +379,25 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 	if of.copied && r.State != gateway.StateDelivered {
 		return true, nil // the receipt of the other copy tells
 	}
-	seg := &p.Segments[of.segment]
-	if seg.State.Final() && seg.State != gateway.StateUnknown || seg.State == r.State {
+	seg, state := &p.Segments[of.segment], told(&p, r.State)
+	if seg.State.Final() && seg.State != gateway.StateUnknown || seg.State == state {
 		return true, nil // a repeat
 	}
-	seg.State, seg.Err = r.State, r.Err
+	seg.State, seg.Err = state, r.Err
 	t.noteReceipt(id, r, &p)
 	if err := t.settle(id, &p); err != nil {
 		return false, err
 	}
 	return true, t.save(id, &p, nil)
+}
+
+// told is what a receipt makes of its segment. Where another attempt was never answered, a second copy may have arrived: that this one
+// did not leaves the segment unknown, so that the other's receipt counts yet.
+func told(p *gateway.Progress, said gateway.State) gateway.State {
+	if p.Doubts > 0 && p.Attempts > 1 && said != gateway.StateDelivered {
+		return gateway.StateUnknown
+	}
+	return said
 }
 
 // settle ends a message that is not under way when every segment has its final receipt.
@@ -464,17 +476,17 @@ func codeOfReceipt(s gateway.State) gateway.Code {
 }
 
 // unpark applies a receipt that came before the id it names.
-func (t *tx) unpark(operator, id string, seg *gateway.Segment) error {
+func (t *tx) unpark(of operatorID, p *gateway.Progress, seg *gateway.Segment) error {
 	if t.s.parked.Load() == 0 {
 		return nil
 	}
-	k := parkedKey(operator, id)
+	k := parkedKey(of.operator, of.id)
 	v, err := t.get(k)
 	if err != nil || v == nil {
 		return err
 	}
 	d := dec{b: v}
-	seg.State, seg.Err = gateway.State(d.u8()), d.text()
+	seg.State, seg.Err = told(p, gateway.State(d.u8())), d.text()
 	if err := d.err("parked receipt"); err != nil {
 		return err
 	}

@@ -254,9 +254,6 @@ func decodeRecipients(d *dec) []gateway.Recipient {
 	return rs
 }
 
-// maxDoubts is the most a record of progress can count.
-const maxDoubts = 32
-
 func encodeProgress(e *enc, p *gateway.Progress) {
 	e.u8(byte(p.State))
 	e.text(string(p.Code))
@@ -274,7 +271,7 @@ func encodeProgress(e *enc, p *gateway.Progress) {
 		flags |= 2
 	}
 	if p.Doubts > 0 { // the second and further ones above the flag, which alone is what older records have of them
-		flags |= 4 | (min(p.Doubts, maxDoubts)-1)<<3
+		flags |= 4 | (min(p.Doubts, gateway.MaxDoubts)-1)<<3
 	}
 	e.u8(flags)
 	e.uint(uint64(len(p.Segments)))

@@ -33,7 +33,7 @@ func (t *tx) answeredLate(a *gateway.LateAnswer) (whole bool, err error) {
 	id := operatorID{a.Operator, a.OperatorID}
 	seg := &p.Segments[a.Segment]
 	if ended := p.State.Final() && p.State != gateway.StateUnknown; ended || seg.Taken() {
-		err = t.nameCopy(id, a.Message, a.Segment, seg)
+		err = t.nameCopy(id, a.Message, a.Segment, &p)
 	} else {
 		p.Operator = a.Operator
 		seg.State, seg.OperatorID, seg.Err = gateway.StateSent, a.OperatorID, ""
@@ -41,7 +41,7 @@ func (t *tx) answeredLate(a *gateway.LateAnswer) (whole bool, err error) {
 			if err := t.name(id, segmentOf{message: a.Message, segment: a.Segment}); err != nil {
 				return false, err
 			}
-			err = t.unpark(a.Operator, a.OperatorID, seg)
+			err = t.unpark(id, &p, seg)
 		}
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *tx) unwait(id gateway.MessageID, b *gateway.Batch, p *gateway.Progress)
 }
 
 // nameCopy notes the id of a segment that bears another one already: the operator has it twice. If either copy is delivered, it is.
-func (t *tx) nameCopy(k operatorID, m gateway.MessageID, segment int, seg *gateway.Segment) error {
+func (t *tx) nameCopy(k operatorID, m gateway.MessageID, segment int, p *gateway.Progress) error {
 	if k.id == "" {
 		return nil
 	}
@@ -96,9 +96,10 @@ func (t *tx) nameCopy(k operatorID, m gateway.MessageID, segment int, seg *gatew
 		return err
 	}
 	var early gateway.Segment
-	if err := t.unpark(k.operator, k.id, &early); err != nil {
+	if err := t.unpark(k, p, &early); err != nil {
 		return err
 	}
+	seg := &p.Segments[segment]
 	if early.State == gateway.StateDelivered && (!seg.State.Final() || seg.State == gateway.StateUnknown) {
 		seg.State, seg.Err = early.State, ""
 	}

@@ -17,17 +17,14 @@ func (w *world) late(m *modelMessage) {
 	}
 	i := w.rnd.IntN(len(m.segs))
 	s := &m.segs[i]
-	id, early := w.newID(true)
+	id, early := w.newID()
 	if ended := m.state.Final() && m.state != gateway.StateUnknown; ended || s.taken() {
 		m.copied(i, id)
-		if early && (!s.state.Final() || s.state == gateway.StateUnknown) {
+		if early == gateway.StateDelivered && (!s.state.Final() || s.state == gateway.StateUnknown) {
 			s.state = gateway.StateDelivered
 		}
 	} else {
-		s.id, s.state = id, gateway.StateSent
-		if early {
-			s.state = gateway.StateDelivered
-		}
+		s.id, s.state = id, m.told(early)
 	}
 	want := m.whole() || !slices.ContainsFunc(m.segs, func(s modelSegment) bool { return !s.state.Final() })
 	done := make(chan error, 1)

@@ -142,8 +142,7 @@ func (s *Store) ResumeBatch(ctx context.Context, a gateway.AccountID, ref gatewa
 		if p.State != gateway.StateHeld || p.Code != gateway.CodePaused && p.Code != gateway.CodePromotional {
 			return nil
 		}
-		old := gateway.DueRef{Account: id.Account, Batch: id.Batch, First: id.Index, Count: 1, Due: p.NextAt, Lane: b.Lane()}
-		if err := t.del(dueKey(old)); err != nil {
+		if err := t.unwait(id, b, p); err != nil {
 			return err
 		}
 		if err := t.wait(id, b, p, b.SendAt); err != nil {

@@ -32,7 +32,7 @@ type world struct {
 	batches map[gateway.BatchRef]*modelBatch
 	order   []gateway.BatchRef
 	opID    int
-	fresh   []string // operator ids not used yet, whose receipts may come early
+	fresh   []modelSegment // operator ids not used yet, whose receipts came early
 }
 
 type modelBatch struct {
@@ -47,6 +47,7 @@ type modelMessage struct {
 	rcpt     gateway.Recipient
 	state    gateway.State // StateNone: waits
 	open     bool
+	attempts int
 	doubts   int // attempts without an answer, as the record counts them
 	refunded bool
 	decided  int // decisions after acceptance
@@ -155,10 +156,12 @@ func (m *modelMessage) waits() bool {
 	return m.rcpt.State != gateway.StateDropped && m.state != gateway.StateSent && !m.state.Final()
 }
 
-func (m *modelMessage) unanswered(yes bool) {
-	if yes {
-		m.doubts = min(m.doubts+1, gateway.MaxDoubts)
+// told is what a receipt makes of a segment: beside an attempt that was never answered, only a delivery says what became of it.
+func (m *modelMessage) told(st gateway.State) gateway.State {
+	if st.Final() && st != gateway.StateDelivered && m.doubts > 0 && m.attempts > 1 {
+		return gateway.StateUnknown
 	}
+	return st
 }
 
 // end puts a final state on a message of the model.
@@ -192,6 +195,7 @@ func (w *world) intent(b *modelBatch, m *modelMessage) {
 		m.doubts = max(m.doubts, 1)
 	}
 	m.open, m.state = true, gateway.StateNone
+	m.attempts++
 	m.decided++
 	if len(m.segs) == 0 {
 		m.segs = make([]modelSegment, m.rcpt.Segments)
@@ -207,12 +211,15 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 	c := gateway.Change{Message: m.id, Batch: b.batch, Recipient: &m.rcpt, Operator: "op1", Close: true, State: gateway.StateSent}
 	how := w.rnd.IntN(6)
 	switch {
+	case how == 0 && m.doubts > 0: // an earlier attempt may have arrived, which makes no more of them
+		c.State, c.Code = gateway.StateUnknown, gateway.CodeDoubt
 	case how == 0:
 		c.State, c.Code = gateway.StateRejected, gateway.CodeOperatorRejected
 	case how <= 2:
 		c.State, c.Code, c.NextAt = gateway.StateQueued, gateway.CodeThrottled, w.now.Add(time.Duration(w.rnd.IntN(5000))*time.Microsecond)
 		if how == 2 {
-			c.Code = gateway.CodeDoubt
+			c.Code, c.Doubt = gateway.CodeDoubt, true
+			m.doubts = min(m.doubts+1, gateway.MaxDoubts)
 		}
 	}
 	for i := range m.segs {
@@ -223,7 +230,8 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 			}
 			a := gateway.SegmentAnswer{Index: i, State: gateway.StateRejected, Err: "x"}
 			if w.rnd.IntN(2) == 0 {
-				id, _ := w.newID(false)
+				w.opID++
+				id := fmt.Sprintf("id%d", w.opID)
 				a = gateway.SegmentAnswer{Index: i, State: gateway.StateSent, OperatorID: id}
 				m.copied(i, id)
 			}
@@ -235,17 +243,13 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 			c.Answers = append(c.Answers, gateway.SegmentAnswer{Index: i, State: gateway.StateRejected, Err: "x"})
 			s.state = gateway.StateRejected
 		case how > 2:
-			id, early := w.newID(true)
+			id, early := w.newID()
 			c.Answers = append(c.Answers, gateway.SegmentAnswer{Index: i, State: gateway.StateSent, OperatorID: id})
-			s.id, s.state = id, gateway.StateSent
-			if early {
-				s.state = gateway.StateDelivered
-			}
+			s.id, s.state = id, m.told(early)
 		}
 	}
 	w.must(w.st.ApplyWait([]gateway.Change{c}))
 	m.open = false
-	m.unanswered(c.Code == gateway.CodeDoubt)
 	if m.whole() {
 		c.State = gateway.StateSent
 	}
@@ -260,14 +264,15 @@ func (w *world) answer(b *modelBatch, m *modelMessage) {
 	}
 }
 
-// newID is an operator's id; early: its receipt has come already.
-func (w *world) newID(mayBeEarly bool) (id string, early bool) {
-	if mayBeEarly && len(w.fresh) > 0 {
-		id, w.fresh = w.fresh[0], w.fresh[1:]
-		return id, true
+// newID is an operator's id, with what its receipt has said already: sent, where none has come.
+func (w *world) newID() (string, gateway.State) {
+	if len(w.fresh) > 0 {
+		early := w.fresh[0]
+		w.fresh = w.fresh[1:]
+		return early.id, early.state
 	}
 	w.opID++
-	return fmt.Sprintf("id%d", w.opID), false
+	return fmt.Sprintf("id%d", w.opID), gateway.StateSent
 }
 
 func (s *modelSegment) taken() bool {
@@ -311,8 +316,8 @@ func (w *world) receiptOf(m *modelMessage) {
 	}
 	if seg == nil || seg.id == "" {
 		w.opID++
-		r.ID, r.State = fmt.Sprintf("id%d", w.opID), gateway.StateDelivered
-		w.fresh = append(w.fresh, r.ID)
+		r.ID = fmt.Sprintf("id%d", w.opID)
+		w.fresh = append(w.fresh, modelSegment{r.ID, r.State})
 		seg = nil
 	} else {
 		r.ID = seg.id
@@ -328,7 +333,7 @@ func (w *world) receiptOf(m *modelMessage) {
 	if seg == nil || seg.state.Final() && seg.state != gateway.StateUnknown {
 		return
 	}
-	seg.state = r.State
+	seg.state = m.told(r.State)
 	if !m.open && (!m.state.Final() || m.state == gateway.StateUnknown) {
 		w.settle(m)
 	}
