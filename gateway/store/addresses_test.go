@@ -184,7 +184,7 @@ func TestMergeStopsWithoutRoom(t *testing.T) {
 	}
 	w.must(w.st.Close())
 	var err error
-	w.st, err = Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Reserve: 1 << 62})
+	w.st, err = Open(Options{Dir: w.dir, Key: testKey, Now: w.time, Gather: -1, Reserve: 1 << 62})
 	w.must(err)
 	for a := range w.model {
 		if err := w.st.mergePages(t.Context(), a); !errors.Is(err, errNoRoom) {

@@ -18,9 +18,9 @@ import (
 	"izinli/iys/exchange"
 )
 
-// noon sets the clock to noon in Istanbul of a day some days ahead, so that no test crosses midnight.
+// noon sets the clock to noon in Istanbul of a day some days after the one the world began on, so that no test crosses midnight.
 func (w *world) noon(ahead int) {
-	w.now = dayStart(dayOf(time.Now()) + uint32(ahead)).Add(12 * time.Hour)
+	w.set(dayStart(w.today + uint32(ahead)).Add(12 * time.Hour))
 }
 
 // dossier is the evidence of one message, through JSON as it would travel.
@@ -162,7 +162,7 @@ func TestASealedDayCannotBeRewritten(t *testing.T) {
 	}))
 	rep, err = w.st.Verify(t.Context())
 	w.must(err)
-	if len(rep.Broken) != 3 || !strings.Contains(rep.Broken[0].What, "sealed") || rep.Broken[0].Day != dayText(dayOf(time.Now())+1) {
+	if len(rep.Broken) != 3 || !strings.Contains(rep.Broken[0].What, "sealed") || rep.Broken[0].Day != dayText(w.today+1) {
 		t.Errorf("got %+v, want the sealed days named, the first one first", rep.Broken)
 	}
 }
@@ -228,7 +228,7 @@ const retention = 30 * 24 * time.Hour
 func (w *world) retaining(d time.Duration) *Store {
 	w.t.Helper()
 	w.must(w.st.Close())
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Retention: d, Reserve: 1})
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: w.time, Gather: -1, Retention: d, Reserve: 1})
 	w.must(err)
 	w.st = st
 	return st

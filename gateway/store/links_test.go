@@ -32,12 +32,12 @@ func TestShortLinks(t *testing.T) {
 
 	first := w.now
 	again := []gateway.ShortLink{{Account: w.acct, Brand: "675403", Channel: "sms", Address: links[0].Address}}
-	w.now = w.now.Add(24 * time.Hour)
+	w.tick(24 * time.Hour)
 	w.must(w.st.PutShortLinks(ctx, again, code))
 	if again[0].Code != links[0].Code || !again[0].Created.Equal(first) {
 		t.Errorf("a day later: %+v, want the link there is", again[0])
 	}
-	w.now = w.now.Add(w.st.opt.Retention / 2)
+	w.tick(w.st.opt.Retention / 2)
 	w.must(w.st.PutShortLinks(ctx, again, code))
 	if got, _, _ := w.st.ShortLink(ctx, again[0].Code); !got.Created.Equal(w.now) {
 		t.Errorf("after half its life: %+v, want it renewed", got)

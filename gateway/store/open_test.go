@@ -115,7 +115,7 @@ func TestSequenceRises(t *testing.T) {
 	w := newWorld(t, 1)
 	last := w.st.NextSeq()
 	for _, step := range []time.Duration{0, -time.Hour, -24 * time.Hour, 365 * 24 * time.Hour, -time.Millisecond} {
-		w.now = w.now.Add(step)
+		w.tick(step)
 		w.reopen()
 		if n := w.st.NextSeq(); n <= last {
 			t.Errorf("after a clock step of %s the next number is %d, not above %d", step, n, last)
@@ -166,7 +166,8 @@ func TestStagedLeftovers(t *testing.T) {
 func TestFull(t *testing.T) {
 	w := newWorld(t, 1)
 	w.accept(1)
-	w.st.full.Store(true)
+	w.reserve = 1 << 62
+	w.reopen()
 	a, _ := w.batchOf(1)
 	if err := w.st.Accept(t.Context(), a); codeOf(err) != gateway.CodeStorageFull {
 		t.Errorf("accept = %v, want storage_full", err)
@@ -185,7 +186,8 @@ func TestFull(t *testing.T) {
 		t.Errorf("opt-out = %v, want nil", err)
 	}
 	w.receipt()
-	w.st.full.Store(false)
+	w.reserve = 1
+	w.reopen()
 	if err := w.st.Accept(t.Context(), a); err != nil {
 		t.Errorf("accept with space again = %v", err)
 	}

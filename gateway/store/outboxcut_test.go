@@ -20,7 +20,7 @@ const lowMemory = 64 << 20
 func lowWorld(t *testing.T) *world {
 	w := newWorld(t, 1)
 	w.must(w.st.Close())
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Memory: lowMemory, Reserve: 1})
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: w.time, Gather: -1, Memory: lowMemory, Reserve: 1})
 	w.must(err)
 	w.st = st
 	w.must(w.st.PutBrand(t.Context(), &gateway.Brand{Code: "675403", Account: w.acct}))

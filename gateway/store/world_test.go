@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,13 +21,16 @@ var testKey = bytes.Repeat([]byte{7}, 32)
 
 // world is a store on disk together with a simple model of what must be in it.
 type world struct {
-	t    *testing.T
-	rnd  *rand.Rand
-	dir  string
-	st   *Store
-	now  time.Time
-	acct gateway.AccountID
-	ids  *gateway.BatchIDs
+	t       *testing.T
+	rnd     *rand.Rand
+	dir     string
+	reserve uint64 // Options.Reserve
+	st      *Store
+	now     time.Time                 // of the test; set changes it
+	clock   atomic.Pointer[time.Time] // the same for the store, whose housekeeping looks whenever it likes
+	today   uint32                    // when the world began
+	acct    gateway.AccountID
+	ids     *gateway.BatchIDs
 
 	credits int64
 	batches map[gateway.BatchRef]*modelBatch
@@ -63,8 +67,10 @@ type modelSegment struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), now: time.Now().Truncate(time.Millisecond),
+	w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), reserve: 1,
 		batches: map[gateway.BatchRef]*modelBatch{}, ids: gateway.NewBatchIDs(0)}
+	w.set(time.Now().Truncate(time.Millisecond))
+	w.today = dayOf(w.now)
 	w.open()
 	t.Cleanup(func() { w.st.Close() })
 	ctx := t.Context()
@@ -88,7 +94,7 @@ func (w *world) must(err error) {
 
 func (w *world) open() {
 	w.t.Helper()
-	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: func() time.Time { return w.now }, Gather: -1, Memory: 96 << 20, Reserve: 1})
+	st, err := Open(Options{Dir: w.dir, Key: testKey, Now: w.time, Gather: -1, Memory: 96 << 20, Reserve: w.reserve})
 	w.must(err)
 	w.st = st
 }
@@ -99,7 +105,15 @@ func (w *world) reopen() {
 	w.open()
 }
 
-func (w *world) tick(d time.Duration) { w.now = w.now.Add(d) }
+// time is the store's clock.
+func (w *world) time() time.Time { return *w.clock.Load() }
+
+func (w *world) set(now time.Time) {
+	w.now = now
+	w.clock.Store(&now)
+}
+
+func (w *world) tick(d time.Duration) { w.set(w.now.Add(d)) }
 
 // batchOf makes an acceptance of n recipients of which some were dropped at the door.
 func (w *world) batchOf(n int) (*gateway.Acceptance, *modelBatch) {
