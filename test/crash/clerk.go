@@ -70,7 +70,7 @@ var (
 
 func newClerk(t *traffic, account gateway.AccountID) (*clerk, error) {
 	jar, err := cookiejar.New(nil)
-	return &clerk{t: t, account: account, done: clerkWork{senders: map[string]bool{}}, http: &http.Client{Jar: jar, Timeout: 10 * time.Second,
+	return &clerk{t: t, account: account, done: clerkWork{senders: map[string]bool{}}, http: &http.Client{Jar: jar, Timeout: stage.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, err
 }
 

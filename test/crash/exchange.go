@@ -248,17 +248,25 @@ func (r *exchangeRun) settle() {
 		}
 		return err
 	})
-	pulled := time.Now()
-	wait("a pull after the last act", func() error {
-		if time.Since(pulled) > 5*time.Second { // several pulls of a second each
-			return nil
+	acted := time.Now()
+	wait("a whole pull after the last act", func() error {
+		since := time.Since(acted).Seconds() // before the age is read: the pull began after the act, not just after the look
+		age, err := r.monitor(fmt.Sprintf(`izinli_iys_freshness_seconds{brand="%s",channel="MESAJ"}`, r.s.Seeds.Brand))
+		if err == nil && age >= since {
+			err = fmt.Errorf("the last pull began %.1f s ago, the last act is %.1f s old\n%s", age, since, r.gw.log)
 		}
-		return fmt.Errorf("not yet")
+		return err
 	})
 }
 
-// owed reads from the monitors what İYS is owed.
+// owed is what İYS is owed.
 func (r *exchangeRun) owed() (int, error) {
+	n, err := r.monitor(`izinli_outbox_entries{kind="open"}`)
+	return int(n), err
+}
+
+// monitor reads one value from the monitors.
+func (r *exchangeRun) monitor(name string) (float64, error) {
 	res, err := http.Get("http://" + r.gw.addrs["ops"] + "/metrics")
 	if err != nil {
 		return 0, err
@@ -268,13 +276,12 @@ func (r *exchangeRun) owed() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(b), `izinli_outbox_entries{kind="open"} `)
+	_, rest, ok := strings.Cut(string(b), name+" ")
 	if !ok {
-		return 0, fmt.Errorf("the monitors do not tell")
+		return 0, fmt.Errorf("the monitors do not tell %s", name)
 	}
 	line, _, _ := strings.Cut(rest, "\n")
-	n, err := strconv.ParseFloat(line, 64)
-	return int(n), err
+	return strconv.ParseFloat(line, 64)
 }
 
 // audit counts what İYS got, and what the gateway knows of citizens.

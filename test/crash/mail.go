@@ -2,7 +2,9 @@ package crash
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -72,7 +74,9 @@ func RunMail(t *testing.T, st MailStory) {
 	for k := range st.Kills {
 		r.allow(part*(k+1) + part/2)
 		r.await(fmt.Sprintf("%d mails to be acknowledged and some delivered", part*(k+1)), func() bool {
-			return r.mails+r.unsure >= part*(k+1) && r.total > 0 && r.pendingLocked() > 0
+			// Where the workers were slow all that may be handed in has left already: then nothing more is pending, ever.
+			answered := r.mails + r.unsure
+			return answered >= part*(k+1) && r.total > 0 && (r.pendingLocked() > 0 || answered == r.allowed)
 		})
 		r.gw.kill()
 		r.mu.Lock()
@@ -222,6 +226,35 @@ func (r *mailRun) rest() {
 		}
 		return r.pendingLocked() == 0 || time.Since(moved) > stillness
 	})
+	api := stage.NewAPI(r.t, r.gw.addrs["api"], r.s.Seeds.APIKey)
+	stage.UntilWithin(r.t, patience, "the gateway to have written that down", func() error {
+		left, err := waiting(api)
+		if err == nil && left > 0 {
+			err = fmt.Errorf("%d mails wait\n%s", left, r.gw.log)
+		}
+		return err
+	})
+}
+
+// waiting counts the customer's messages that are neither final nor sent.
+func waiting(api *stage.API) (n int, err error) {
+	for _, state := range []gateway.State{gateway.StateAccepted, gateway.StateScheduled, gateway.StateHeld, gateway.StateQueued} {
+		for cursor := ""; ; {
+			ans, err := api.Try(http.MethodGet, fmt.Sprintf("/v1/messages?limit=500&state=%s&cursor=%s", state, cursor), nil, nil)
+			if err != nil {
+				return n, err
+			}
+			var page gateway.Page[gateway.MessageView]
+			if err := json.Unmarshal(ans.Body, &page); err != nil || ans.Status != http.StatusOK {
+				return n, fmt.Errorf("the list of messages: %d %s, %v", ans.Status, ans.Body, err)
+			}
+			n += len(page.Items)
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+	}
+	return n, nil
 }
 
 func (r *mailRun) audit() {

@@ -30,8 +30,6 @@ const (
 	// As in life İYS's listing does not show what has just happened: until then only a push tells.
 	pullEvery  = 10 * time.Second
 	changesLag = 30 * time.Second
-	// recoverWithin is how soon after a fault customers must be answered and messages flow again.
-	recoverWithin = 30 * time.Second
 	// restWithin is how long what is left after the last fault may take.
 	restWithin = 3 * time.Minute
 )
@@ -44,6 +42,11 @@ type Storm struct {
 	People int           // default 20 000
 	Only   string        // faults whose name contains it; empty: all
 	Kinds  []string      // exactly these, in this order, in place of random ones; Faults and Only are not used then
+	// RecoverWithin is how soon after a fault customers must be answered and messages flow again; default 30 s.
+	RecoverWithin time.Duration
+	// InFlight is how long a message may be on its way between our append and its peer's read: what is read later than this after an
+	// acknowledged refusal is a leak; default 1 s.
+	InFlight time.Duration
 }
 
 // storm is one at work.
@@ -85,6 +88,12 @@ func RunStorm(t *testing.T, plan Storm) {
 	if plan.People == 0 {
 		plan.People = 20_000
 	}
+	if plan.RecoverWithin == 0 {
+		plan.RecoverWithin = 30 * time.Second
+	}
+	if plan.InFlight == 0 {
+		plan.InFlight = time.Second
+	}
 	t.Logf("seed %d", plan.Seed)
 	s := &storm{Storm: plan, t: t, kinds: map[string]int{}}
 	s.setUp()
@@ -110,7 +119,7 @@ func RunStorm(t *testing.T, plan Storm) {
 // setUp makes two operators, one for when the other is away, a smarthost, people, an administrator, and a disk that can be filled.
 func (s *storm) setUp() {
 	t := s.t
-	s.w, s.mails = newWitness(handsets(s.People), "message"), newWitness(mailboxes(s.People/mailShare), "mail")
+	s.w, s.mails = newWitness(handsets(s.People), "message", s.InFlight), newWitness(mailboxes(s.People/mailShare), "mail", s.InFlight)
 	operator := smpptest.Config{Latency: 20 * time.Millisecond, Tap: s.w.tap, Receipts: smpptest.Receipts{Delay: 50 * time.Millisecond}}
 	s.data = t.TempDir()
 	s.mountDisk()
@@ -340,8 +349,8 @@ func (s *storm) recovered(i int, name string, before standing) {
 		switch {
 		case s.died():
 			s.t.Fatalf("fault %d, %s: the gateway ended by itself\n%s", i, name, s.gw.log)
-		case time.Since(began) > recoverWithin:
-			s.t.Fatalf("fault %d, %s: not recovered after %s: before %+v, now %+v\n%s", i, name, recoverWithin, before, now, s.gw.dump())
+		case time.Since(began) > s.RecoverWithin:
+			s.t.Fatalf("fault %d, %s: not recovered after %s: before %+v, now %+v\n%s", i, name, s.RecoverWithin, before, now, s.gw.dump())
 		}
 		if now.flowed(before) {
 			break

@@ -14,8 +14,9 @@ import (
 // witness sees the gateway from outside: what customers were told, what operators or smarthosts got. It believes nothing the gateway
 // writes. Short messages and mails have one each.
 type witness struct {
-	people *people
-	kind   string // of what it sees, for complaints: "message", "mail"
+	people   *people
+	kind     string        // of what it sees, for complaints: "message", "mail"
+	inFlight time.Duration // Storm.InFlight
 
 	mu      sync.Mutex
 	refs    []fate               // by ref - 1
@@ -61,12 +62,8 @@ const (
 	oneTime       = 'O'
 )
 
-// inFlight is how long a message may be on its way between our append and the operator's read: reads later than this after an
-// acknowledged opt-out are leaks.
-const inFlight = time.Second
-
-func newWitness(p *people, kind string) *witness {
-	return &witness{people: p, kind: kind, refused: map[uint32]time.Time{}, asked: map[uint32]bool{}, confirmed: map[uint32]bool{}}
+func newWitness(p *people, kind string, inFlight time.Duration) *witness {
+	return &witness{people: p, kind: kind, inFlight: inFlight, refused: map[uint32]time.Time{}, asked: map[uint32]bool{}, confirmed: map[uint32]bool{}}
 }
 
 // issue makes n messages of a class to these people and returns the first ref; the others follow it.
@@ -135,7 +132,7 @@ func (w *witness) seeLocked(class byte, ref int, to string, at time.Time) {
 
 // tooLate is something that left so long after it was forbidden.
 func (w *witness) tooLate(after time.Duration, format string, args ...any) {
-	if after > inFlight {
+	if after > w.inFlight {
 		w.leak(format+", %s after", append(args, after.Round(time.Millisecond))...)
 	} else {
 		w.late++
