@@ -44,3 +44,32 @@ func TestSegmentRoom(t *testing.T) {
 		}
 	}
 }
+
+// What one route has no room or no tables for is refused to its recipients and to nobody else, be it the route of everybody else.
+func TestNarrowRouteRefusesItsOwnAlone(t *testing.T) {
+	const wide, narrow = "+905321234567", "+905421234567"
+	for why, c := range map[string]struct {
+		text, encoding string
+		code           gateway.Code
+	}{
+		"six segments": {strings.Repeat("a", 6*153), "", gateway.CodeTextTooLong},
+		"shift tables": {"Şimdi gel", "tr-single", gateway.CodeUnencodable},
+	} {
+		t.Run(why, func(t *testing.T) {
+			b := newBench(t)
+			b.must(b.st.PutOperator(t.Context(), &gateway.Operator{Name: "narrow", Addr: "127.0.0.1:1", Window: 5}))
+			b.must(b.st.PutOperator(t.Context(), &gateway.Operator{Name: "wide", Addr: "127.0.0.1:1", Window: 100, National: true}))
+			b.must(b.st.PutRoute(t.Context(), &gateway.Route{ID: "r1", Operators: []gateway.RouteStep{{Operator: "narrow"}}}))
+			b.must(b.st.PutRoute(t.Context(), &gateway.Route{ID: "r2", Prefix: "+90532", Operators: []gateway.RouteStep{{Operator: "wide"}}}))
+			s := b.sub()
+			s.Text, s.Encoding, s.To = c.text, c.encoding, []gateway.Destination{{Address: wide}, {Address: narrow}}
+			res, err := b.in.Submit(t.Context(), s)
+			if err != nil {
+				t.Fatalf("the whole request is refused: %v", err)
+			}
+			if got := []gateway.Code{res.Messages[0].Code, res.Messages[1].Code}; got[0] != "" || got[1] != c.code {
+				t.Errorf("the wide and the narrow route: %q, want none and %s", got, c.code)
+			}
+		})
+	}
+}

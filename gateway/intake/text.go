@@ -48,18 +48,20 @@ func (d *draft) text() error {
 	d.texts.fixed = d.texts.tmpl.Fixed()
 	if d.texts.fixed {
 		d.texts.words = d.promotional(d.sub.Text)
-		// A text nobody can get refuses the request at once.
-		_, err := d.measure(d.sub.Text, d.dir.RouteFor(d.acct.ID, d.batch.Class, "+90"))
-		return err
+		// A text nobody can get refuses the request at once. What a route has no room or no tables for concerns its recipients alone.
+		p := d.policyFor(nil)
+		p.NationalTables = true
+		if _, err := sms.Measure(d.sub.Text, p); err != nil {
+			return textError(err)
+		}
 	}
 	return nil
 }
 
 func (d *draft) rawText() error {
 	parts := d.sub.Raw.Parts
-	if len(parts) == 0 || len(parts) > d.acct.Policy.SegmentLimit() {
-		return gateway.Refuse(gateway.CodeTextTooLong, "text", "the message has %d parts, the account may send %d", len(parts),
-			d.acct.Policy.SegmentLimit())
+	if len(parts) == 0 {
+		return gateway.Refuse(gateway.CodeTextTooLong, "text", "the message has no part")
 	}
 	d.texts.fixed, d.texts.known = true, true
 	e, _ := sms.Describe(d.sub.Raw.DataCoding, parts[0].UDH, sms.AlphabetGSM7)
