@@ -79,8 +79,12 @@ func (c *call) showTest(fault error) error {
 		pg.Blocks = append(pg.Blocks, block{Note: &note{Kind: "info", Text: c.t("senders.none")}, Links: []link{{Text: c.t("account.open"), Href: accountPath(a)}}})
 		return c.show(pg)
 	}
+	credentials, err := c.p.deps.Desk.ListCredentials(c.ctx(), desk.Query{Account: a})
+	if err != nil {
+		return err
+	}
 	return c.showForm(pg, form{Action: "/test", Submit: c.t("test.submit"), Fields: []field{{Name: "account", Kind: "hidden", Value: idText(a)}, from,
-		{Name: "class", Label: c.t("message.class"), Kind: "select", Value: firstNonEmpty(c.value("class"), gateway.ClassTransactional), Options: c.choices("class.", gateway.ClassTransactional, gateway.ClassCommercial, gateway.ClassOTP), Hint: c.t("test.class.hint")},
+		{Name: "class", Label: c.t("message.class"), Kind: "select", Value: firstNonEmpty(c.value("class"), gateway.ClassTransactional), Options: c.choices("class.", desk.TestClasses(c.ctx(), credentials)...), Hint: c.t("test.class.hint")},
 		{Name: "address", Label: c.t("try.address"), Value: c.value("address"), Required: true, Max: 320, Complete: "off", Mode: "tel"},
 		{Name: "text", Label: c.t("test.text"), Kind: "textarea", Value: firstNonEmpty(c.FormValue("text"), c.t("test.text.default")), Required: true, Max: 1600}}}, fault)
 }

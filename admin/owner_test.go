@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -23,7 +24,7 @@ func atTheDesk(t *testing.T) (*world, *store.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	office := desk.New(desk.Deps{Store: st, Now: w.clock})
+	office := desk.New(desk.Deps{Store: st, Now: w.clock, Submitter: shut{}})
 	w.panel.deps.Desk = office
 	ctx := t.Context()
 	_, err = office.PutAccount(ctx, gateway.Account{Name: "Örnek A.Ş."})
@@ -44,6 +45,33 @@ func atTheDesk(t *testing.T) (*world, *store.Store) {
 		t.Fatal(err)
 	}
 	return w, st
+}
+
+// shut is a door that takes nothing.
+type shut struct{ gateway.Submitter }
+
+func (shut) Submit(context.Context, *gateway.Submission) (gateway.Result, error) {
+	return gateway.Result{}, gateway.Refuse(gateway.CodeNoCredit, "", "")
+}
+
+// A test message is no way round the class: an owner is offered, and sends, what his credentials may; an administrator any.
+func TestTestMessagesOfAnOwner(t *testing.T) {
+	w, _ := atTheDesk(t)
+	w.hire("operator", gateway.RoleOperator, setAccounts(1))
+	for _, c := range []struct {
+		who, class string
+		status     int // 402: it came as far as the door
+	}{{"owner", "transactional", 403}, {"owner", "commercial", 402}, {"owner", "otp", 402}, {"operator", "transactional", 403}, {"admin", "transactional", 402}} {
+		b := w.signedIn(c.who)
+		may := c.status == 402
+		if strings.Contains(b.get("/test?account=1").Body.String(), `value="`+c.class+`"`) != may {
+			t.Errorf("%s: the form offers class %s: %t, want %t", c.who, c.class, !may, may)
+		}
+		rec := b.post("/test", "account", "1", "class", c.class, "from", "908501234567", "address", "05321234567", "text", "Büyük indirim")
+		if rec.Code != c.status || strings.Contains(rec.Body.String(), "f-class-error") == may {
+			t.Errorf("%s sends class %s: %d, want %d, the refusal beside the field", c.who, c.class, rec.Code, c.status)
+		}
+	}
 }
 
 // The class decides whether İYS is asked: an owner gives his own credentials none but commercial, and those they have been given.

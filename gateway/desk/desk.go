@@ -142,7 +142,7 @@ type grantKey struct{}
 
 // WithoutGrants says that whoever acts under ctx may not let an account do more: what he asks for waits for an administrator of the
 // gateway. A sender ID of his is not approved and, once there, not his to change; a credential gets no class beyond commercial that it
-// has not been given before. Without it everything is granted, as to the command line.
+// has not been given before, and a test message none that no credential has. Without it everything is granted, as to the command line.
 func WithoutGrants(ctx context.Context) context.Context {
 	return context.WithValue(ctx, grantKey{}, true)
 }

@@ -40,6 +40,35 @@ func TestWithoutGrants(t *testing.T) {
 	refused(t, err, gateway.CodeClassNotAllowed, "classes", "transactional")
 }
 
+// Who may grant nothing tests in a class that asks nobody for consent only where a credential in force sends it already.
+func TestTestMessagesGrantNoClass(t *testing.T) {
+	d := &door{}
+	o := open(t, func(deps *desk.Deps) { deps.Submitter = d })
+	own := desk.WithoutGrants(ctx)
+	for _, name := range []string{"Örnek A.Ş.", "Başka Ltd."} {
+		must[gateway.Account](t)(o.PutAccount(ctx, gateway.Account{Name: name}))
+	}
+	for _, c := range []gateway.Credential{{ID: "plain", Account: 1}, {ID: "otp", Account: 1, Classes: []string{"otp"}}, {ID: "theirs", Account: 2, Classes: []string{"transactional"}}} {
+		c.Kind = gateway.KindSMPP
+		must[desk.Issued](t)(o.CreateCredential(ctx, desk.NewCredential{Credential: c}))
+	}
+	in := desk.TestMessage{Account: 1, From: "ORNEK", Address: "05321234567", Text: "Büyük indirim"}
+	for _, class := range []string{"", "transactional"} {
+		_, err := o.SendTest(own, with(in, func(m *desk.TestMessage) { m.Class = class }))
+		refused(t, err, gateway.CodeClassNotAllowed, "class", "transactional")
+	}
+	if d.got != nil {
+		t.Errorf("a class of another account's credential was sent: %+v", d.got)
+	}
+	for _, class := range []string{"commercial", "otp"} {
+		must[gateway.Verdict](t)(o.SendTest(own, with(in, func(m *desk.TestMessage) { m.Class = class })))
+	}
+	must[gateway.Credential](t)(o.RevokeCredential(ctx, gateway.CredentialKey{Kind: gateway.KindSMPP, ID: "otp"}))
+	_, err := o.SendTest(own, with(in, func(m *desk.TestMessage) { m.Class = "otp" }))
+	refused(t, err, gateway.CodeClassNotAllowed, "class", "otp")
+	must[gateway.Verdict](t)(o.SendTest(ctx, with(in, func(m *desk.TestMessage) { m.Class = "otp" })))
+}
+
 // Browsers end lines with CR LF; what is kept has LF alone, and other control characters are refused as ever.
 func TestProofsOfSeveralLines(t *testing.T) {
 	o := furnished(t)

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,17 @@ type TestMessage struct {
 // testValidity is how long a test message may wait: whoever sends it looks now.
 const testValidity = 15 * time.Minute
 
+// TestClasses lists the classes in which a test message may be sent for an account with these credentials. Under [WithoutGrants] they are
+// commercial and what one of them may send already: the class decides whether İYS is asked for consent.
+func TestClasses(ctx context.Context, credentials []gateway.Credential) []string {
+	return slices.DeleteFunc([]string{gateway.ClassTransactional, gateway.ClassCommercial, gateway.ClassOTP}, func(class string) bool {
+		return !mayGrant(ctx) && class != gateway.ClassCommercial &&
+			!slices.ContainsFunc(credentials, func(c gateway.Credential) bool { return !c.Revoked && c.Allows(class) })
+	})
+}
+
 // SendTest sends one message and answers like the API: refused with a code, dropped with a decision, or accepted.
+// CodeClassNotAllowed for a class that is none of [TestClasses].
 func (a *Admin) SendTest(ctx context.Context, in TestMessage) (gateway.Verdict, error) {
 	if a.deps.Submitter == nil {
 		return gateway.Verdict{}, unavailable("messages")
@@ -39,6 +50,14 @@ func (a *Admin) SendTest(ctx context.Context, in TestMessage) (gateway.Verdict, 
 	}
 	if err := oneOf("class", in.Class, gateway.ClassCommercial, gateway.ClassTransactional, gateway.ClassOTP); err != nil {
 		return gateway.Verdict{}, err
+	}
+	own, err := a.ListCredentials(ctx, Query{Account: in.Account})
+	if err != nil {
+		return gateway.Verdict{}, err
+	}
+	if !slices.Contains(TestClasses(ctx, own), in.Class) {
+		return gateway.Verdict{}, gateway.Refuse(gateway.CodeClassNotAllowed, "class", "No credential of account %d may send class %s; only an administrator of "+
+			"the gateway gives it one: the class decides whether İYS is asked for consent.", in.Account, in.Class)
 	}
 	if strings.TrimSpace(in.Address) == "" {
 		return gateway.Verdict{}, gateway.Refuse(gateway.CodeBadNumber, "address", "The recipient is missing.")
