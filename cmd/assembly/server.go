@@ -170,8 +170,8 @@ func (s *Server) parts(ctx context.Context, o ServerOptions) error {
 	}
 	s.Admin = desk.New(desk.Deps{Store: s.Store, Consents: s.Desk, Blacklist: blacklist{s.Store, s.Desk},
 		IYS: iysOffice{s.Exchange, s.Pushes, s.Reconcile, s.Store, s.Links, s.Rights}, CheckURL: guard.CheckURL,
-		PublicURL: s.PublicURL,
-		Verify:    VerifyFunc(s.Store), Package: s.quota.Report, Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry,
+		PublicURL: s.PublicURL, Log: s.log,
+		Verify: VerifyFunc(s.Store), Package: s.quota.Report, Audit: s.audit, Submitter: s.Intake, Lanes: lanes{s}, Totals: s.totals, Settings: s.settings, Replayed: s.Hooks.Retry,
 		Users: s.Store, UsersLock: &s.users, PanelURL: s.panelURL})
 	s.Rights.Watch(func(ctx context.Context, r iyslink.BrandRights) error {
 		return s.Admin.NoteRights(desk.WithActor(ctx, "iys"), r)

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -87,6 +88,7 @@ type Deps struct {
 	CheckURL  func(string) error           // refuses webhook addresses; nil: absolute http or https URLs pass
 	Audit     func(context.Context, Entry) // told after each change; must not block for long
 	Now       func() time.Time             // time.Now when nil
+	Log       *slog.Logger                 // nil: none
 
 	Submitter gateway.Submitter
 	Lanes     Lanes
@@ -99,7 +101,7 @@ type Deps struct {
 	PanelURL  func() string // where browsers reach the panel; nil or empty: not known
 }
 
-// Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes happen one at a time.
+// Admin does the acts of Service on a store. Its methods are safe for concurrent use; changes of its records happen one at a time.
 type Admin struct {
 	deps  Deps
 	store Store
@@ -113,6 +115,9 @@ var _ Service = (*Admin)(nil)
 func New(d Deps) *Admin {
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
 	if d.CheckURL == nil {
 		d.CheckURL = checkURL

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/desk"
@@ -187,6 +188,44 @@ func TestConsentsArePassedOn(t *testing.T) {
 	}
 	_, err := admin.PutBlacklist(ctx, desk.BlacklistEntry{Account: 1, Address: "444"})
 	refused(t, err, gateway.CodeBadNumber, "to", "444")
+}
+
+// blind is a blacklist whose entries cannot be read.
+type blind struct{ blacklist }
+
+func (blind) Blacklisted(context.Context, gateway.AccountID, string) (*desk.BlacklistEntry, error) {
+	return nil, errors.New("the disk broke")
+}
+
+// Nothing holds up a blacklisting: no other change that is under way, and no old entry that cannot be read.
+func TestBlacklistWaitsForNothing(t *testing.T) {
+	o, list := furnished(t), blacklist{}
+	in := desk.BlacklistEntry{Account: 1, Address: "+905321234567"}
+	var admin *desk.Admin
+	deps := desk.Deps{Store: o.store, Blacklist: blind{list}, Audit: func(_ context.Context, e desk.Entry) {
+		if e.What != "PutAccount" {
+			return
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := admin.PutBlacklist(ctx, in)
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if err != nil || len(list) != 1 {
+				t.Errorf("the list has %v, %v", list, err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the blacklisting waits for a change of an account")
+		}
+	}}
+	admin = desk.New(deps)
+	must[gateway.Account](t)(admin.PutAccount(ctx, gateway.Account{Name: "Üçüncü"})) // under way until the trail has it
+	must[desk.Nothing](t)(admin.DeleteBlacklist(ctx, in))
+	if len(list) != 0 {
+		t.Errorf("the list still has %v", list)
+	}
 }
 
 // Without a server those who know consents are not there; the refusal says what to do.
