@@ -147,6 +147,14 @@ func TestValidateTellsEverything(t *testing.T) {
 	}
 }
 
+// An address without a scheme has that fault alone: what stands there is no path.
+func TestBareAddressHasOneFault(t *testing.T) {
+	_, err := Load("", []string{"IZINLI_PANEL_URL=panel.example.com"})
+	if err == nil || strings.Count(err.Error(), "panelUrl") != 1 || !strings.Contains(err.Error(), "panelUrl is not an address such as") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	c, err := Load("", []string{
 		"PATH=/bin", "IZINLI_QUEUE_REDIS=redis://u:secret@r:6379/1", "IZINLI_STORE_KEY_FILE=/k", "IZINLI_QUIET_HOURS=false",

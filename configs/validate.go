@@ -92,7 +92,7 @@ func (v *problems) site(field, s, stands, example string) {
 	}
 	v.url(field, s)
 	u, err := url.Parse(s)
-	if err != nil || u.Path == "" {
+	if err != nil || u.Host == "" || u.Path == "" { // without a host there is no path either, whatever url.Parse makes of it
 		return
 	}
 	v.check(u.Path != "/", field, "must not end with a slash")

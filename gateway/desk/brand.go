@@ -22,8 +22,8 @@ func (a *Admin) PutBrand(ctx context.Context, in gateway.Brand) (gateway.Brand, 
 		return in, err
 	}
 	if err := a.reclaim(ctx, &in); err != nil {
-		return in, &gateway.Error{Code: gateway.CodeUnavailable, Err: err, Text: "The brand is saved, but what its customers owe İYS could not be taken " +
-			"back, which we may tell İYS ourselves: save the brand once more. " + err.Error()}
+		return in, &gateway.Error{Code: gateway.CodeUnavailable, Err: err, Text: "The brand is saved, but what its customers owe İYS and we may tell it " +
+			"ourselves could not be taken back; this is tried again by itself."}
 	}
 	return in, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"izinli/gateway"
@@ -107,8 +108,12 @@ func TestSavedBrandTakesBackWhatIsOwed(t *testing.T) {
 			}
 			fake.backErr = errors.New("store is full")
 			b.Title = "Örnek"
-			if _, err := admin.PutBrand(ctx, b); codeOf(err) != gateway.CodeUnavailable || brand().Title != "Örnek" {
+			_, err := admin.PutBrand(ctx, b)
+			if codeOf(err) != gateway.CodeUnavailable || brand().Title != "Örnek" {
 				t.Errorf("nothing was taken back, and: %v, %+v", err, brand())
+			}
+			if e := new(gateway.Error); errors.As(err, &e) && (strings.Contains(e.Text, "store is full") || !errors.Is(err, fake.backErr)) {
+				t.Errorf("the cause belongs to the log, not to the text: %q", e.Text)
 			}
 		})
 	}

@@ -194,7 +194,6 @@ func (d *decider) end() (e decideEnd, err error) {
 // stop ends the child; after end it only waits for it.
 func (d *decider) stop() {
 	d.in.Close()
-	io.Copy(io.Discard, d.out.Buffered())
 	d.cmd.Process.Kill()
 	d.cmd.Wait()
 }
