@@ -23,7 +23,7 @@ func (p *Panel) SetupLink(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if p.setup == "" {
-		p.setup = newToken()
+		p.setup = gateway.NewToken()
 	}
 	return "/welcome/" + p.setup, nil
 }
@@ -41,9 +41,9 @@ func (p *Panel) invitedLocked(ctx context.Context, token string) (u gateway.Pane
 		}
 		return gateway.PanelUser{Role: gateway.RolePlatform, All: true}, true, nil
 	}
-	h, now := hashToken(token), p.now()
+	h, now := gateway.HashToken(token), p.now()
 	for _, u := range list {
-		if u.InviteHash != "" && same(u.InviteHash, h) && now.Before(u.InviteUntil) && !u.Disabled {
+		if u.LinkGood(now) && same(u.InviteHash, h) {
 			return u, false, nil
 		}
 	}
@@ -149,7 +149,7 @@ func (c *call) welcome() error {
 	}
 	name := u.Name
 	if first {
-		name = userName(c.value("name"))
+		name = gateway.PanelUserName(c.value("name"))
 	}
 	codes, err := c.enrol(name, first)
 	if err != nil {
@@ -161,7 +161,7 @@ func (c *call) welcome() error {
 
 // enrol checks the form and stores the user; the link is used up in the same step.
 func (c *call) enrol(name string, first bool) ([]string, error) {
-	if first && !validName(name) {
+	if first && !gateway.ValidPanelUserName(name) {
 		return nil, &fault{field: "name", key: "user.name.bad"}
 	}
 	password, err := c.readNewPassword(name)
@@ -198,7 +198,7 @@ func (c *call) enrol(name string, first bool) ([]string, error) {
 		c.p.setup = ""
 	}
 	c.user = &u
-	err = c.note("Enrol", "user "+u.Name, nil, bareUser(u))
+	err = c.note("Enrol", "user "+u.Name, nil, u.Bare())
 	c.user = nil
 	return codes, err
 }

@@ -127,8 +127,8 @@ func (p *Panel) newCall(ec echo.Context, r *route) (*call, error) {
 // makes a new token.
 func (c *call) meetStranger() error {
 	pre := c.p.cookie(c.Request(), cookiePre)
-	if len(pre) != len(newToken()) {
-		pre = newToken()
+	if len(pre) != len(gateway.NewToken()) {
+		pre = gateway.NewToken()
 		c.p.setCookie(c.Response(), c.Request(), cookiePre, pre, 0)
 	}
 	c.csrf = c.p.csrf("pre " + pre)

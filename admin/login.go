@@ -55,7 +55,7 @@ func (c *call) attempt(name string, try func() (right bool, err error)) (right b
 
 // login checks the password; the code comes next.
 func (c *call) login() error {
-	name := userName(c.value("name"))
+	name := gateway.PanelUserName(c.value("name"))
 	if err := c.password(name, c.FormValue("password")); err != nil {
 		return c.showLogin(name, err)
 	}
@@ -164,11 +164,6 @@ func (c *call) logout() error {
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
-// userName is the form in which names are kept and matched.
-func userName(s string) string { return gateway.PanelUserName(s) }
-
-func validName(s string) bool { return gateway.ValidPanelUserName(s) }
-
 func (c *call) me() error { return c.showMe(nil, nil) }
 
 // showMe is a person's own page; errors belong to one of its two forms.
@@ -274,13 +269,10 @@ func (c *call) changeUser(name, what string, change func(*gateway.PanelUser)) er
 	if err != nil {
 		return err
 	}
-	before := bareUser(u)
+	before := u.Bare()
 	change(&u)
 	if err := c.p.deps.Users.PutPanelUser(ctx, u); err != nil {
 		return err
 	}
-	return c.note(what, "user "+name, before, bareUser(u))
+	return c.note(what, "user "+name, before, u.Bare())
 }
-
-// bareUser is a user without secrets, for the trail.
-func bareUser(u gateway.PanelUser) *gateway.PanelUser { return u.Bare() }

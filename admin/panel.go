@@ -84,6 +84,7 @@ type Panel struct {
 	key      [32]byte    // of CSRF tokens and enrolment secrets; new with every process
 	seal     cipher.AEAD // of addresses in URLs; likewise
 	hashing  chan struct{}
+	patience time.Duration // of who waits to hash a password
 	sessions *sessions
 	strikes  *throttle
 	live     *live
@@ -104,7 +105,7 @@ func New(cfg Config, deps Deps) (*Panel, error) {
 	cfg.Absolute = cmp.Or(cfg.Absolute, 12*time.Hour)
 	cfg.Tick = cmp.Or(cfg.Tick, 2*time.Second)
 	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 5*time.Second)
-	p := &Panel{cfg: cfg, deps: deps, log: deps.Log, now: deps.Now, hashing: make(chan struct{}, hashesAtOnce),
+	p := &Panel{cfg: cfg, deps: deps, log: deps.Log, now: deps.Now, hashing: make(chan struct{}, hashesAtOnce), patience: 10 * time.Second,
 		uploads: make(chan struct{}, uploadsAtOnce), strikes: newThrottle(), cross: http.NewCrossOriginProtection(), users: deps.UsersLock}
 	if p.users == nil {
 		p.users = &sync.Mutex{}

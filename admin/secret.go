@@ -10,7 +10,6 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"sync"
@@ -25,30 +24,15 @@ import (
 )
 
 const (
-	hashesAtOnce  = 2 // argon2id takes 19 MiB and a core each
-	hashPatience  = 10 * time.Second
+	hashesAtOnce  = 2  // argon2id takes 19 MiB and a core each
 	minPassword   = 12 // characters
 	maxPassword   = 128
 	totpPeriod    = 30 // s
 	totpSkew      = 1  // steps before and after that are taken
 	recoveryCount = 10
-	inviteLife    = gateway.InvitationLife
 )
 
 func fill(b []byte) { _, _ = rand.Read(b) } // never fails (crypto/rand)
-
-// newToken makes 256 random bits fit for a URL and a cookie.
-func newToken() string {
-	var b [32]byte
-	fill(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// hashToken is the form in which tokens are kept: what leaks from memory or store signs nobody in.
-func hashToken(t string) string {
-	sum := sha256.Sum256([]byte(t))
-	return hex.EncodeToString(sum[:])
-}
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
@@ -96,7 +80,7 @@ func (p *Panel) unhide(user, s string) (string, bool) {
 
 // hashSlot takes one of the few places for hashing passwords; the caller gives it back by calling release.
 func (p *Panel) hashSlot(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, hashPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	select {
 	case p.hashing <- struct{}{}:
@@ -107,7 +91,7 @@ func (p *Panel) hashSlot(ctx context.Context) (release func(), err error) {
 }
 
 // dummyHash is what unknown names are checked against, so that they cost the same.
-var dummyHash = sync.OnceValue(func() string { return account.HashPassword(newToken()) })
+var dummyHash = sync.OnceValue(func() string { return account.HashPassword(gateway.NewToken()) })
 
 // rightPassword compares a password with a stored form, with one nobody knows when there is none.
 func (p *Panel) rightPassword(ctx context.Context, stored, password string) (bool, error) {
@@ -196,14 +180,14 @@ func newRecovery() (codes, hashes []string) {
 		fill(b[:])
 		s := strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
 		codes = append(codes, s[:4]+"-"+s[4:8]+"-"+s[8:12]+"-"+s[12:])
-		hashes = append(hashes, hashToken(s))
+		hashes = append(hashes, gateway.HashToken(s))
 	}
 	return codes, hashes
 }
 
 // useRecovery takes a code out of the list; false when it is not there.
 func useRecovery(hashes []string, code string) ([]string, bool) {
-	h := hashToken(strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(code))))
+	h := gateway.HashToken(strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(code))))
 	var rest []string
 	found := false
 	for _, x := range hashes {

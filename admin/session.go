@@ -43,13 +43,13 @@ func newSessions(idle, absolute time.Duration) *sessions {
 // begin makes a session under a token nobody has seen before, whatever the browser brought along: that is what makes session
 // fixation impossible.
 func (s *sessions) begin(user string, full bool, now time.Time) (token string) {
-	token = newToken()
+	token = gateway.NewToken()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.m) >= maxSessions {
 		s.sweepLocked(now)
 	}
-	s.m[hashToken(token)] = &session{user: user, full: full, created: now, seen: now}
+	s.m[gateway.HashToken(token)] = &session{user: user, full: full, created: now, seen: now}
 	return token
 }
 
@@ -80,7 +80,7 @@ func (s *sessions) get(token string, now time.Time, touch bool) *session {
 	if token == "" {
 		return nil
 	}
-	k := hashToken(token)
+	k := gateway.HashToken(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.m[k]
@@ -99,7 +99,7 @@ func (s *sessions) get(token string, now time.Time, touch bool) *session {
 
 func (s *sessions) end(token string) {
 	s.mu.Lock()
-	delete(s.m, hashToken(token))
+	delete(s.m, gateway.HashToken(token))
 	s.mu.Unlock()
 }
 

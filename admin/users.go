@@ -45,15 +45,9 @@ func (c *call) accountsText(u *gateway.PanelUser) string {
 }
 
 func (c *call) userState(u *gateway.PanelUser) cell {
-	switch {
-	case u.Disabled:
-		return badge("error", c.t("user.disabled"))
-	case u.PasswordHash == "" && c.p.now().Before(u.InviteUntil):
-		return badge("warn", c.t("user.invited"))
-	case u.PasswordHash == "":
-		return badge("warn", c.t("user.lapsed"))
-	}
-	return badge("ok", c.t("user.active"))
+	state := u.State(c.p.now())
+	kind := map[string]string{gateway.UserActive: "ok", gateway.UserInvited: "warn", gateway.UserLapsed: "warn", gateway.UserDisabled: "error"}[state]
+	return badge(kind, c.t("user."+state))
 }
 
 func (c *call) userForm(u *gateway.PanelUser, fresh bool) (form, error) {
@@ -104,7 +98,7 @@ func (c *call) userPage() error {
 
 // readUser reads what an administrator may set of a user.
 func (c *call) readUser() (u gateway.PanelUser, err error) {
-	u = gateway.PanelUser{Name: userName(c.value("name")), Role: gateway.PanelRole(c.value("role")), All: c.checked("all"), Disabled: c.checked("disabled")}
+	u = gateway.PanelUser{Name: gateway.PanelUserName(c.value("name")), Role: gateway.PanelRole(c.value("role")), All: c.checked("all"), Disabled: c.checked("disabled")}
 	for _, s := range c.Request().Form["accounts"] {
 		if a := gateway.AccountID(atoi(s)); a != 0 && !slices.Contains(u.Accounts, a) {
 			u.Accounts = append(u.Accounts, a)
@@ -114,7 +108,7 @@ func (c *call) readUser() (u gateway.PanelUser, err error) {
 	u.CIDRs, err = readCIDRs("cidrs", c.value("cidrs"))
 	switch {
 	case err != nil:
-	case !validName(u.Name):
+	case !gateway.ValidPanelUserName(u.Name):
 		err = &fault{field: "name", key: "user.name.bad"}
 	case !u.Role.Valid():
 		err = gateway.Refuse(gateway.CodeInvalid, "role", "%q is no role.", u.Role)
@@ -161,7 +155,7 @@ func (c *call) createUser(u gateway.PanelUser) (token string, err error) {
 	if err := c.p.deps.Users.PutPanelUser(ctx, u); err != nil {
 		return "", err
 	}
-	return token, c.note("PutUser", "user "+u.Name, nil, bareUser(u))
+	return token, c.note("PutUser", "user "+u.Name, nil, u.Bare())
 }
 
 // editUser changes rights; the sessions of the user end, so that none outlives a right that was taken.
@@ -175,6 +169,9 @@ func (c *call) editUser(in gateway.PanelUser) error {
 		u.Role, u.All, u.Accounts, u.CIDRs, u.Disabled = in.Role, in.All, in.Accounts, in.CIDRs, in.Disabled
 		if !self {
 			u.SessionsFrom = now
+		}
+		if in.Disabled {
+			u.Disable(now)
 		}
 	})
 }
@@ -217,7 +214,7 @@ func (c *call) showInvitation(name, token string) error {
 		base = scheme + "://" + c.Request().Host
 	}
 	pg := c.upTo("user.invitation", "users.title", "/users")
-	pg.Blocks = []block{{Note: &note{Kind: "warn", Text: c.t("user.invitation.lead", name, c.l.ago(inviteLife))}, Secrets: []secret{{Label: c.t("user.link"), Value: base + "/welcome/" + token}},
+	pg.Blocks = []block{{Note: &note{Kind: "warn", Text: c.t("user.invitation.lead", name, c.l.ago(gateway.InvitationLife))}, Secrets: []secret{{Label: c.t("user.link"), Value: base + "/welcome/" + token}},
 		Links: []link{{Text: c.t("users.title"), Href: "/users", Kind: "primary"}}}}
 	return c.show(pg)
 }
@@ -241,7 +238,7 @@ func (c *call) deleteUser() error {
 	if err := c.p.deps.Users.DeletePanelUser(ctx, name); err != nil {
 		return err
 	}
-	if err := c.note("DeleteUser", "user "+name, bareUser(u), nil); err != nil {
+	if err := c.note("DeleteUser", "user "+name, u.Bare(), nil); err != nil {
 		return err
 	}
 	return c.done("/users", "deleted")

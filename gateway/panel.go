@@ -51,17 +51,59 @@ type PanelUser struct {
 	InviteUntil time.Time `json:"inviteUntil,omitzero"`
 }
 
+// States of a person.
+const (
+	UserActive   = "active"
+	UserInvited  = "invited" // no password yet, and a link that is good
+	UserLapsed   = "lapsed"  // no password, and no link that is good
+	UserDisabled = "disabled"
+)
+
+// State is one of the states, at now.
+func (u *PanelUser) State(now time.Time) string {
+	switch {
+	case u.Disabled:
+		return UserDisabled
+	case u.PasswordHash != "":
+		return UserActive
+	case u.LinkGood(now):
+		return UserInvited
+	}
+	return UserLapsed
+}
+
+// LinkGood reports whether the one-time link given last can be used at now.
+func (u *PanelUser) LinkGood(now time.Time) bool {
+	return !u.Disabled && u.InviteHash != "" && now.Before(u.InviteUntil)
+}
+
+// Disable shuts the person out: sessions and the one-time link end, and letting the person in again brings neither back.
+func (u *PanelUser) Disable(now time.Time) {
+	u.Disabled, u.SessionsFrom = true, now
+	u.InviteHash, u.InviteUntil = "", time.Time{}
+}
+
 // InvitationLife is how long a one-time link is good for.
 const InvitationLife = 48 * time.Hour
+
+// NewToken makes 256 random bits fit for a URL and a cookie.
+func NewToken() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// HashToken is the form in which tokens are kept, SHA-256 in hex: what leaks from memory or store signs nobody in.
+func HashToken(t string) string {
+	sum := sha256.Sum256([]byte(t))
+	return hex.EncodeToString(sum[:])
+}
 
 // Invite gives the person a new one-time link and returns its token, of which only a hash is kept; a link given before ends. Using it
 // sets the password, the authenticator and the recovery codes anew; until then those there are stay.
 func (u *PanelUser) Invite(now time.Time) (token string) {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	token = base64.RawURLEncoding.EncodeToString(b[:])
-	sum := sha256.Sum256([]byte(token))
-	u.InviteHash, u.InviteUntil = hex.EncodeToString(sum[:]), now.Add(InvitationLife)
+	token = NewToken()
+	u.InviteHash, u.InviteUntil = HashToken(token), now.Add(InvitationLife)
 	return token
 }
 

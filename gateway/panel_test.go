@@ -3,7 +3,43 @@ package gateway
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
+
+func TestPanelUserState(t *testing.T) {
+	now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+	invited := PanelUser{}
+	if token := invited.Invite(now); HashToken(token) != invited.InviteHash {
+		t.Errorf("token %q is kept as %q", token, invited.InviteHash)
+	}
+	disabled := invited
+	disabled.Disable(now)
+	enabled := disabled
+	enabled.Disabled = false
+	member := invited
+	member.PasswordHash = "x"
+	for _, c := range []struct {
+		why   string
+		user  PanelUser
+		at    time.Time
+		state string
+		link  bool
+	}{
+		{"invited", invited, now.Add(InvitationLife - 1), UserInvited, true},
+		{"the link ends", invited, now.Add(InvitationLife), UserLapsed, false},
+		{"the link was used up", PanelUser{InviteUntil: now.Add(time.Hour)}, now, UserLapsed, false},
+		{"disabled", disabled, now, UserDisabled, false},
+		{"let in again", enabled, now, UserLapsed, false},
+		{"with a password and a new link", member, now, UserActive, true},
+	} {
+		if got, link := c.user.State(c.at), c.user.LinkGood(c.at); got != c.state || link != c.link {
+			t.Errorf("%s: %s, link %t; want %s, %t", c.why, got, link, c.state, c.link)
+		}
+	}
+	if !disabled.SessionsFrom.Equal(now) {
+		t.Error("disabling leaves the sessions")
+	}
+}
 
 func TestPanelUserSees(t *testing.T) {
 	for _, c := range []struct {

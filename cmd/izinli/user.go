@@ -101,14 +101,17 @@ func printInvitation(cmd *cobra.Command, v *desk.Invitation) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, v)
 	}
-	link, note := v.Link, "Under another address of the panel the link works as well: only the host differs."
-	if link == "" {
-		link, note = v.Path, "Put the panel's address before it, such as http://localhost:8081; it works as soon as a server with a panel runs."
+	link, note := v.Link, ""
+	switch {
+	case link == "":
+		link, note = v.Path, " Put the panel's address before it, such as http://localhost:8081; it works as soon as a server with a panel runs."
+	case !strings.HasPrefix(link, "https://"): // whose cookies a browser takes from no plain address
+		note = " Under another address of the panel the link works as well: only the host differs."
 	}
 	if err := printPairs(cmd, "user", v.User.Name, "role", string(v.User.Role), "link", link, "until", v.Until, "only from", joined(v.User.CIDRs)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe link works once and is not shown again. %s\n", note)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\nThe link works once and is not shown again.%s\n", note)
 	return err
 }
 
@@ -132,7 +135,7 @@ func userSwitchCmd(use, short string, disable bool) *cobra.Command {
 func warnLastAdmin(ctx context.Context, cmd *cobra.Command, s desk.Service) error {
 	list, err := s.ListUsers(ctx, desk.Query{})
 	for i := range list {
-		if list[i].Role == gateway.RolePlatform && list[i].State == desk.UserActive {
+		if list[i].Role == gateway.RolePlatform && list[i].State == gateway.UserActive {
 			return err
 		}
 	}

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"github.com/spf13/cobra"
 
 	"izinli/cmd/assembly"
 	"izinli/configs"
+	"izinli/gateway/desk"
 	"izinli/gateway/store"
 )
 
@@ -140,6 +142,22 @@ func (s *shell) panelServer() (st *store.Store, base string) {
 	return st, "http://" + srv.Addrs["panel"]
 }
 
+// Behind https the panel's cookies are kept from plain addresses: no other address is offered.
+func TestInvitationNamesOtherAddresses(t *testing.T) {
+	for link, want := range map[string]string{"https://panel.example.com/welcome/x": "", "http://localhost:8081/welcome/x": "Under another address", "": "Put the panel's address before it"} {
+		var out strings.Builder
+		cmd := &cobra.Command{}
+		cmd.SetOut(&out)
+		if err := printInvitation(cmd, &desk.Invitation{Path: "/welcome/x", Link: link}); err != nil {
+			t.Fatal(err)
+		}
+		_, note, _ := strings.Cut(strings.TrimSpace(out.String()), "is not shown again.")
+		if !strings.HasPrefix(strings.TrimSpace(note), want) || want == "" && note != "" {
+			t.Errorf("%q: %q, want %q", link, note, want)
+		}
+	}
+}
+
 // The only administrator, shut out by his networks and without telephone and codes, gets back in with what the machine's owner has.
 func TestWayBackIntoThePanel(t *testing.T) {
 	s := newShell(t)
@@ -161,7 +179,7 @@ func TestWayBackIntoThePanel(t *testing.T) {
 		t.Errorf("the session goes on from elsewhere: %s", to)
 	}
 	out := s.run("user", "invite", "ayse", "--cidrs", "", "--reset")
-	s.has(out, base+"/welcome/", "works once")
+	s.has(out, base+"/welcome/", "works once", "Under another address")
 	back := linkLine.FindStringSubmatch(out)[1]
 	if to := v.signIn("ayse", "000000"); to == "/" {
 		t.Error("the old password goes on after --reset")

@@ -29,18 +29,10 @@ type UserService interface {
 	SwitchUser(context.Context, UserSwitch) (UserView, error)
 }
 
-// States of a person.
-const (
-	UserActive   = "active"
-	UserInvited  = "invited" // no password yet, and a link that is good
-	UserLapsed   = "lapsed"  // no password, and no link that is good
-	UserDisabled = "disabled"
-)
-
 // UserView is a person without secrets.
 type UserView struct {
 	gateway.PanelUser
-	State string `json:"state"`
+	State string `json:"state"` // gateway.UserActive and so on
 	// LinkUntil is when the link that was given out ends; zero when none is good.
 	LinkUntil time.Time `json:"linkUntil,omitzero"`
 }
@@ -169,10 +161,9 @@ func roles() (out []string) {
 func (a *Admin) SwitchUser(ctx context.Context, in UserSwitch) (UserView, error) {
 	now := a.deps.Now()
 	u, err := a.changeUser(ctx, "PutUser", in.Name, false, func(u *gateway.PanelUser) error {
-		if in.Disabled && !u.Disabled {
-			u.InviteHash, u.SessionsFrom = "", now
+		if u.Disabled = in.Disabled; in.Disabled {
+			u.Disable(now)
 		}
-		u.Disabled = in.Disabled
 		return nil
 	})
 	return viewUser(&u, now), err
@@ -209,17 +200,9 @@ func (a *Admin) changeUser(ctx context.Context, what, name string, mayMake bool,
 }
 
 func viewUser(u *gateway.PanelUser, now time.Time) UserView {
-	v := UserView{PanelUser: *u.Bare(), State: UserActive}
-	if u.InviteHash != "" && now.Before(u.InviteUntil) {
+	v := UserView{PanelUser: *u.Bare(), State: u.State(now)}
+	if u.LinkGood(now) {
 		v.LinkUntil = u.InviteUntil
-	}
-	switch {
-	case u.Disabled:
-		v.State = UserDisabled
-	case u.PasswordHash == "" && !v.LinkUntil.IsZero():
-		v.State = UserInvited
-	case u.PasswordHash == "":
-		v.State = UserLapsed
 	}
 	return v
 }

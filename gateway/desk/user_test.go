@@ -42,7 +42,7 @@ func TestInviteUser(t *testing.T) {
 	v := must[desk.Invitation](t)(o.InviteUser(ctx, desk.UserInvite{Name: " Ayse "}))
 	u := o.user("ayse")
 	if v.Link != "https://panel.example.com"+v.Path || !strings.HasPrefix(v.Path, "/welcome/") || len(v.Path) < 50 || v.Until != now.Add(48*time.Hour) ||
-		v.User.State != desk.UserActive || v.User.LinkUntil.IsZero() || v.User.PasswordHash != "" || v.User.InviteHash != "" {
+		v.User.State != gateway.UserActive || v.User.LinkUntil.IsZero() || v.User.PasswordHash != "" || v.User.InviteHash != "" {
 		t.Errorf("got %+v", v)
 	}
 	if u.InviteHash == "" || strings.Contains(v.Path, u.InviteHash) || u.PasswordHash == "" || u.TOTP == "" || len(u.CIDRs) != 1 {
@@ -50,11 +50,11 @@ func TestInviteUser(t *testing.T) {
 	}
 	again := must[desk.Invitation](t)(o.InviteUser(ctx, desk.UserInvite{Name: "ayse", CIDRs: &[]netip.Prefix{}, Reset: true}))
 	u = o.user("ayse")
-	if again.Path == v.Path || again.User.State != desk.UserInvited || len(u.CIDRs) != 0 || u.PasswordHash+string(u.TOTP) != "" || u.TOTPStep != 0 || u.Recovery != nil || !u.SessionsFrom.Equal(now) {
+	if again.Path == v.Path || again.User.State != gateway.UserInvited || len(u.CIDRs) != 0 || u.PasswordHash+string(u.TOTP) != "" || u.TOTPStep != 0 || u.Recovery != nil || !u.SessionsFrom.Equal(now) {
 		t.Errorf("after the reset %+v", u)
 	}
 	owner := must[desk.Invitation](t)(o.InviteUser(ctx, desk.UserInvite{Name: "can@example.com", Role: gateway.RoleAuditor, All: true}))
-	if can := o.user("can@example.com"); owner.User.State != desk.UserInvited || !can.Everywhere() {
+	if can := o.user("can@example.com"); owner.User.State != gateway.UserInvited || !can.Everywhere() {
 		t.Errorf("got %+v", owner)
 	}
 	for _, e := range o.entries {
@@ -101,11 +101,11 @@ func TestInviteUserRefuses(t *testing.T) {
 func TestSwitchUser(t *testing.T) {
 	o := withUsers(t)
 	must[desk.Invitation](t)(o.InviteUser(ctx, desk.UserInvite{Name: "ayse"}))
-	if v := must[desk.UserView](t)(o.SwitchUser(ctx, desk.UserSwitch{Name: "ayse", Disabled: true})); v.State != desk.UserDisabled || !o.user("ayse").SessionsFrom.Equal(now) {
+	if v := must[desk.UserView](t)(o.SwitchUser(ctx, desk.UserSwitch{Name: "ayse", Disabled: true})); v.State != gateway.UserDisabled || !o.user("ayse").SessionsFrom.Equal(now) {
 		t.Errorf("got %+v", v)
 	}
 	v := must[desk.UserView](t)(o.SwitchUser(ctx, desk.UserSwitch{Name: "ayse"}))
-	if v.State != desk.UserActive || !v.LinkUntil.IsZero() || o.user("ayse").InviteHash != "" {
+	if v.State != gateway.UserActive || !v.LinkUntil.IsZero() || o.user("ayse").InviteHash != "" {
 		t.Errorf("got %+v", v)
 	}
 	if list := must[[]desk.UserView](t)(o.ListUsers(ctx, desk.Query{Account: 1})); len(list) != 1 || list[0].Name != "ayse" || list[0].PasswordHash != "" {
