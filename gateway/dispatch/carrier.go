@@ -31,6 +31,7 @@ func newCarrier(c Carrier) *carrier {
 	k := &carrier{c: c}
 	k.permits.try = k.tryPermit
 	k.slots.try = c.TryReserve
+	k.permits.inShare, k.slots.inShare = k.inShare, c.InShare
 	k.permits.up, k.slots.up = k.up, k.up
 	c.OnReady(k.pump)
 	return k
@@ -45,13 +46,18 @@ func (k *carrier) tryPermit(n int, lane gateway.Lane) (int, bool) {
 	if limit == 0 {
 		return 0, false
 	}
-	if lane == gateway.LaneCommercial && k.open[lane].Load() > 0 &&
-		k.open[lane].Load()+n64 > limit*commercialShare/100 {
+	if !k.inShare(n, lane) {
 		return 0, false
 	}
 	k.open[lane].Add(n64)
 	k.total.Add(n64)
 	return n, true
+}
+
+// inShare reports whether the lane's share of the permits has n left. A message larger than the share may go when the lane has none.
+func (k *carrier) inShare(n int, lane gateway.Lane) bool {
+	open := k.open[lane].Load()
+	return lane != gateway.LaneCommercial || open == 0 || open+int64(n) <= int64(2*k.c.Window())*commercialShare/100
 }
 
 // release gives permits back once the outcome is synced.

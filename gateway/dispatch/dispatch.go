@@ -52,6 +52,8 @@ type Carrier interface {
 	Profile() Profile
 	// TryReserve sets slots and rate tokens aside for all segments of a message.
 	TryReserve(segments int, lane gateway.Lane) (Slot, bool)
+	// InShare reports whether the share of a lane has so many segments left now, whatever room there is.
+	InShare(segments int, lane gateway.Lane) bool
 	// NextTry is when a refused TryReserve may succeed although nothing is answered meanwhile (rate tokens); zero: not by time.
 	NextTry() time.Time
 	// OnReady names the function called when slots may have become free. It only signals.

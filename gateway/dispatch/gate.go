@@ -17,10 +17,11 @@ var errDown = errors.New("dispatch: carrier is down")
 //
 // Who needs more than there is would never get it if whoever needs less took each piece as it comes. One-time passwords therefore
 // hold up everybody, and the first of another lane the one behind it once it was passed over patience times; until then a lane
-// that cannot be served does not hold up the others.
+// that cannot be served does not hold up the others. Nor does one that has its whole share: what others give back is of no use to it.
 type gate[T any] struct {
-	try func(n int, lane gateway.Lane) (T, bool) // called with mu held; must not come back to the gate
-	up  func() bool                              // likewise; nobody waits for a carrier that is down
+	try     func(n int, lane gateway.Lane) (T, bool) // called with mu held; must not come back to the gate
+	inShare func(n int, lane gateway.Lane) bool      // likewise; the lane's share has n left: where try fails, it is for want of room
+	up      func() bool                              // likewise; nobody waits for a carrier that is down
 
 	waiting atomic.Int32
 	mu      sync.Mutex
@@ -141,7 +142,7 @@ func (g *gate[T]) serveLocked() bool {
 		}
 		v, ok := g.try(q[0].n, lane)
 		if !ok {
-			if before = q[0]; lane == gateway.LaneOTP || before.passed >= patience {
+			if before = q[0]; lane == gateway.LaneOTP || before.passed >= patience && g.inShare(before.n, lane) {
 				return false
 			}
 			continue

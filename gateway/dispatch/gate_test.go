@@ -8,28 +8,37 @@ import (
 	"izinli/gateway"
 )
 
-// places is a window of so many, of which each holder gives back what he has.
+// places is a window of so many, of which each holder gives back what he has. Commercial ones may hold share of them.
 type places struct {
-	g    gate[int]
-	free int
+	g          gate[int]
+	free       int
+	commercial int // held
 }
 
-func newPlaces(n int) *places {
+func newPlaces(n, share int) *places {
 	p := &places{free: n}
-	p.g.try = func(n int, _ gateway.Lane) (int, bool) {
-		if n > p.free {
+	p.g.inShare = func(n int, lane gateway.Lane) bool { return lane != gateway.LaneCommercial || p.commercial+n <= share }
+	p.g.try = func(n int, lane gateway.Lane) (int, bool) {
+		if n > p.free || !p.g.inShare(n, lane) {
 			return 0, false
 		}
-		p.free -= n
+		p.take(n, lane)
 		return n, true
 	}
 	p.g.up = func() bool { return true }
 	return p
 }
 
-func (p *places) give(n int) {
+func (p *places) take(n int, lane gateway.Lane) {
+	p.free -= n
+	if lane == gateway.LaneCommercial {
+		p.commercial += n
+	}
+}
+
+func (p *places) give(n int, lane gateway.Lane) {
 	p.g.mu.Lock()
-	p.free += n
+	p.take(-n, lane)
 	p.g.mu.Unlock()
 	p.g.pump()
 }
@@ -71,7 +80,7 @@ func TestGateSavesUp(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				const window = 10
-				p := newPlaces(window)
+				p := newPlaces(window, window)
 				for range window {
 					if !has(p.enter(ctx, 1, c.small)) {
 						t.Fatal("an empty window does not let anybody in")
@@ -87,10 +96,10 @@ func TestGateSavesUp(t *testing.T) {
 					if before > c.within+4 {
 						t.Fatalf("%d messages of one segment passed one of four", before)
 					}
-					p.give(1)
+					p.give(1, c.small)
 					waiting = append(waiting, p.enter(ctx, 1, c.small)) // there is always more
 				}
-				p.give(window)
+				p.give(window, c.small)
 				if served := has(waiting[0]); !served {
 					t.Error("who was held up is not served afterwards")
 				}
@@ -99,10 +108,52 @@ func TestGateSavesUp(t *testing.T) {
 	}
 }
 
+// A commercial message that waits for its own share holds up nobody, however often it is passed over: what the operator keeps of the
+// campaign is not given back by those who pass.
+func TestGateKeepsTheReserve(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			p := newPlaces(10, 8)
+			for range 8 {
+				if !has(p.enter(ctx, 1, gateway.LaneCommercial)) {
+					t.Fatal("an empty window does not let anybody in")
+				}
+			}
+			campaign := p.enter(ctx, n, gateway.LaneCommercial)
+			var waiting []<-chan error
+			for range 4 {
+				waiting = append(waiting, p.enter(ctx, 1, gateway.LaneTransactional))
+			}
+			for i := range 20 * patience {
+				if !has(waiting[i]) {
+					t.Fatalf("the operator took %d transactional messages and gets no more, though a place is free", i)
+				}
+				if i > 0 {
+					p.give(1, gateway.LaneTransactional)
+				}
+				waiting = append(waiting, p.enter(ctx, 1, gateway.LaneTransactional)) // there is always more
+			}
+			if has(campaign) {
+				t.Fatal("commercial messages got more than their share")
+			}
+			p.give(n, gateway.LaneCommercial)
+			for i := 0; !has(campaign); i++ { // from here on it wants room, and gets it in its turn
+				if i > 10*patience {
+					t.Fatal("the campaign does not go on")
+				}
+				p.give(1, gateway.LaneTransactional)
+				waiting = append(waiting, p.enter(ctx, 1, gateway.LaneTransactional))
+			}
+		})
+	}
+}
+
 // Who gives up lets go whom he held up.
 func TestGateGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlaces(3)
+		p := newPlaces(3, 3)
 		if !has(p.enter(t.Context(), 2, gateway.LaneCommercial)) {
 			t.Fatal("an empty window does not let anybody in")
 		}

@@ -139,6 +139,8 @@ func (c *fakeCarrier) TryReserve(n int, _ gateway.Lane) (dispatch.Slot, bool) {
 	return &fakeSlot{c, n}, true
 }
 
+func (*fakeCarrier) InShare(int, gateway.Lane) bool { return true }
+
 type fakeSlot struct {
 	c *fakeCarrier
 	n int

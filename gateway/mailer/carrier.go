@@ -172,7 +172,7 @@ func (c *carrier) TryReserve(_ int, lane gateway.Lane) (dispatch.Slot, bool) {
 	for _, n := range c.busy {
 		total += n
 	}
-	if c.closed || total >= c.most() || lane == gateway.LaneCommercial && c.busy[lane] >= max(1, c.window*commercialShare/100) {
+	if c.closed || total >= c.most() || !c.inShareLocked(lane) {
 		return nil, false
 	}
 	if c.flying.Add(1) == 1 {
@@ -181,6 +181,17 @@ func (c *carrier) TryReserve(_ int, lane gateway.Lane) (dispatch.Slot, bool) {
 	c.busy[lane]++
 	c.under.Add(1)
 	return &slot{c: c, lane: lane}, true
+}
+
+// InShare implements dispatch.Carrier.
+func (c *carrier) InShare(_ int, lane gateway.Lane) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inShareLocked(lane)
+}
+
+func (c *carrier) inShareLocked(lane gateway.Lane) bool {
+	return lane != gateway.LaneCommercial || c.busy[lane] < max(1, c.window*commercialShare/100)
 }
 
 func (c *carrier) free(lane gateway.Lane) {

@@ -54,6 +54,11 @@ func (c *carrier) TryReserve(segments int, lane gateway.Lane) (dispatch.Slot, bo
 	return &slot{c: c, r: r}, true
 }
 
+// InShare implements dispatch.Carrier.
+func (c *carrier) InShare(segments int, lane gateway.Lane) bool {
+	return c.client.InShare(segments, smppclient.Lane(lane))
+}
+
 type slot struct {
 	c *carrier
 	r smppclient.Reservation

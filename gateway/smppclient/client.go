@@ -3,6 +3,7 @@ package smppclient
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -80,6 +81,11 @@ func (c *Client) TryReserve(n int, lane Lane) (Reservation, bool) {
 		}
 	}
 	return Reservation{}, false
+}
+
+// InShare reports whether a bind has so much left of the lane's share.
+func (c *Client) InShare(n int, lane Lane) bool {
+	return slices.ContainsFunc(c.binds, func(b *Bind) bool { return b.InShare(n, lane) })
 }
 
 // Snapshot describes all binds.

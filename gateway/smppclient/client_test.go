@@ -265,6 +265,9 @@ func TestLanes(t *testing.T) {
 	if n != 8 {
 		t.Errorf("commercial got %d of 10 places, want 8", n)
 	}
+	if b.InShare(1, smppclient.Commercial) || !b.InShare(1, smppclient.Transactional) {
+		t.Error("want the share of the commercial lane used up, and no other's")
+	}
 	if put(3, smppclient.OTP) || !put(1, smppclient.OTP) || !put(1, smppclient.Transactional) || put(1, smppclient.OTP) {
 		t.Error("the other lanes do not get exactly the rest")
 	}
@@ -274,6 +277,9 @@ func TestLanes(t *testing.T) {
 	}
 	if put(11, smppclient.OTP) {
 		t.Error("more than the window")
+	}
+	if !c.InShare(9, smppclient.Commercial) {
+		t.Error("the share of an empty lane is not free")
 	}
 	r := reserve(t, b, 9, smppclient.Commercial) // over the share, but alone
 	if put(1, smppclient.Commercial) {

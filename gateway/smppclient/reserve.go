@@ -57,6 +57,20 @@ func (b *Bind) TryReserve(n int, lane Lane) (Reservation, bool) {
 	return Reservation{bind: b, link: b.link, n: n, lane: lane}, true
 }
 
+// InShare reports whether the lane's share of window and rate has n left, so
+// that a TryReserve that failed wants places or tokens that others hold. False
+// while the bind rests.
+func (b *Bind) InShare(n int, lane Lane) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != Bound || !b.mode.CanTransmit() || !b.laneHasRoom(n, lane) {
+		return false
+	}
+	now := time.Now()
+	rests := b.throttle.step > 0 && now.Before(b.throttle.until)
+	return !rests && (lane != Commercial || b.rate.commercial.wait(now, n) == 0)
+}
+
 // laneHasRoom keeps the commercial lane within its share. A message larger
 // than the share may go when the lane is empty, or it never could.
 func (b *Bind) laneHasRoom(n int, lane Lane) bool {

@@ -157,7 +157,10 @@ func TestOTPPassesACampaign(t *testing.T) {
 			}
 		})
 		time.Sleep(10 * time.Second) // the campaign has long been at its limit
-		for range 15 {               // fewer than its share leaves free
+		if b.InShare(5, smppclient.Commercial) || !b.InShare(5, smppclient.OTP) {
+			t.Error("want the campaign's share of the rate used up, and no other's")
+		}
+		for range 15 { // fewer than its share leaves free
 			r, ok := b.TryReserve(1, smppclient.OTP)
 			if !ok {
 				t.Fatal("an OTP had to wait")

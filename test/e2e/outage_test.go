@@ -74,6 +74,7 @@ func (c *taker) Profile() dispatch.Profile { return dispatch.Profile{National: t
 func (c *taker) Cancel()                   {}
 
 func (c *taker) TryReserve(int, gateway.Lane) (dispatch.Slot, bool) { return c, true }
+func (c *taker) InShare(int, gateway.Lane) bool                     { return true }
 
 func (c *taker) Send(m *dispatch.Outgoing, answered func(int, dispatch.Answer)) {
 	c.mu.Lock()
