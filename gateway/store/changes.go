@@ -164,7 +164,7 @@ func (t *tx) moved(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, 
 	if p.State == gateway.StateSent {
 		p.Sent = t.now
 		if st, ok := settled(p); ok { // receipts came before the answer
-			p.State = st
+			p.State, p.Code = st, codeOfReceipt(p, st)
 		}
 	}
 	if !p.State.Final() && (p.State != gateway.StateSent || !t.s.endsSent(b, p.Operator)) {
@@ -394,11 +394,14 @@ func (t *tx) receipt(r *gateway.OperatorReceipt) (bool, error) {
 // told is what a receipt makes of its segment. Where another attempt was never answered, a second copy may have arrived: that this one
 // did not leaves the segment unknown, so that the other's receipt counts yet.
 func told(p *gateway.Progress, said gateway.State) gateway.State {
-	if p.Doubts > 0 && p.Attempts > 1 && said != gateway.StateDelivered {
+	if mayBeTwo(p) && said != gateway.StateDelivered {
 		return gateway.StateUnknown
 	}
 	return said
 }
+
+// mayBeTwo reports whether there may be a copy of the message beside the one that receipts tell of.
+func mayBeTwo(p *gateway.Progress) bool { return p.Doubts > 0 && p.Attempts > 1 }
 
 // settle ends a message that is not under way when every segment has its final receipt.
 func (t *tx) settle(id gateway.MessageID, p *gateway.Progress) error {
@@ -409,7 +412,7 @@ func (t *tx) settle(id gateway.MessageID, p *gateway.Progress) error {
 	if !ok || worst == p.State {
 		return nil
 	}
-	p.State, p.Code = worst, codeOfReceipt(worst)
+	p.State, p.Code = worst, codeOfReceipt(p, worst)
 	b, r, err := t.message(id)
 	if err != nil {
 		return err
@@ -465,12 +468,15 @@ func (t *tx) segmentOf(k operatorID) (segmentOf, error) {
 	return s, errors.Join(err, d.err("operator id"))
 }
 
-func codeOfReceipt(s gateway.State) gateway.Code {
-	switch s {
-	case gateway.StateRejected:
+// codeOfReceipt says why a message ends as its receipts have it.
+func codeOfReceipt(p *gateway.Progress, s gateway.State) gateway.Code {
+	switch {
+	case s == gateway.StateRejected:
 		return gateway.CodeOperatorRejected
-	case gateway.StateExpired:
+	case s == gateway.StateExpired:
 		return gateway.CodeExpired
+	case s == gateway.StateUnknown && mayBeTwo(p):
+		return gateway.CodeDoubt
 	}
 	return ""
 }
