@@ -191,30 +191,34 @@ func (c *clock) add(d time.Duration) {
 }
 
 func TestIncompleteParts(t *testing.T) {
-	k := &clock{now: time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)}
-	w := newWorld()
-	r := serve(t, w, Config{Now: k.Now}, nil)
-	c := r.bound(smpp.BindTRX)
-	_, asked := c.submit(partOf(tieRef8, 5, 3, 2, "x"))
-	c.submit(partOf(tieRef8, 5, 3, 3, "y", func(m *smpp.SubmitSM) { m.RegisteredDelivery = smpp.ReceiptSuccess }))
-	k.add(4 * time.Minute)
-	r.srv.sweep(context.Background())
-	if len(w.failed) != 0 {
-		t.Fatal("given up too early")
-	}
-	k.add(61 * time.Second)
-	r.srv.sweep(context.Background())
-	if len(w.failed) != 1 || len(w.parts) != 0 || len(w.submissions()) != 0 {
-		t.Fatalf("failed %v, parts %v", w.failed, w.parts)
-	}
-	m := <-c.got
-	rec, ok := smpp.ParseReceipt(m, time.UTC)
-	if !ok || string(rec.MessageID) != asked || rec.State != smpp.StateRejected || string(rec.Err) != "906" || rec.NetworkError != 906 {
-		t.Errorf("got %q", m.ShortMessage)
-	}
-	if string(m.Source.Addr) != "905321234567" || m.Source.TON != 1 || string(m.Dest.Addr) != "ORNEK" || m.Dest.TON != 5 {
-		t.Errorf("addresses %+v %+v", m.Source, m.Dest)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		k := &clock{now: time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)}
+		w := newWorld()
+		r := serve(t, w, Config{Now: k.Now}, newPipes())
+		c := r.bound(smpp.BindTRX)
+		_, asked := c.submit(partOf(tieRef8, 5, 3, 2, "x"))
+		c.submit(partOf(tieRef8, 5, 3, 3, "y", func(m *smpp.SubmitSM) { m.RegisteredDelivery = smpp.ReceiptSuccess }))
+		synctest.Wait() // a part lets go of its set after its answer, and the first sweep is over
+		k.add(4 * time.Minute)
+		r.srv.sweep(context.Background())
+		if len(w.failed) != 0 {
+			t.Fatal("given up too early")
+		}
+		k.add(61 * time.Second)
+		r.srv.sweep(context.Background())
+		if len(w.failed) != 1 || len(w.parts) != 0 || len(w.submissions()) != 0 {
+			t.Fatalf("failed %v, parts %v", w.failed, w.parts)
+		}
+		m := <-c.got
+		rec, ok := smpp.ParseReceipt(m, time.UTC)
+		if !ok || string(rec.MessageID) != asked || rec.State != smpp.StateRejected || string(rec.Err) != "906" || rec.NetworkError != 906 {
+			t.Errorf("got %q", m.ShortMessage)
+		}
+		if string(m.Source.Addr) != "905321234567" || m.Source.TON != 1 || string(m.Dest.Addr) != "ORNEK" || m.Dest.TON != 5 {
+			t.Errorf("addresses %+v %+v", m.Source, m.Dest)
+		}
+		r.stop()
+	})
 }
 
 // A passing failure keeps the set; a crash leaves it; both are found.

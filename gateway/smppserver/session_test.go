@@ -251,25 +251,28 @@ func TestWindow(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
-	w := newWorld()
-	r := serve(t, w, Config{BindPerSecond: 2}, nil)
-	c := r.bound(smpp.BindTX)
-	var got [4]smpp.CommandStatus
-	for i := range got {
-		got[i], _ = c.submit(newSubmit("x"))
-	}
-	if want := [4]smpp.CommandStatus{0, 0, smpp.StatusThrottled, smpp.StatusThrottled}; got != want {
-		t.Errorf("bind rate: got %v", got)
-	}
-	w.allow.Store(false)
-	other := r.bound(smpp.BindTX)
-	if st, _ := other.submit(newSubmit("x")); st != smpp.StatusThrottled {
-		t.Errorf("account rate: got %v", st)
-	}
-	w.allow.Store(true)
-	if st, _ := other.submit(newSubmit("x")); st != smpp.StatusOK {
-		t.Errorf("below it: got %v", st)
-	}
+	synctest.Test(t, func(t *testing.T) { // all within one instant: no token comes back
+		w := newWorld()
+		r := serve(t, w, Config{BindPerSecond: 2}, newPipes())
+		c := r.bound(smpp.BindTX)
+		var got [4]smpp.CommandStatus
+		for i := range got {
+			got[i], _ = c.submit(newSubmit("x"))
+		}
+		if want := [4]smpp.CommandStatus{0, 0, smpp.StatusThrottled, smpp.StatusThrottled}; got != want {
+			t.Errorf("bind rate: got %v", got)
+		}
+		w.allow.Store(false)
+		other := r.bound(smpp.BindTX)
+		if st, _ := other.submit(newSubmit("x")); st != smpp.StatusThrottled {
+			t.Errorf("account rate: got %v", st)
+		}
+		w.allow.Store(true)
+		if st, _ := other.submit(newSubmit("x")); st != smpp.StatusOK {
+			t.Errorf("below it: got %v", st)
+		}
+		r.stop()
+	})
 }
 
 func TestMeter(t *testing.T) {
@@ -292,7 +295,7 @@ func TestMeter(t *testing.T) {
 // A credential that is withdrawn ends its sessions, submitting or not.
 func TestWithdrawn(t *testing.T) {
 	w := newWorld()
-	r := serve(t, w, Config{}, nil)
+	r := serve(t, w, Config{PartsSweep: time.Hour}, nil) // it is the test that sweeps
 	tx, rx := r.bound(smpp.BindTX), r.bound(smpp.BindRX)
 	w.credential(gateway.Credential{Window: 50}) // changed, not withdrawn
 	if st, _ := tx.submit(newSubmit("x")); st != smpp.StatusOK {
