@@ -33,6 +33,7 @@ type session struct {
 	out    []byte    // responses of the present batch
 	follow []*parcel // receipts and replies of the present batch: they leave after its responses
 	drop   bool      // DropAfter's moment has come
+	taken  int64     // messages of the present batch: they count once what becomes of them is settled
 }
 
 // latePDUs are responses that wait for their latency.
@@ -161,7 +162,7 @@ func (ss *session) data(h smpp.Header, body []byte) {
 func (ss *session) take(h smpp.Header, body []byte) {
 	s := ss.srv
 	c := &s.counters
-	c.submits.Add(1)
+	ss.taken++
 	if n := s.dropAfter.Load(); n > 0 && s.dropAfter.Add(-1) == 0 {
 		ss.drop = true
 	}
@@ -204,12 +205,17 @@ func (ss *session) EndBatch(l *smpplink.Link) {
 	if owed := int64(l.Owed()); owed > s.counters.maxOwed.Load() {
 		s.counters.maxOwed.Store(owed)
 	}
+	held := len(ss.out) > 0 && !ss.drop && ss.keepBack()
+	// Who waits for the count may change what the operator does: that comes too
+	// late for these messages, which are decided about and, under Hold, held.
+	s.counters.submits.Add(ss.taken)
+	ss.taken = 0
 	if ss.drop {
 		ss.drop = false
 		s.DropAll()
 		ss.out = ss.out[:0]
 	}
-	if len(ss.out) > 0 && !ss.keepBack() {
+	if len(ss.out) > 0 && !held {
 		if d := time.Duration(s.latency.Load()); d > 0 {
 			select {
 			case ss.late <- latePDUs{time.Now().Add(d), bytes.Clone(ss.out)}:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gosmpp "github.com/fiorix/go-smpp/smpp"
@@ -38,7 +39,12 @@ func start(t *testing.T, cfg smpptest.Config) *smpptest.Server {
 
 func dial(t *testing.T, s *smpptest.Server) *esme {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.Addr())
+	return over(t, func() (net.Conn, error) { return net.Dial("tcp", s.Addr()) })
+}
+
+func over(t *testing.T, dial func() (net.Conn, error)) *esme {
+	t.Helper()
+	conn, err := dial()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +55,15 @@ func dial(t *testing.T, s *smpptest.Server) *esme {
 func bound(t *testing.T, s *smpptest.Server, mode smpp.BindMode, id string) *esme {
 	t.Helper()
 	e := dial(t, s)
-	if h := e.ask(&smpp.Bind{Mode: mode, SystemID: []byte(id), Password: []byte("secret")}); h.Status != smpp.StatusOK {
-		t.Fatalf("bind: %s", h.Status)
-	}
+	e.bind(mode, id)
 	return e
+}
+
+func (e *esme) bind(mode smpp.BindMode, id string) {
+	e.t.Helper()
+	if h := e.ask(&smpp.Bind{Mode: mode, SystemID: []byte(id), Password: []byte("secret")}); h.Status != smpp.StatusOK {
+		e.t.Fatalf("bind: %s", h.Status)
+	}
 }
 
 func (e *esme) send(p smpp.PDU) uint32 {
@@ -181,25 +192,33 @@ func TestRulesAndRecords(t *testing.T) {
 }
 
 func TestThroughputLimit(t *testing.T) {
-	s := start(t, smpptest.Config{TPS: 3, Receipts: smpptest.Receipts{Off: true}})
-	a, b := bound(t, s, smpp.BindTX, "acme"), bound(t, s, smpp.BindTX, "acme")
-	refused := 0
-	for i := range 20 { // over at most two calendar seconds, unless the machine sleeps
-		e := a
-		if i%2 == 1 {
-			e = b
+	synctest.Test(t, func(t *testing.T) { // seconds pass when the test says so
+		s := start(t, smpptest.Config{NoListen: true, TPS: 3, Receipts: smpptest.Receipts{Off: true}})
+		var binds [2]*esme
+		for i := range binds {
+			binds[i] = over(t, func() (net.Conn, error) { return s.Dial(t.Context(), s.Addr()) })
+			binds[i].bind(smpp.BindTX, "acme")
 		}
-		if h := e.ask(submit("905", "x")); h.Status == smpp.StatusThrottled {
-			refused++
+		refused := 0
+		for second := range 2 {
+			for i := range 20 { // all binds of an account together
+				if h := binds[i%2].ask(submit("905", "x")); h.Status == smpp.StatusThrottled {
+					refused++
+				}
+			}
+			if want := (second + 1) * (20 - 3); refused != want || s.Stats().Throttled != refused {
+				t.Errorf("second %d: %d of 20 each were throttled, counted %d, want %d", second, refused, s.Stats().Throttled, want)
+			}
+			time.Sleep(time.Second)
 		}
-	}
-	if refused < 20-3*3 || s.Stats().Throttled != refused {
-		t.Errorf("%d of 20 were throttled, counted %d", refused, s.Stats().Throttled)
-	}
-	s.SetTPS(0)
-	if h := a.ask(submit("905", "x")); h.Status != smpp.StatusOK {
-		t.Errorf("without bound: %s", h.Status)
-	}
+		for range 3 {
+			binds[0].ask(submit("905", "x"))
+		}
+		s.SetTPS(0)
+		if h := binds[0].ask(submit("905", "x")); h.Status != smpp.StatusOK {
+			t.Errorf("without bound: %s", h.Status)
+		}
+	})
 }
 
 func TestIDsAndReceipts(t *testing.T) {
