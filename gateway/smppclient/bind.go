@@ -228,6 +228,7 @@ func (b *Bind) linkConfig() smpplink.Config {
 	return smpplink.Config{
 		Window:          cfg.Window,
 		ResponseTimeout: cfg.ResponseTimeout,
+		BindTimeout:     cfg.BindTimeout,
 		Timers:          smpp.TimerConfig{Bind: -1, EnquireLink: cfg.EnquireLink, Missed: 2},
 		OnFree:          func(int) { b.notify() },
 	}
@@ -296,11 +297,11 @@ func (b *Bind) noteBind(a bindAnswer) error {
 
 func (b *Bind) up(link *smpplink.Link) {
 	link.Bound()
+	b.m.binds.Add(1) // before anybody can see that it is bound
 	b.mu.Lock()
 	b.state, b.since, b.link = Bound, time.Now(), link
 	b.lastErr = nil
 	b.mu.Unlock()
-	b.m.binds.Add(1)
 	b.log.Info("smpp bind is up")
 	b.notify()
 }

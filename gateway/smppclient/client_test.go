@@ -383,6 +383,9 @@ func TestStopDrains(t *testing.T) {
 func TestStorm(t *testing.T) {
 	op := operator(t, smpptest.Config{Latency: time.Millisecond, Dedupe: true})
 	c, stop := client(t, op.Addr(), func(c *smppclient.Config) { c.Binds, c.Window = 3, 20 }, nil)
+	for _, b := range c.Binds() {
+		reserve(t, b, 1, smppclient.OTP).Cancel() // bound
+	}
 	var mu sync.Mutex
 	calls := map[[2]int]int{}
 	committed := 0

@@ -112,7 +112,8 @@ type Config struct {
 	ResponseTimeout time.Duration
 	// DialTimeout covers connecting and TLS. Default 10 s.
 	DialTimeout time.Duration
-	// BindTimeout is how long a bind waits for its response. Default 10 s.
+	// BindTimeout is how long a bind waits for its response, whatever
+	// ResponseTimeout is. Default 10 s.
 	BindTimeout time.Duration
 	// DrainTimeout bounds waiting for open responses and the unbind when the
 	// client stops. Default 10 s.

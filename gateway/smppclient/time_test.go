@@ -328,6 +328,58 @@ func TestBindTimeout(t *testing.T) {
 	})
 }
 
+// The time a message may take is none for the bind: an operator that answers
+// messages in no time may look a password up first.
+func TestBindHasItsOwnTime(t *testing.T) {
+	for _, c := range []struct {
+		takes   time.Duration
+		bound   bool
+		timeout time.Duration
+	}{{9 * time.Second, true, 0}, {11 * time.Second, false, 0}, {19 * time.Second, true, 20 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			operator := scripted(func(int) (smpp.CommandStatus, bool) { return 0, false })
+			cl, stop := client(t, "pipe:1", func(cfg *smppclient.Config) {
+				cfg.ResponseTimeout, cfg.BindTimeout = 50*time.Millisecond, c.timeout
+				cfg.Dial = pipeDial(func(conn net.Conn) { operator(&slowConn{conn, c.takes}) })
+			}, nil)
+			defer func() {
+				stop()
+				<-time.After(c.takes) // the operator may still be at it
+			}()
+			b := cl.Binds()[0]
+			began := time.Now()
+			for b.State() != smppclient.Bound && b.Snapshot().LastErr == nil {
+				<-b.Ready()
+			}
+			if s := b.Snapshot(); (s.State == smppclient.Bound) != c.bound || (s.LastErr == nil) != c.bound {
+				t.Fatalf("a bind that takes %v of %v: %v, %v", c.takes, c.timeout, s.State, s.LastErr)
+			}
+			if took := time.Since(began); c.bound && took != c.takes {
+				t.Errorf("bound after %v, want %v", took, c.takes)
+			}
+			if !c.bound {
+				return
+			}
+			o := send(t, b, segments("905", "x"))[0] // a message has its own time
+			if !errors.Is(o.Err, smppclient.ErrTimeout) || o.RTT < 50*time.Millisecond || o.RTT > 100*time.Millisecond {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
+// slowConn is an operator's end whose first answer takes a while.
+type slowConn struct {
+	net.Conn
+	first time.Duration
+}
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	<-time.After(c.first) // of the bubble's clock
+	c.first = 0
+	return c.Conn.Write(b)
+}
+
 // TestStopIsBounded: an operator that answers nothing cannot keep us.
 func TestStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,10 @@ type Config struct {
 	// ResponseTimeout is how long a request waits for its response; it is
 	// noticed up to a second later. Default 30 s.
 	ResponseTimeout time.Duration
+	// BindTimeout is how long a request waits at least while the session is not
+	// bound: nothing but our bind can be open then, and a peer may take longer
+	// over a bind than over a message. Default ResponseTimeout.
+	BindTimeout time.Duration
 	// LateFor is how long after its time-out a request is remembered for a
 	// response that comes after all; see LateRequests. Default 30 min.
 	LateFor time.Duration

@@ -227,7 +227,11 @@ func (l *Link) tick(now time.Time, expired []smpp.Taken[pending]) []smpp.Taken[p
 		l.mu.Unlock()
 		return expired
 	}
-	expired = l.win.Expire(since-l.cfg.ResponseTimeout, expired)
+	timeout := l.cfg.ResponseTimeout
+	if !l.bound {
+		timeout = max(timeout, l.cfg.BindTimeout)
+	}
+	expired = l.win.Expire(since-timeout, expired)
 	l.late.add(since, expired)
 	l.telling = len(expired) > 0
 	switch l.timers.Tick(now) {
