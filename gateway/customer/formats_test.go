@@ -115,21 +115,11 @@ func TestAWorkbookGoesOnAfterACrash(t *testing.T) {
 	for i := range 2500 {
 		rows = append(rows, []any{fmt.Sprintf("0532%07d", i)})
 	}
-	a := &asked{}
-	second, hang := make(chan struct{}), make(chan struct{})
-	a.fail = func(call int) error {
-		if call == 2 {
-			close(second)
-			<-hang
-			return context.Canceled
-		}
-		return nil
-	}
+	a := &asked{hang: 2, hangs: make(chan struct{})}
 	m, stop := start(t, Config{Dir: dir}, st, nil, a.ask)
 	r := request("verify", workbook(t, rows...))
 	v := begin(t, m, r)
-	<-second
-	go func() { close(hang) }()
+	<-a.hangs
 	stop()
 	if err := st.Close(); err != nil {
 		t.Fatal(err)

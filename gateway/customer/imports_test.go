@@ -60,12 +60,19 @@ type asked struct {
 	times map[string]int // by address
 	calls []int          // sizes
 	fail  func(call int) error
+	hang  int           // the call, from 1, that lasts until its context ends
+	hangs chan struct{} // closed when that call has begun
 }
 
-func (a *asked) ask(_ context.Context, _ string, _ iys.Channel, rt iys.RecipientType, addresses []string) ([]Answer, error) {
+func (a *asked) ask(ctx context.Context, _ string, _ iys.Channel, rt iys.RecipientType, addresses []string) ([]Answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls = append(a.calls, len(addresses))
+	if len(a.calls) == a.hang {
+		close(a.hangs)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if a.fail != nil {
 		if err := a.fail(len(a.calls)); err != nil {
 			return nil, err

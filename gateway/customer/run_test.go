@@ -32,25 +32,14 @@ func list(n int) string {
 func TestARestartGoesOnBehindTheLastPiece(t *testing.T) {
 	data, dir := t.TempDir(), filepath.Join(t.TempDir(), "imports")
 	st := openStore(t, data)
-	a := &asked{}
-	third := make(chan struct{})
-	hang := make(chan struct{})
-	a.fail = func(call int) error {
-		if call == 3 {
-			close(third)
-			<-hang
-			return context.Canceled
-		}
-		return nil
-	}
+	a := &asked{hang: 3, hangs: make(chan struct{})}
 	m, stop := start(t, Config{Dir: dir}, st, nil, a.ask)
 	v := begin(t, m, request("verify", list(3500)))
-	<-third
+	<-a.hangs
 	spool := filepath.Join(dir, v.ID+spoolSuffix)
 	if s, err := os.Stat(spool); err != nil || s.Mode().Perm() != 0o600 {
 		t.Errorf("the spooled file: %v %v, want mode 0600", s, err)
 	}
-	go func() { close(hang) }()
 	stop()
 	if got, err := m.Import(ctx, 1, v.ID); err != nil || got.State != "running" || got.Rows != 2000 {
 		t.Errorf("after the stop: %+v %v, want 2000 rows and running", got, err)
@@ -60,11 +49,13 @@ func TestARestartGoesOnBehindTheLastPiece(t *testing.T) {
 	}
 
 	st = openStore(t, data)
-	w, b := watch(st), &asked{}
+	held := make(chan struct{})
+	w, b := watch(st), &asked{fail: func(int) error { <-held; return nil }} // it is not over before we have looked
 	m, _ = start(t, Config{Dir: dir}, w, nil, b.ask)
 	if _, err := m.StartImport(ctx, who, request("verify", "tel\n")); err == nil {
 		t.Error("the account's import was forgotten at the restart")
 	}
+	close(held)
 	j := <-w.ended
 	if j.ID != v.ID || j.State != "done" || j.Rows != 3500 || j.Good != 3500 || j.Approved != 1750 {
 		t.Errorf("got %+v, want all 3500 rows, half of them approved", j)
