@@ -2,7 +2,7 @@ package dispatch_test
 
 import (
 	"errors"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	"izinli/gateway"
@@ -10,18 +10,27 @@ import (
 	"izinli/gateway/store"
 )
 
-// shortOfSpace is a store that cannot write the first outcome.
+// shortOfSpace is a store that cannot write the first outcome until there is room.
 type shortOfSpace struct {
 	*store.Store
-	failed  atomic.Bool
-	written chan struct{} // an outcome was
+	once    sync.Once
+	failed  gateway.MessageID // whose outcome it was; fixed by once
+	room    chan struct{}     // closed: there is
+	written chan struct{}     // an outcome was
 }
 
 func (s *shortOfSpace) Apply(changes []gateway.Change, done func(error)) {
 	outcome := changes[0].Close
-	if outcome && s.failed.CompareAndSwap(false, true) {
-		done(errors.New("no space left on device"))
-		return
+	if outcome {
+		first := false
+		s.once.Do(func() { s.failed, first = changes[0].Message, true })
+		if first {
+			done(errors.New("no space left on device"))
+			return
+		}
+		if changes[0].Message == s.failed {
+			<-s.room
+		}
 	}
 	s.Store.Apply(changes, func(err error) {
 		done(err)
@@ -35,7 +44,7 @@ func (s *shortOfSpace) Apply(changes []gateway.Change, done func(error)) {
 // them is written, in whatever order that happens.
 func TestEntryOutlivesLateOutcomes(t *testing.T) {
 	r := newRoad(t, gateway.AccountPolicy{})
-	st := &shortOfSpace{Store: r.st, written: make(chan struct{}, 2)}
+	st := &shortOfSpace{Store: r.st, room: make(chan struct{}), written: make(chan struct{}, 2)}
 	r.d = dispatch.New(dispatch.Config{Now: r.clock, QuietHours: true}, st, r.office)
 	r.d.SetCarrier(r.carrier)
 	res := r.submit("+905321000001", "+905321000002")
@@ -57,6 +66,7 @@ func TestEntryOutlivesLateOutcomes(t *testing.T) {
 	if n := len(due()); n != 1 {
 		t.Errorf("one outcome of two is written and %d entries are left: after a crash now the other message would be lost", n)
 	}
+	close(st.room)
 	<-st.written // asked again
 	must(t, r.d.Wait(t.Context()))
 	if n := len(due()); n != 0 {
