@@ -106,7 +106,7 @@ func TestDialOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0", "::ffff:127.0.0.1"} {
-		c, err := dialOutside("tcp", net.JoinHostPort(host, port), time.Second)
+		c, err := dialOutside("tcp", net.JoinHostPort(host, port), time.Minute)
 		if err == nil {
 			c.Close()
 		}
