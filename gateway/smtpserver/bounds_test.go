@@ -251,7 +251,7 @@ func TestStopDuringData(t *testing.T) {
 func TestStopWaitsForTheCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: gateway.NewDirectory()}
-		inbox := &slowInbox{world: w, begun: make(chan struct{})}
+		inbox := &slowInbox{world: w, begun: make(chan struct{}), linger: func() { time.Sleep(inboxTail) }}
 		srv, client, stop, served := w.pipe(inbox)
 		defer client.Close()
 		said := lines(client)
@@ -274,11 +274,12 @@ func TestStopWaitsForTheCut(t *testing.T) {
 	})
 }
 
-// slowInbox takes until its context ends, and inboxTail more.
+// slowInbox takes until its context ends, and a while more.
 type slowInbox struct {
 	*world
-	begun chan struct{}
-	ended atomic.Bool
+	begun  chan struct{}
+	linger func()
+	ended  atomic.Bool
 }
 
 const inboxTail = 3 * time.Second
@@ -289,7 +290,7 @@ func (i *slowInbox) Deliver(ctx context.Context, in Incoming) error {
 	}
 	close(i.begun)
 	<-ctx.Done()
-	time.Sleep(inboxTail)
+	i.linger()
 	i.ended.Store(true)
 	return ctx.Err()
 }
