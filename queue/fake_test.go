@@ -178,6 +178,16 @@ func (r *recorder) of(b gateway.BatchID) handled {
 	return r.seen[b]
 }
 
+// latest is how long after its due time an entry was handled at most.
+func (r *recorder) latest() (d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.seen {
+		d = max(d, h.late)
+	}
+	return d
+}
+
 func (r *recorder) count() (chunks, entries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

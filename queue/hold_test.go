@@ -20,7 +20,7 @@ func TestHold(t *testing.T) {
 
 func holdLane(t *testing.T, url string, held gateway.Lane) {
 	const each = 60
-	r := newRig(t, Config{Redis: url})
+	r := newRig(t, Config{Redis: url, OTPWorkers: 8, Workers: 16}) // so few that not all chunks can be under way at once
 	var mu sync.Mutex
 	isHeld, started, late := false, 0, 0
 	r.rec.hook = func(_ context.Context, c Chunk) (time.Duration, error) {

@@ -28,9 +28,12 @@ func TestEveryEntryExactlyOnceWithoutFaults(t *testing.T) {
 		if err := r.rec.check(total, false); err != nil {
 			t.Error(err)
 		}
+		// A task that waits for longer than healAge may be taken for lost and queued again, which makes the first one stale. Where
+		// every entry was handled sooner, nothing can have waited so long.
+		prompt := r.rec.latest() < healAge
 		for _, l := range r.q.Snapshot().Lanes {
-			t.Logf("%+v", l)
-			if l.Outstanding != 0 || l.Waiting != 0 || l.Running != 0 || l.Requeued != 0 || l.Stale != 0 {
+			t.Logf("%+v, every entry within %s: %t", l, healAge, prompt)
+			if l.Outstanding != 0 || l.Waiting != 0 || l.Running != 0 || prompt && (l.Requeued != 0 || l.Stale != 0) {
 				t.Errorf("lane %s is not at rest: %+v", l.Lane, l)
 			}
 		}
