@@ -91,10 +91,20 @@ func TestSuccessNotification(t *testing.T) {
 			}
 			return nil
 		})
-		if due, err := s.Store.Notices(t.Context(), 10); err != nil || len(due) != 0 {
-			t.Errorf("notifications still owed: %+v, %v", due, err)
-		}
+		nothingOwed(t, s)
 	}
+}
+
+// nothingOwed waits until no notification is owed: one is noted as sent only after it was handed in, and may arrive before that.
+func nothingOwed(t *testing.T, s *stage.Stage) {
+	t.Helper()
+	stage.Until(t, "no notification to be owed", func() error {
+		due, err := s.Store.Notices(t.Context(), 10)
+		if err == nil && len(due) > 0 {
+			err = fmt.Errorf("owed: %+v", due)
+		}
+		return err
+	})
 }
 
 // A mail that waits for four hours is told of to who asked for it, once; the next hop is asked to tell of its own delays, and what it
@@ -111,6 +121,14 @@ func TestDelayedNotification(t *testing.T) {
 	taken, _ := s.AwaitMail("var@example.com", 1)
 	if got := taken.To[0].Options.Notify; len(got) != 2 || got[1] != smtp.DSNNotifyDelayed {
 		t.Errorf("the next hop was asked for %v, want FAILURE and DELAY", got)
+	}
+	for _, to := range []string{"later-451-1@example.com", "later-451-2@example.com"} {
+		stage.Until(t, "the mail to "+to+" to be put off", func() error { // what did not leave has no reason to tell
+			if v := mailTo(t, s, to); v.State != gateway.StateQueued || v.Code != gateway.CodeDeferred {
+				return fmt.Errorf("it is %s (%s)", v.State, v.Code)
+			}
+			return nil
+		})
 	}
 	clock.Advance(4*time.Hour + time.Minute)
 	s.Server.Mail.Notifier.Wake()
@@ -133,6 +151,7 @@ func TestDelayedNotification(t *testing.T) {
 	if body := string(got.Body); !strings.Contains(body, "Final-Recipient: rfc822; var@example.com") || !strings.Contains(body, "Action: delayed") || !strings.Contains(body, "Status: 4.4.1") {
 		t.Errorf("the next hop's word became:\n%s", body)
 	}
+	nothingOwed(t, s)
 	clock.Advance(8 * time.Hour)
 	if more, err := s.Store.OweDelays(t.Context(), clock.Now(), 100); err != nil || more {
 		t.Fatal(more, err)

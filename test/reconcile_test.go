@@ -16,8 +16,9 @@ import (
 func TestReconcileADay(t *testing.T) {
 	t.Parallel()
 	s := stage.New(t)
-	at := time.Now().AddDate(0, 0, -2)
-	date := at.In(iys.Istanbul).Format(time.DateOnly)
+	y, m, day := time.Now().In(iys.Istanbul).AddDate(0, 0, -2).Date()
+	at := time.Date(y, m, day, 12, 0, 0, 0, iys.Istanbul) // no movement crosses midnight
+	date := at.Format(time.DateOnly)
 	for i, status := range []string{"ONAY", "RET", "ONAY"} {
 		s.IYS.Put(iystest.Movement{BrandCode: s.Seeds.Brand, Recipient: []string{"+905331000071", "+905331000072", "+905331000073"}[i], RecipientType: "BIREYSEL",
 			Type: "MESAJ", Status: status, Source: "IYS_MOBIL", ConsentDate: at, CreationDate: at.Add(time.Duration(i-3) * time.Second)})

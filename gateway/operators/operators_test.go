@@ -49,7 +49,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	b := &bench{t: t, ctx: ctx, inbox: &inbox{make(chan inbound.MO, 8)}, receipts: make(chan store.ReceiptNote, 8), ids: gateway.NewBatchIDs(0)}
 	var err error

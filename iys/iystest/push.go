@@ -21,6 +21,7 @@ type PushConfig struct {
 	Wait      time.Duration     // before the second try, doubled after each; default 1 s
 	Twice     bool              // send every call a second time
 	Reverse   bool              // newest first
+	Timeout   time.Duration     // how long a receiver may take, default 5 s
 }
 
 func (c PushConfig) filled() PushConfig {
@@ -36,11 +37,11 @@ func (c PushConfig) filled() PushConfig {
 	if c.Wait == 0 {
 		c.Wait = time.Second
 	}
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
 	return c
 }
-
-// pushTimeout is how long a receiver may take.
-const pushTimeout = 5 * time.Second
 
 // perType is how many active connections a type has at most.
 const perType = 2
@@ -164,7 +165,8 @@ func isTimeout(err error) bool {
 }
 
 func (s *Sim) post(ctx context.Context, target, user, password string, body []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+	cfg := s.cfg.Push.filled()
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
@@ -174,7 +176,7 @@ func (s *Sim) post(ctx context.Context, target, user, password string, body []by
 	if user != "" {
 		req.SetBasicAuth(user, password)
 	}
-	res, err := s.cfg.Push.filled().Transport.RoundTrip(req)
+	res, err := cfg.Transport.RoundTrip(req)
 	if err != nil {
 		return 0, err
 	}

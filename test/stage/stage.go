@@ -60,6 +60,9 @@ func New(tb testing.TB, opts ...Option) *Stage {
 	for _, opt := range opts {
 		opt(cfg, &o)
 	}
+	if o.IYS.Push.Timeout == 0 {
+		o.IYS.Push.Timeout = Patience
+	}
 	o.Operator.Record = o.Operator.Tap == nil // who taps it remembers by himself
 	o.Log = slog.New(slog.NewTextHandler(logWriter{tb}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	p, err := assembly.NewPlayground(tb.Context(), cfg, o)
