@@ -58,8 +58,9 @@ type Config struct {
 	Note func(*gateway.Inbound)
 }
 
-// DefaultConfirm is the confirmation of an opt-out, free of charge and at most once a day.
-const DefaultConfirm = "{{marka}} ticari ileti listesinden ciktiniz. Talebiniz IYS'ye iletildi."
+// DefaultConfirm is the confirmation of an opt-out, free of charge and at most once a day. It says what is true when it leaves:
+// the refusal is in force here; whether and when İYS is told, and by whom, depends on the brand's mode.
+const DefaultConfirm = "{{marka}} ticari SMS listesinden ciktiniz. Reddiniz kaydedildi."
 
 // MO is one message or part from a handset, as the operator delivered it.
 type MO struct {

@@ -529,6 +529,9 @@ func TestConfirmation(t *testing.T) {
 	if s.Door != gateway.DoorSystem || s.Class != gateway.ClassTransactional || s.From != "MAVI" || s.To[0].Address != plus {
 		t.Errorf("confirmation = %+v", s)
 	}
+	if strings.Contains(s.Text, "IYS") { // who tells İYS, and when, is not known yet
+		t.Errorf("the confirmation promises what has not happened: %s", s.Text)
+	}
 	b.now = b.now.Add(time.Hour) // the next day there, the same in UTC
 	b.receive(own, "IPTAL")
 	if len(b.sub.keys) != 2 {
