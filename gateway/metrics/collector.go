@@ -48,7 +48,6 @@ var (
 
 	iysAsked   = desc("iys_asked_total", "Addresses İYS was asked about.")
 	iysFailed  = desc("iys_ask_failures_total", "Questions to İYS without an answer.")
-	iysCalls   = desc("iys_calls_total", "Calls to İYS by operation and outcome.", "operation", "outcome")
 	iysAge     = desc("iys_freshness_seconds", "Age of the last complete pull; +Inf before the first.", "brand", "channel")
 	iysBrand   = desc("iys_brand_trouble", "1 while a brand has trouble with İYS by kind: stale (lost movements are being asked for), writes_stopped, push_down, rights_missing (the company withholds what its partner needs).", "brand", "kind")
 	iysRecords = desc("mirror_records", "Records of the local copy by kind: consent, block.", "kind")

@@ -14,9 +14,6 @@ func (c *collector) consent(s sink) {
 		i := c.src.Consent()
 		s.count(iysAsked, i.Asked)
 		s.count(iysFailed, i.AskFailed)
-		for _, k := range i.Calls {
-			s.count(iysCalls, k.Count, k.Operation, k.Outcome)
-		}
 		for _, f := range i.Fresh {
 			age := f.Age.Seconds()
 			if f.Never {

@@ -34,7 +34,6 @@ type Sources struct {
 // Consent is the traffic with İYS and how current the local copy is.
 type Consent struct {
 	Asked, AskFailed uint64 // addresses asked about, questions without an answer; since the start
-	Calls            []Calls
 	Fresh            []Freshness
 	Brands           []Brand
 	Records, Blocks  int // of the mirror
@@ -46,12 +45,6 @@ type Brand struct {
 	Code                    string
 	Stale, Shut, PushesFail bool
 	RightsGone              bool
-}
-
-// Calls counts calls to İYS since the start by outcome: "ok", or the İYS code or kind of failure.
-type Calls struct {
-	Operation, Outcome string
-	Count              uint64
 }
 
 // Freshness is how long ago the last complete pull of a brand's movements began; Never when there was none.

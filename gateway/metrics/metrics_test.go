@@ -41,7 +41,7 @@ func sources() Sources {
 		},
 		Operators: func() operators.Counts { return operators.Counts{Receipts: 10, Parked: 1, MO: 4} },
 		Consent: func() Consent {
-			return Consent{Asked: 1000, AskFailed: 1, Calls: []Calls{{"status", "ok", 3}, {"add", "H175", 1}},
+			return Consent{Asked: 1000, AskFailed: 1,
 				Fresh: []Freshness{{Brand: "1", Channel: "MESAJ", Age: time.Minute}, {Brand: "2", Channel: "MESAJ", Never: true}}}
 		},
 		Outbox: func() (Outbox, error) { return Outbox{Open: 6, Owed: 2, Late: 1}, nil },
@@ -88,7 +88,8 @@ func TestEverySourceIsShown(t *testing.T) {
 		`izinli_carrier_up{carrier="op1"} 1`,
 		`izinli_carrier_open_segments{carrier="op1",lane="commercial"} 3`,
 		`izinli_operator_deliveries_total{kind="mo"} 4`,
-		`izinli_iys_calls_total{operation="add",outcome="H175"} 1`,
+		`izinli_iys_asked_total 1000`,
+		`izinli_iys_ask_failures_total 1`,
 		`izinli_iys_freshness_seconds{brand="1",channel="MESAJ"} 60`,
 		`izinli_iys_freshness_seconds{brand="2",channel="MESAJ"} +Inf`,
 		`izinli_outbox_entries{kind="late"} 1`,
