@@ -243,7 +243,7 @@ func TestPartsLeftBehind(t *testing.T) {
 	for len(w.changed) > 0 {
 		<-w.changed
 	}
-	second := serve(t, w, Config{}, nil) // looks at its start
+	second := serve(t, w, Config{PartsSweep: time.Hour}, nil) // looks at its start, and then the test does
 	<-w.changed
 	second.srv.sweep(context.Background())
 	if subs := w.submissions(); len(subs) != 1 || subs[0].Text != "xx" || subs[0].Principal.Credential.ID != testSystem {

@@ -369,6 +369,20 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// Whoever waited for a message may change what the operator does: it is too late for that message.
+func TestCountedWhenSettled(t *testing.T) {
+	var s *smpptest.Server
+	early := make(chan int, 1)
+	s = start(t, smpptest.Config{Receipts: smpptest.Receipts{Off: true}, Tap: func(*smpp.SubmitSM) { early <- s.Stats().Submits }})
+	bound(t, s, smpp.BindTX, "acme").ask(submit("905", "x"))
+	if n := <-early; n != 0 {
+		t.Errorf("%d messages were counted while one was being decided about", n)
+	}
+	if n := s.Stats().Submits; n != 1 {
+		t.Errorf("%d messages were counted when the first was answered", n)
+	}
+}
+
 func TestLatency(t *testing.T) {
 	s := start(t, smpptest.Config{Latency: 30 * time.Millisecond, Receipts: smpptest.Receipts{Off: true}})
 	e := bound(t, s, smpp.BindTX, "acme")
