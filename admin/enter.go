@@ -60,10 +60,10 @@ func (p *Panel) around(next echo.HandlerFunc) echo.HandlerFunc {
 		if p.secure(ec.Request()) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
+		defer func() { p.line(ec, time.Since(start)) }()
 		if err := p.guard(next, ec); err != nil {
 			p.fail(ec, err)
 		}
-		p.line(ec, time.Since(start))
 		return nil
 	}
 }
@@ -279,12 +279,13 @@ func isCode(err error, code gateway.Code) bool {
 	return ok && e.Code == code
 }
 
-// fail answers an error with a page in the reader's language.
+// fail answers an error with a page in the reader's language; where an answer has begun, the connection is dropped.
 func (p *Panel) fail(ec echo.Context, err error) {
 	if ec.Response().Committed {
 		p.log.Warn("panel answer broke off", "route", ec.Path(), "err", err)
-		return
+		panic(http.ErrAbortHandler) // half a file must not look whole
 	}
+	ec.Response().Header().Del("Content-Disposition") // a page is no file
 	e, status := refusalOf(err)
 	if status >= http.StatusInternalServerError && e.Code != gateway.CodeUnavailable {
 		p.log.Error("panel request failed", "route", ec.Path(), "err", err)

@@ -13,9 +13,6 @@ import (
 	"izinli/gateway/httpserve"
 )
 
-// uploadsAtOnce bounds files being taken in at the same time.
-const uploadsAtOnce = 4
-
 func (c *call) importPage() error {
 	_, a, err := c.chosen()
 	if err != nil {
@@ -146,17 +143,13 @@ func (c *call) importState(v *gateway.ImportView) cell {
 }
 
 // startImport takes a file in as it comes: it may be larger than memory. The fields stand before the file in the form, the
-// token first of all.
+// token first of all; they come in as any form has to, and only when they are in order the file may take its time. How many files
+// come in at once is the service's business: one of an account.
 func (c *call) startImport() error {
-	select {
-	case c.p.uploads <- struct{}{}:
-		defer func() { <-c.p.uploads }()
-	default:
-		return gateway.Refuse(gateway.CodeUnavailable, "", "")
-	}
 	req := c.Request()
-	body := http.MaxBytesReader(c.Response(), req.Body, c.p.cfg.MaxImport+maxForm)
-	req.Body = io.NopCloser(httpserve.Files.Reader(c.Response(), body)) // the server closes its own
+	whole := http.MaxBytesReader(c.Response(), req.Body, c.p.cfg.MaxImport+maxForm)
+	body := &struct{ io.Reader }{http.MaxBytesReader(c.Response(), whole, maxForm)}
+	req.Body = io.NopCloser(body) // the server closes its own
 	parts, err := req.MultipartReader()
 	if err != nil {
 		return errForm // without parts there is no token either
@@ -183,6 +176,7 @@ func (c *call) startImport() error {
 	if err != nil {
 		return c.showImport(a, values, err)
 	}
+	body.Reader = httpserve.Files.Reader(c.Response(), whole)
 	who := &gateway.Principal{Account: a, Credential: gateway.Credential{ID: c.actor(), Account: a, Scopes: []string{gateway.ScopeConsents}}}
 	v, err := c.p.deps.Imports.StartImport(c.ctx(), who, gateway.ImportRequest{Brand: values["brand"], Channel: wireChannels[values["channel"]],
 		RecipientType: values["recipientType"], Mode: values["mode"], File: file, Name: file.FileName(), DryRun: values["dryRun"] != "", OverQuota: values["overQuota"] != "",
@@ -303,5 +297,5 @@ func (c *call) importErrors() error {
 	h := c.Response().Header()
 	h.Set("Content-Type", gateway.ImportMedia[v.Format])
 	h.Set("Content-Disposition", `attachment; filename="errors.`+v.Format+`"`)
-	return c.p.deps.Imports.ImportErrors(c.ctx(), a, v.ID, c.Response())
+	return c.p.deps.Imports.ImportErrors(c.ctx(), a, v.ID, httpserve.Files.Writer(c.Response()))
 }

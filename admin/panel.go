@@ -88,7 +88,6 @@ type Panel struct {
 	sessions *sessions
 	strikes  *throttle
 	live     *live
-	uploads  chan struct{}
 	cross    *http.CrossOriginProtection
 
 	users sync.Locker // Deps.UsersLock
@@ -106,7 +105,7 @@ func New(cfg Config, deps Deps) (*Panel, error) {
 	cfg.Tick = cmp.Or(cfg.Tick, 2*time.Second)
 	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 5*time.Second)
 	p := &Panel{cfg: cfg, deps: deps, log: deps.Log, now: deps.Now, hashing: make(chan struct{}, hashesAtOnce), patience: 10 * time.Second,
-		uploads: make(chan struct{}, uploadsAtOnce), strikes: newThrottle(), cross: http.NewCrossOriginProtection(), users: deps.UsersLock}
+		strikes: newThrottle(), cross: http.NewCrossOriginProtection(), users: deps.UsersLock}
 	if p.users == nil {
 		p.users = &sync.Mutex{}
 	}

@@ -12,48 +12,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"izinli/gateway/httpserve/pipetest"
 )
-
-// pipes is a listener whose one connection is a pipe, so that it can live in a bubble.
-type pipes struct {
-	conns chan net.Conn
-	ended chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	select {
-	case <-p.ended:
-	default:
-		close(p.ended)
-	}
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 // over serves h as doors do, with a minute for a request, and gives f the client's end of a connection.
 func over(h http.HandlerFunc, f func(c net.Conn)) {
-	ln := &pipes{make(chan net.Conn, 1), make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- Run(ctx, &http.Server{Handler: h, ReadTimeout: time.Minute, WriteTimeout: time.Minute, ReadHeaderTimeout: time.Second}, ln, time.Second)
-	}()
-	mine, its := net.Pipe()
-	ln.conns <- its
-	f(mine)
-	_ = mine.Close()
-	cancel()
-	<-done
+	srv := &http.Server{Handler: h, ReadTimeout: time.Minute, WriteTimeout: time.Minute, ReadHeaderTimeout: time.Second}
+	_ = pipetest.Over(func(ctx context.Context, ln net.Listener) error { return Run(ctx, srv, ln, time.Second) }, f)
 }
 
 var pace = Pace{Patience: 2 * time.Minute, Rate: 1000, Answer: 10 * time.Minute}
