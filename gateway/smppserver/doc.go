@@ -45,7 +45,8 @@
 // behind what is new. ESME_RX_P_APPN and ESME_RX_R_APPN end a delivery at once;
 // a status that does not say that it passes does so after Config.MaxRefusals;
 // one that passes, and silence, after [gateway.MaxValidity]. All of these are
-// logged and counted as undeliverable.
+// logged and counted as undeliverable. The store keeps what it owes a day
+// longer than that, and drops without a word what no client was bound to get.
 //
 // The package knows the protocol and the words of package gateway. It does not
 // know intake, store or queue, and no consent.

@@ -487,6 +487,30 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
+// What only the store holds of what a client does not take ends by its age as well, and is counted.
+func TestParkedGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		r := serve(t, w, Config{MaxOwed: 2}, newPipes())
+		c := r.bound(smpp.BindRX, func(c *client) {
+			c.deliver = func(*smpp.DeliverSM) smpp.CommandStatus { return smpp.StatusThrottled }
+		})
+		const n = 5
+		for i := range n {
+			d := receiptOf(i)
+			d.Done = time.Now()
+			w.owe(d)
+		}
+		<-time.After(gateway.MaxValidity + time.Hour)
+		synctest.Wait()
+		if m := r.srv.Metrics(); m.Undeliverable != n || w.left() != 0 {
+			t.Errorf("%d undeliverable, %d owed, want %d and 0", m.Undeliverable, w.left(), n)
+		}
+		c.link.Close(nil)
+		r.stop()
+	})
+}
+
 // A lost wake-up is made good by looking again.
 func TestLostWakeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

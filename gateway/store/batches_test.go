@@ -84,6 +84,26 @@ func TestResumeAfterCrash(t *testing.T) {
 	}
 }
 
+// The flags of a batch that was swept when they were not settled yet are not loaded for ever.
+func TestFlagsOfOldBatches(t *testing.T) {
+	w := newWorld(t, 5)
+	a, _ := w.batchOf(2)
+	w.must(w.st.Accept(t.Context(), a))
+	w.must(w.st.PauseBatch(t.Context(), w.acct, a.Batch.Ref()))
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{gateway.MaxAhead, 1}, {gateway.MaxValidity + gateway.UnknownAfter + time.Hour, 0}} {
+		w.tick(c.after)
+		if w.reopen(); len(w.st.flags) != c.want {
+			t.Errorf("%s later flags of %d batches are in memory, want %d", c.after, len(w.st.flags), c.want)
+		}
+	}
+	if v, err := w.st.Batch(t.Context(), w.acct, a.Batch.Ref()); err != nil || !v.Paused {
+		t.Errorf("the batch is shown as %+v, %v; want it paused", v, err)
+	}
+}
+
 // What hand-off keeps in memory of a paused or resumed batch ends once nothing of it can wait any more, also over a restart; what
 // the batch's owner is shown of it stays.
 func TestFlagsOfSettledBatches(t *testing.T) {

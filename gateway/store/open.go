@@ -283,12 +283,19 @@ func (s *Store) startSeq(txn *badger.Txn) error {
 	return txn.Set(k, binary.BigEndian.AppendUint64(nil, start))
 }
 
+// flagsLife is the longest that hand-off can need the flags of a batch, from its acceptance.
+const flagsLife = gateway.MaxAhead + gateway.MaxValidity + gateway.UnknownAfter
+
 func (s *Store) loadFlags(txn *badger.Txn) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kFlags}, PrefetchValues: true, PrefetchSize: 100})
 	defer it.Close()
+	now := s.opt.Now()
 	for it.Rewind(); it.Valid(); it.Next() {
 		k := it.Item().Key()
 		ref := batchOfKey(k)
+		if ref.Batch.Time().Add(flagsLife).Before(now) { // over, and swept when flags were not settled yet
+			continue
+		}
 		if err := it.Item().Value(func(v []byte) error {
 			if len(v) == 1 { // longer: settled
 				s.flags[ref] = v[0]

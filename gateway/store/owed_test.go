@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"izinli/gateway"
 	"izinli/iys"
 	"izinli/iys/exchange"
@@ -315,6 +317,39 @@ func TestAuditAndBlacklistPages(t *testing.T) {
 	}
 	if n != 7 {
 		t.Errorf("%d entries, want 7", n)
+	}
+}
+
+// What a client has not acknowledged outlives the time for which it is tried, so that its end is seen. What was not even read goes then,
+// and nothing of it stays in memory.
+func TestOwedExpires(t *testing.T) {
+	w := newWorld(t, 1)
+	ctx := t.Context()
+	for range 2 {
+		w.must(w.st.Receive(ctx, &gateway.Inbound{Account: w.acct, From: "+90532", To: "3333", Text: "x", At: w.now}, "esme1"))
+	}
+	list, err := w.st.Owed(ctx, "esme1", 0, 100)
+	w.must(err)
+	for i := range list {
+		w.must(w.st.db.Update(func(txn *badger.Txn) error { // as Badger does when its time is over
+			k := owedKey("esme1", list[i].Seq)
+			item, err := txn.Get(k)
+			if err != nil {
+				return err
+			}
+			if life := time.Until(time.Unix(int64(item.ExpiresAt()), 0)); life < gateway.MaxValidity+time.Hour {
+				t.Errorf("a page lives for %s", life)
+			}
+			return txn.Delete(k)
+		}))
+		rest, err := w.st.Owed(ctx, "esme1", 0, 100)
+		w.must(err)
+		if want := len(list) - i - 1; len(rest) != want || len(w.st.owed.pages["esme1"]) != want {
+			t.Errorf("%d deliveries owed, %d pages in memory; want %d", len(rest), len(w.st.owed.pages["esme1"]), want)
+		}
+	}
+	if len(w.st.owed.pages) != 0 {
+		t.Errorf("pages of %d clients in memory, want none", len(w.st.owed.pages))
 	}
 }
 

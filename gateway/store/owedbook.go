@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -18,6 +20,9 @@ import (
 
 // owedPage is how many entries a page holds.
 const owedPage = 512
+
+// owedLife is how long a page stays: a day longer than a delivery is tried, so that who delivers sees the end of what it holds.
+const owedLife = gateway.MaxValidity + 24*time.Hour
 
 // owedBook remembers what was acknowledged of the pages that were read.
 type owedBook struct {
@@ -43,7 +48,7 @@ func (t *tx) flushOwed(system string, list []gateway.ReceiptDue) error {
 				return err
 			}
 		}
-		if err := t.set(owedKey(system, first), e, gateway.MaxValidity); err != nil {
+		if err := t.set(owedKey(system, first), e, owedLife); err != nil {
 			return err
 		}
 		list = list[n:]
@@ -123,6 +128,7 @@ func (s *Store) WatchOwed(f func(system string)) { s.owedFn.Store(&f) }
 // there is one, and no further page once limit is reached.
 func (s *Store) Owed(_ context.Context, system string, after uint64, limit int) (out []gateway.ReceiptDue, err error) {
 	prefix := newKey(kOwed, len(system)+1).textZ(system)
+	first := uint64(math.MaxUint64)
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 4})
 		defer it.Close()
@@ -131,6 +137,7 @@ func (s *Store) Owed(_ context.Context, system string, after uint64, limit int) 
 			if len(k) != len(prefix)+8 {
 				continue
 			}
+			first = min(first, binary.BigEndian.Uint64(k[len(prefix):]))
 			if err := it.Item().Value(func(v []byte) error {
 				page, err := decodeOwed(k, v)
 				out = append(out, s.owed.open(system, page)...)
@@ -141,7 +148,21 @@ func (s *Store) Owed(_ context.Context, system string, after uint64, limit int) 
 		}
 		return nil
 	})
+	if err == nil && after == 0 {
+		s.owed.expire(system, first)
+	}
 	return out, err
+}
+
+// expire forgets the pages before the first that the store has: their time was over before all of them was acknowledged.
+func (b *owedBook) expire(system string, first uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if list := slices.DeleteFunc(b.pages[system], func(p *owedPages) bool { return p.first < first }); len(list) > 0 {
+		b.pages[system] = list
+	} else {
+		delete(b.pages, system)
+	}
 }
 
 // open notes that a page was read and leaves out what of it was acknowledged already.
