@@ -99,7 +99,7 @@ func TestSuccessNotification(t *testing.T) {
 func nothingOwed(t *testing.T, s *stage.Stage) {
 	t.Helper()
 	stage.Until(t, "no notification to be owed", func() error {
-		due, err := s.Store.Notices(t.Context(), 10)
+		due, err := s.Store.Notices(t.Context(), gateway.MessageID{}, 10)
 		if err == nil && len(due) > 0 {
 			err = fmt.Errorf("owed: %+v", due)
 		}
@@ -156,7 +156,7 @@ func TestDelayedNotification(t *testing.T) {
 	if more, err := s.Store.OweDelays(t.Context(), clock.Now(), 100); err != nil || more {
 		t.Fatal(more, err)
 	}
-	if due, err := s.Store.Notices(t.Context(), 10); err != nil || len(due) != 0 {
+	if due, err := s.Store.Notices(t.Context(), gateway.MessageID{}, 10); err != nil || len(due) != 0 {
 		t.Errorf("owed a second time: %+v, %v", due, err)
 	}
 }

@@ -236,7 +236,7 @@ func TestNobodyLeft(t *testing.T) {
 	if out.Err == nil || out.Err.Code != 554 || out.Err.EnhancedCode != [3]int{5, 7, 1} {
 		t.Errorf("answered %v, want 554 5.7.1", out.Err)
 	}
-	if due, err := s.Store.Notices(t.Context(), 10); err != nil || len(due) != 0 {
+	if due, err := s.Store.Notices(t.Context(), gateway.MessageID{}, 10); err != nil || len(due) != 0 {
 		t.Errorf("notifications owed: %v, %v", due, err)
 	}
 }

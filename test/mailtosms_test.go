@@ -75,7 +75,7 @@ func TestMailToSMSIsTold(t *testing.T) {
 		}
 	}
 	stage.Until(t, "nothing more to be owed", func() error {
-		if due, err := s.Store.Notices(t.Context(), 10); err != nil || len(due) != 0 {
+		if due, err := s.Store.Notices(t.Context(), gateway.MessageID{}, 10); err != nil || len(due) != 0 {
 			return fmt.Errorf("%+v, %w", due, err)
 		}
 		return nil

@@ -337,7 +337,7 @@ func TestRefusedAfterRCPT(t *testing.T) {
 			s.DryRun = false
 			res, err := b.in.Submit(t.Context(), s)
 			b.must(err)
-			due, err := b.st.Notices(t.Context(), 10)
+			due, err := b.st.Notices(t.Context(), gateway.MessageID{}, 10)
 			b.must(err)
 			if len(due) != c.told {
 				t.Fatalf("told of %d, want %d", len(due), c.told)

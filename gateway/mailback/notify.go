@@ -23,8 +23,8 @@ import (
 
 // Owed is where notifications that are owed stand.
 type Owed interface {
-	// Notices returns them, those of one batch together.
-	Notices(ctx context.Context, limit int) ([]gateway.NoticeDue, error)
+	// Notices returns at most limit of them, those of one batch together, behind that about the given message; zero: from the first.
+	Notices(ctx context.Context, after gateway.MessageID, limit int) ([]gateway.NoticeDue, error)
 	// OweDelays notes that word is owed of what should have left before the given time and has not; more: there may be more.
 	OweDelays(ctx context.Context, before time.Time, limit int) (more bool, err error)
 	// NoticesSent removes them.
@@ -41,6 +41,8 @@ type Notifier struct {
 	log    *slog.Logger
 	now    func() time.Time
 	wake   chan struct{}
+
+	after gateway.MessageID // what the next round begins behind; owned by Run
 }
 
 // Times and bounds of the notifier.
@@ -88,7 +90,7 @@ func (n *Notifier) Run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			n.log.Error("notifications not sent", "err", err)
 		}
-		if more && err == nil {
+		if more {
 			pause.Reset(0)
 		} else {
 			pause.Reset(lookEvery)
@@ -96,28 +98,38 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// round sends what there is; more tells that there may be more. A notification that cannot be sent now waits for the next round and
-// holds up no other one: they are of all accounts. The error is the first of those.
+// round sends a page of what there is; more tells that it is worth going on at once. A notification that cannot be sent now waits until
+// all behind it had their turn: they are of all accounts. The error is the first of those.
 func (n *Notifier) round(ctx context.Context) (more bool, err error) {
 	var failed error
 	if n.delay > 0 {
-		more, failed = n.owed.OweDelays(ctx, n.now().Add(-n.delay), perRound)
+		if more, failed = n.owed.OweDelays(ctx, n.now().Add(-n.delay), perRound); failed != nil {
+			more = false
+		}
 	}
-	list, err := n.owed.Notices(ctx, perRound)
+	list, err := n.owed.Notices(ctx, n.after, perRound)
 	if err != nil {
 		return false, err
+	}
+	full := len(list) == perRound
+	left := full || !n.after.IsZero() // behind the page, or before it
+	if n.after = (gateway.MessageID{}); full {
+		n.after = list[perRound-1].Message
 	}
 	for from := 0; from < len(list) && ctx.Err() == nil; {
 		to := from + 1
 		for to < len(list) && to-from < perNotice && list[to].Message.Ref() == list[from].Message.Ref() {
 			to++
 		}
-		if err := n.send(ctx, list[from:to]); err != nil && failed == nil {
+		switch err := n.send(ctx, list[from:to]); {
+		case err == nil:
+			more = more || left
+		case failed == nil:
 			failed = fmt.Errorf("batch %s: %w", list[from].Batch.Ref(), err)
 		}
 		from = to
 	}
-	return more || len(list) == perRound, failed
+	return more, failed
 }
 
 // send writes one notification about recipients of one message and submits it. The idempotency key makes one that was submitted

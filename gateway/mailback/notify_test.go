@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +32,13 @@ type books struct {
 
 func (b *books) OweDelays(context.Context, time.Time, int) (bool, error) { return false, b.delayErr }
 
-func (b *books) Notices(_ context.Context, limit int) ([]gateway.NoticeDue, error) {
-	return slices.Clone(b.owed[:min(limit, len(b.owed))]), nil
+func (b *books) Notices(_ context.Context, after gateway.MessageID, limit int) (page []gateway.NoticeDue, _ error) {
+	for _, d := range b.owed { // in order of accounts
+		if d.Message.Account > after.Account && len(page) < limit {
+			page = append(page, d)
+		}
+	}
+	return page, nil
 }
 
 func (b *books) NoticesSent(_ context.Context, list []gateway.NoticeDue) error {
@@ -127,6 +133,36 @@ func TestRefusedNotificationHoldsUpNobody(t *testing.T) {
 	clear(b.refuse)
 	if _, err := n.round(t.Context()); err != nil || len(b.owed) != 0 || b.sent["first@ornek.example"] == "" {
 		t.Errorf("%v, %d are owed", err, len(b.owed))
+	}
+}
+
+// However many cannot be sent now, those behind them go out: at once where others before them did, in the next round otherwise. Then the
+// first have their turn again.
+func TestManyRefusedNotificationsHoldUpNobody(t *testing.T) {
+	b, n := newBooks()
+	const stuck = perRound + 1
+	for i := range stuck + 2*perRound {
+		name := strconv.Itoa(i)
+		if b.owe(name, []byte(whole)); i < stuck {
+			b.refuse[name+"@ornek.example"] = gateway.Refuse(gateway.CodeUnavailable, "", "")
+		}
+	}
+	for i, want := range []struct {
+		more bool
+		sent int
+	}{{false, 0}, {true, perRound - 1}, {true, 2*perRound - 1}, {true, 2 * perRound}, {false, 2 * perRound}, {false, 2 * perRound}} {
+		if more, err := n.round(t.Context()); more != want.more || len(b.sent) != want.sent {
+			t.Errorf("round %d: sent %d, more %t (%v); want %d, %t", i, len(b.sent), more, err, want.sent, want.more)
+		}
+	}
+	clear(b.refuse)
+	for i := 0; i < 3 && len(b.owed) > 0; i++ {
+		if _, err := n.round(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(b.owed) != 0 {
+		t.Errorf("%d are owed still", len(b.owed))
 	}
 }
 

@@ -58,7 +58,7 @@ func (w *world) delays() (told []gateway.MessageID) {
 		more, err = w.st.OweDelays(w.t.Context(), w.now.Add(-4*time.Hour), 2)
 		w.must(err)
 	}
-	list, err := w.st.Notices(w.t.Context(), 100)
+	list, err := w.st.Notices(w.t.Context(), gateway.MessageID{}, 100)
 	w.must(err)
 	for _, d := range list {
 		if d.Delayed {
@@ -129,7 +129,7 @@ func TestNoticeThatTookAnothersPlace(t *testing.T) {
 	if _, err := w.st.OweDelays(t.Context(), w.now.Add(-4*time.Hour), 10); err != nil {
 		t.Fatal(err)
 	}
-	list, err := w.st.Notices(t.Context(), 10)
+	list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 10)
 	w.must(err)
 	if len(list) != 1 || !list[0].Delayed {
 		t.Fatalf("owed: %+v", list)
@@ -137,7 +137,7 @@ func TestNoticeThatTookAnothersPlace(t *testing.T) {
 	w.tick(time.Second)
 	w.put(id, gateway.StateRejected, gateway.CodeOperatorRejected, "550 5.7.1 no")
 	w.must(w.st.NoticesSent(t.Context(), list))
-	list, err = w.st.Notices(t.Context(), 10)
+	list, err = w.st.Notices(t.Context(), gateway.MessageID{}, 10)
 	w.must(err)
 	if len(list) != 1 || list[0].Delayed || list[0].State != gateway.StateRejected {
 		t.Errorf("owed afterwards: %+v, want the failure", list)

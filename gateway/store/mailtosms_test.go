@@ -1,8 +1,12 @@
 package store
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"izinli/gateway"
 	"izinli/gateway/mail"
@@ -33,7 +37,7 @@ func TestNoticesOfSMSThatCameAsMail(t *testing.T) {
 	}
 	check := func(why string, want map[gateway.MessageID]told) {
 		t.Helper()
-		list, err := w.st.Notices(t.Context(), 100)
+		list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 100)
 		w.must(err)
 		for _, d := range list {
 			if got, ok := want[d.Message]; !ok || got != (told{d.State, d.Relayed}) {
@@ -81,7 +85,7 @@ func TestNoticesOfUnknownReceipts(t *testing.T) {
 	}
 	check := func(why string, want ...gateway.NoticeDue) {
 		t.Helper()
-		list, err := w.st.Notices(t.Context(), 100)
+		list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 100)
 		w.must(err)
 		if len(list) != len(want) {
 			t.Fatalf("%s: told of %d messages, want %d: %+v", why, len(list), len(want), list)
@@ -103,6 +107,40 @@ func TestNoticesOfUnknownReceipts(t *testing.T) {
 	check("told later", gateway.NoticeDue{Message: ids[0], State: gateway.StateDelivered}, gateway.NoticeDue{Message: ids[2], State: gateway.StateUndelivered})
 }
 
+// A notification that cannot be read, or is about a message that cannot, costs no other one anything; and who asks for what is behind one
+// gets that alone.
+func TestDamagedNotices(t *testing.T) {
+	w := newWorld(t, 1)
+	ids := w.mailed(gateway.ChannelSMS, "+905321000001", "", "", "", "", "")
+	for _, id := range ids {
+		w.put(id, gateway.StateRejected, gateway.CodeOperatorRejected, "")
+	}
+	w.reopen() // nothing is in memory
+	w.must(w.st.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(noticeKey(ids[0]), []byte("{")), txn.Set(progressKey(ids[2]), []byte{0xFF, 0xFF}))
+	}))
+	for _, c := range []struct {
+		after gateway.MessageID
+		limit int
+		want  []gateway.MessageID
+	}{
+		{gateway.MessageID{}, 10, []gateway.MessageID{ids[1], ids[3], ids[4]}},
+		{gateway.MessageID{}, 2, []gateway.MessageID{ids[1], ids[3]}},
+		{ids[3], 10, ids[4:]},
+		{ids[4], 10, nil},
+	} {
+		list, err := w.st.Notices(t.Context(), c.after, c.limit)
+		w.must(err)
+		var got []gateway.MessageID
+		for _, d := range list {
+			got = append(got, d.Message)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d behind %s: %v, want %v", c.limit, c.after, got, c.want)
+		}
+	}
+}
+
 // A recipient dropped beside accepted ones is told of; when none is left the door has said so.
 func TestDroppedSMSThatCameAsMail(t *testing.T) {
 	for _, others := range []bool{true, false} {
@@ -120,7 +158,7 @@ func TestDroppedSMSThatCameAsMail(t *testing.T) {
 			add(gateway.StateQueued, "")
 		}
 		w.must(w.st.Accept(t.Context(), a))
-		list, err := w.st.Notices(t.Context(), 10)
+		list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 10)
 		w.must(err)
 		if want := map[bool]int{true: 1, false: 0}[others]; len(list) != want || others && list[0].Code != gateway.CodeNoConsent {
 			t.Errorf("others %v: %+v", others, list)

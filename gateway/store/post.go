@@ -260,22 +260,28 @@ func notifyOf(r *gateway.Recipient) wishes {
 // WatchNotices names the function told after a commit that owes a notification. It must not block.
 func (s *Store) WatchNotices(f func()) { s.noticeFn.Store(&f) }
 
-// Notices returns notifications that are owed, at most limit, those of one batch together.
-func (s *Store) Notices(_ context.Context, limit int) (out []gateway.NoticeDue, err error) {
+// Notices returns notifications that are owed, at most limit, those of one batch together, behind that about the given message; zero: from
+// the first. What cannot be read is logged and left out: it is of one account, and the others' are behind it.
+func (s *Store) Notices(_ context.Context, after gateway.MessageID, limit int) (out []gateway.NoticeDue, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kNotice}, PrefetchValues: true, PrefetchSize: 50})
 		defer it.Close()
-		for it.Rewind(); it.Valid() && len(out) < limit; it.Next() {
+		from := key{kNotice}
+		if !after.IsZero() {
+			from = append(noticeKey(after), 0)
+		}
+		for it.Seek(from); it.Valid() && len(out) < limit; it.Next() {
 			k := it.Item().Key()
 			ref := batchOfKey(k)
 			id := ref.Message(beUint32(k[13:]))
 			var n storedNotice
-			if err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &n) }); err != nil {
-				return fmt.Errorf("%w: notification of %s", errCorrupt, id)
+			err := it.Item().Value(func(v []byte) error { return json.Unmarshal(v, &n) })
+			var m *stored
+			if err == nil {
+				m, err = readMessage(txn, id)
 			}
-			m, err := readMessage(txn, id)
 			if err != nil {
-				return err
+				s.log.Error("a notification cannot be read", "msg_id", id.String(), "err", err)
 			}
 			if m == nil {
 				continue

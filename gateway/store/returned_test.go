@@ -49,7 +49,7 @@ func TestBodyStaysForItsNotification(t *testing.T) {
 			}))
 		}
 		w.hasBody(a, c.full)
-		list, err := w.st.Notices(t.Context(), 10)
+		list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 10)
 		w.must(err)
 		for _, d := range list {
 			if d.Full != c.full {

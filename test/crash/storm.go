@@ -446,7 +446,7 @@ func (s *storm) left() (left remains) {
 		}
 		b := s.readBooks(st, r)
 		left.messages, left.mails = unfinished(b.messages, gateway.StateDelivered), unfinished(b.mails, gateway.StateSent)
-		owed, err := st.Notices(context.WithoutCancel(s.t.Context()), 500)
+		owed, err := st.Notices(context.WithoutCancel(s.t.Context()), gateway.MessageID{}, 500)
 		if err != nil {
 			s.t.Fatal(err)
 		}
