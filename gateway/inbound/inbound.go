@@ -4,8 +4,9 @@
 // A caller (the operator side) hands each MO to Receive and answers its deliver_sm only when Receive has returned without an
 // error: by then the opt-out blocks, and block and message are synced. An opt-out is understood generously: where the brand
 // is not clear, every brand that can have been meant is blocked, and a person is asked to look. Who reads a message is judged
-// strictly: one account never sees what was written to another, and where that is not clear only the administrator does. The
-// words are read by package keyword; what follows from an opt-out (block, İYS outbox) is the ConsentDesk's.
+// strictly: one account never sees what was written to another, and where that is not clear only the administrator does. Of an
+// opt-out that stops brands of several accounts each is told that it came, by its stop word alone: whom the rest of the text was
+// for nobody knows. The words are read by package keyword; what follows from an opt-out (block, İYS outbox) is the ConsentDesk's.
 package inbound
 
 import (
@@ -33,8 +34,9 @@ type Store interface {
 	// LastBrands are the account's brands whose commercial messages may have reached the address since then; whole is false if
 	// there may be more of them.
 	LastBrands(a gateway.AccountID, address string, since time.Time) (brands []string, whole bool, err error)
-	// LastWrote is when a message of the account was last handed off to the address; zero if none was since then.
-	LastWrote(a gateway.AccountID, address string, since time.Time) (time.Time, error)
+	// LastWrote is when a message of the account was last handed off to the address, zero if none was since then; whole is false if
+	// one may have been later.
+	LastWrote(a gateway.AccountID, address string, since time.Time) (last time.Time, whole bool, err error)
 	// PutPart returns when the part is synced; all is the whole set, in order, for the part that completed it and for one that
 	// repeats a part of a whole set. One that says something else than the part that is there closes the set and begins another.
 	PutPart(ctx context.Context, p *gateway.Part) (all []gateway.Part, err error)
@@ -239,7 +241,9 @@ func (d *Desk) message(ctx context.Context, operator, from, to, text string, par
 		for _, t := range taken {
 			d.confirm(ctx, t, addr)
 		}
-		readers = d.concerned(to, text, meant, taken)
+		if readers = d.concerned(to, text, meant, taken); len(readers) > 1 {
+			in.Text, in.Keyword = intent.Matched, ""
+		}
 	case keyword.OptIn:
 		in.Kind = "optin"
 	}

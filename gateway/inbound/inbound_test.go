@@ -220,6 +220,35 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// What a person adds to an opt-out is read where it is clear whose it is, and nowhere else.
+func TestOptOutOfSeveralAccounts(t *testing.T) {
+	const text = "IPTAL Ahmet Yilmaz, siparisim 12"
+	for _, c := range []struct {
+		sent, text    string
+		want, keyword [2]string // of both accounts
+	}{
+		{text: text, want: [2]string{"IPTAL", "IPTAL"}},
+		{text: "IPTAL Ahmet", want: [2]string{"IPTAL", "IPTAL"}},
+		{sent: "200001", text: text, want: [2]string{"", text}},
+		{text: "MAVI " + text, want: [2]string{"MAVI " + text, ""}, keyword: [2]string{"MAVI", ""}},
+	} {
+		b := newBench(t)
+		if c.sent != "" {
+			b.sent(b.b, c.sent)
+		}
+		b.receive(shared, c.text)
+		for i, a := range []gateway.AccountID{b.a, b.b} {
+			var got, word string
+			for _, m := range b.stored(a) {
+				got, word = got+m.Text, word+m.Keyword
+			}
+			if got != c.want[i] || word != c.keyword[i] {
+				t.Errorf("%q after %q: account %d reads %q (keyword %q), want %q (%q)", c.text, c.sent, a, got, word, c.want[i], c.keyword[i])
+			}
+		}
+	}
+}
+
 // Whatever can have reached the person counts: a message nobody knows the end of, one that is between two attempts, one that was
 // accepted long ago for later. What never left does not.
 func TestRecentBrands(t *testing.T) {
@@ -269,8 +298,8 @@ func (blind) LastBrands(gateway.AccountID, string, time.Time) ([]string, bool, e
 	return nil, false, errors.New("disk")
 }
 
-func (blind) LastWrote(gateway.AccountID, string, time.Time) (time.Time, error) {
-	return time.Time{}, errors.New("disk")
+func (blind) LastWrote(gateway.AccountID, string, time.Time) (time.Time, bool, error) {
+	return time.Time{}, false, errors.New("disk")
 }
 
 // Where the store cannot tell who wrote, an opt-out stops all that can be meant, and a text is nobody's.
@@ -286,6 +315,34 @@ func TestBlindStore(t *testing.T) {
 	}
 	if got := b.stored(0); len(got) != 1 || got[0].Text != "merhaba" {
 		t.Errorf("the administrator has %+v, want the text", got)
+	}
+}
+
+// crowded is a store that has more messages of an account to the person than it looks at.
+type crowded struct {
+	*store.Store
+	of gateway.AccountID
+}
+
+func (c crowded) LastWrote(a gateway.AccountID, addr string, since time.Time) (time.Time, bool, error) {
+	at, whole, err := c.Store.LastWrote(a, addr, since)
+	return at, whole && a != c.of, err
+}
+
+// Where an account wrote more than can be looked at, a guess does not decide who reads.
+func TestCrowdedStore(t *testing.T) {
+	b := newBench(t)
+	b.sent(b.a, "100001")
+	b.now = b.now.Add(time.Minute)
+	b.sent(b.b, "200001")
+	for _, of := range []gateway.AccountID{0, b.a} {
+		d := inbound.New(inbound.Config{Now: func() time.Time { return b.now }}, crowded{b.st, of}, b.desk, b.sub)
+		b.must(d.Receive(t.Context(), inbound.MO{Operator: "op1", From: ayse, To: shared, Body: []byte("merhaba")}))
+	}
+	for _, a := range []gateway.AccountID{0, b.b} { // who wrote last, and nobody
+		if got := b.stored(a); len(got) != 1 || got[0].Text != "merhaba" {
+			t.Errorf("account %d has %+v, want the text once", a, got)
+		}
 	}
 }
 

@@ -66,8 +66,8 @@ func (d *Desk) lastWriter(accounts []gateway.AccountID, addr string) []gateway.A
 	var last time.Time
 	var who []gateway.AccountID
 	for _, a := range accounts {
-		at, err := d.store.LastWrote(a, addr, d.cfg.Now().Add(-d.cfg.Lookback))
-		if err != nil {
+		at, whole, err := d.store.LastWrote(a, addr, d.cfg.Now().Add(-d.cfg.Lookback))
+		if err != nil || !whole {
 			d.cfg.Log.Error("who wrote to a person last is not known", "to", address.Mask(addr), "account", int(a), "err", err)
 			return nil
 		}

@@ -32,15 +32,15 @@ func (s *Store) LastBrands(a gateway.AccountID, address string, since time.Time)
 }
 
 // LastWrote returns when a message of the account, of whatever class, was last handed off to the address; the zero time if none was
-// since the given time.
-func (s *Store) LastWrote(a gateway.AccountID, address string, since time.Time) (last time.Time, err error) {
-	_, err = s.eachWrote(a, address, since, func(_ *stored, at time.Time) bool {
+// since the given time. whole is as with LastBrands: a message not looked at may have left later.
+func (s *Store) LastWrote(a gateway.AccountID, address string, since time.Time) (last time.Time, whole bool, err error) {
+	whole, err = s.eachWrote(a, address, since, func(_ *stored, at time.Time) bool {
 		if at.After(last) {
 			last = at
 		}
 		return true
 	})
-	return last, err
+	return last, whole, err
 }
 
 // eachWrote visits the messages to an address that were handed off since the given time, those accepted last first, until f says
