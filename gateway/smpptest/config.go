@@ -119,6 +119,13 @@ type Config struct {
 	// Tap, if set, is called with every accepted message, before it is
 	// answered. It must neither block nor keep what it is given.
 	Tap func(*smpp.SubmitSM)
+	// Watch, if set, is called with every message that could be read and the
+	// status it gets, refusals too, as it comes. What it returns, if anything,
+	// is called once the answer was written to the connection; never, if it was
+	// not. Neither may block or keep what it is given.
+	Watch func(m *smpp.SubmitSM, status smpp.CommandStatus) (answered func())
+	// OnDrop, if set, is told before DropAll or DropAfter cut the connections.
+	OnDrop func()
 	// Seed of the rules' chances.
 	Seed uint64
 	// Timers of the sessions; zero fields take smpplink's defaults.

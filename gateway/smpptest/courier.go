@@ -29,6 +29,7 @@ type parcel struct {
 	account string
 	due     time.Time
 	pdu     []byte // whole, sequence_number 0
+	taken   func() // told when the ESME has accepted it; may be nil
 }
 
 func newCourier(s *Server) *courier {
@@ -146,6 +147,9 @@ func (p *parcel) Answered(_ int, r smpplink.Result) {
 		switch r.Header.Status.Advice() {
 		case smpp.AdviceAccepted:
 			s.counters.acked.Add(1)
+			if p.taken != nil {
+				p.taken()
+			}
 		case smpp.AdviceLater, smpp.AdviceSlowDown, smpp.AdviceQueueFull:
 			again = true
 		default:
@@ -202,9 +206,16 @@ func (c *courier) reply(account string, m *smpp.SubmitSM, rule *Rule) (list []*p
 
 // SendMO brings a message from a handset to any bound receiver, now or as
 // soon as there is one. Texts that do not fit are split.
-func (s *Server) SendMO(from, to, text string) {
+func (s *Server) SendMO(from, to, text string) { s.SendMOThen(from, to, text, nil) }
+
+// SendMOThen is SendMO that calls taken, if that is not nil, as the
+// acknowledgement of each part comes in: of a text that fits, once. It must
+// not block.
+func (s *Server) SendMOThen(from, to, text string, taken func()) {
 	for _, d := range moParts(from, to, text) {
-		s.Deliver("", d)
+		p := s.out.parcel("", time.Now(), d)
+		p.taken = taken
+		s.out.add(p)
 	}
 }
 

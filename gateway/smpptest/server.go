@@ -57,6 +57,7 @@ type account struct {
 type heldPDUs struct {
 	session *session
 	pdus    []byte
+	told    []func()
 }
 
 // Start listens and serves.
@@ -155,6 +156,9 @@ func (s *Server) serve(conn net.Conn) bool {
 // DropAll cuts every connection, with a reset where the network has one:
 // nothing that waits to be written is.
 func (s *Server) DropAll() {
+	if s.cfg.OnDrop != nil {
+		s.cfg.OnDrop()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ss := range s.sessions {
@@ -181,7 +185,9 @@ func (s *Server) Release() {
 	s.held, s.heldOut = false, nil
 	s.mu.Unlock()
 	for _, h := range held {
-		h.session.link.Push(h.pdus) // a session that is gone answers nobody
+		if h.session.link.Push(h.pdus) == nil { // a session that is gone answers nobody
+			tell(h.told)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type session struct {
 	resp   smpp.SubmitSMResp
 	id     []byte
 	out    []byte    // responses of the present batch
+	told   []func()  // of those responses, for Watch
 	follow []*parcel // receipts and replies of the present batch: they leave after its responses
 	drop   bool      // DropAfter's moment has come
 	taken  int64     // messages of the present batch: they count once what becomes of them is settled
@@ -40,6 +42,7 @@ type session struct {
 type latePDUs struct {
 	due  time.Time
 	pdus []byte
+	told []func() // what Watch wants called when they are written
 }
 
 func newSession(s *Server, conn net.Conn, index int) *session {
@@ -183,12 +186,19 @@ func (ss *session) take(h smpp.Header, body []byte) {
 		c.refused.Add(1)
 	}
 	s.rec.pdu(ss, h, body, &ss.sm, ss.id, status)
+	var answered func()
+	if s.cfg.Watch != nil {
+		answered = s.cfg.Watch(&ss.sm, status)
+	}
 	if !rule.Silent && !s.stuck.Load() {
 		ss.resp = smpp.SubmitSMResp{Status: status, MessageID: ss.id}
 		start := len(ss.out)
 		ss.out = ss.resp.AppendTo(ss.out, h.Sequence)
 		if h.ID == smpp.DataSMID {
 			copy(ss.out[start+4:], []byte{0x80, 0, 1, 3}) // data_sm_resp has the same form
+		}
+		if answered != nil {
+			ss.told = append(ss.told, answered)
 		}
 	}
 	if status == smpp.StatusOK {
@@ -218,14 +228,16 @@ func (ss *session) EndBatch(l *smpplink.Link) {
 	if len(ss.out) > 0 && !held {
 		if d := time.Duration(s.latency.Load()); d > 0 {
 			select {
-			case ss.late <- latePDUs{time.Now().Add(d), bytes.Clone(ss.out)}:
+			case ss.late <- latePDUs{time.Now().Add(d), bytes.Clone(ss.out), slices.Clone(ss.told)}:
 			case <-l.Done():
 			}
-		} else {
-			l.Write(ss.out) // an ended link answers nobody
+		} else if l.Write(ss.out) == nil { // an ended link answers nobody
+			tell(ss.told)
 		}
 	}
 	ss.out = ss.out[:0]
+	clear(ss.told)
+	ss.told = ss.told[:0]
 	s.out.add(ss.follow...)
 	clear(ss.follow)
 	ss.follow = ss.follow[:0]
@@ -238,7 +250,7 @@ func (ss *session) keepBack() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held {
-		s.heldOut = append(s.heldOut, heldPDUs{ss, bytes.Clone(ss.out)})
+		s.heldOut = append(s.heldOut, heldPDUs{ss, bytes.Clone(ss.out), slices.Clone(ss.told)})
 	}
 	return s.held
 }
@@ -257,8 +269,17 @@ func (ss *session) writeLate() {
 			case <-ss.link.Done():
 				return
 			case <-timer.C:
-				ss.link.Push(p.pdus)
+				if ss.link.Push(p.pdus) == nil {
+					tell(p.told)
+				}
 			}
 		}
+	}
+}
+
+// tell calls what Watch returned for messages whose answers were written.
+func tell(told []func()) {
+	for _, f := range told {
+		f()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -435,4 +436,88 @@ func TestGoSMPPTransceiver(t *testing.T) {
 	if len(got) != 1 || string(got[0].Submit.ShortMessage) != "Merhaba" || string(got[0].Submit.Dest.Addr) != "905321234567" {
 		t.Errorf("recorded %+v", got)
 	}
+}
+
+// What an operator is watched for: refusals too, and which answers were written.
+func TestWatch(t *testing.T) {
+	type look struct {
+		text     string
+		status   smpp.CommandStatus
+		answered bool
+	}
+	var mu sync.Mutex
+	var looks []*look
+	drops := 0
+	told := make(chan struct{}, 5)
+	s := start(t, smpptest.Config{Receipts: smpptest.Receipts{Off: true}, Rules: []smpptest.Rule{{Suffix: "9", Status: smpp.StatusThrottled}},
+		Watch: func(m *smpp.SubmitSM, status smpp.CommandStatus) func() {
+			mu.Lock()
+			defer mu.Unlock()
+			l := &look{text: string(m.ShortMessage), status: status}
+			looks = append(looks, l)
+			return func() {
+				mu.Lock()
+				l.answered = true
+				mu.Unlock()
+				told <- struct{}{}
+			}
+		},
+		OnDrop: func() {
+			mu.Lock()
+			drops++
+			mu.Unlock()
+		}})
+	e := bound(t, s, smpp.BindTX, "acme")
+	e.ask(submit("90501", "at once"))
+	<-told
+	s.SetLatency(time.Millisecond)
+	e.ask(submit("90509", "refused"))
+	<-told
+	e.ask(submit("90501", "late"))
+	<-told
+	s.SetLatency(0)
+	s.Hold()
+	e.send(submit("90501", "held"))
+	if err := s.WaitCount(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	s.Release()
+	e.read()
+	<-told
+	s.DropAfter(1)
+	e.send(submit("90501", "cut"))
+	if err := s.WaitFor(t.Context(), func(st smpptest.Stats) bool { return st.Bound == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []look{{"at once", smpp.StatusOK, true}, {"refused", smpp.StatusThrottled, true}, {"late", smpp.StatusOK, true},
+		{"held", smpp.StatusOK, true}, {"cut", smpp.StatusOK, false}}
+	if len(looks) != len(want) || drops == 0 {
+		t.Fatalf("%d messages and %d drops were told, want %d and some", len(looks), drops, len(want))
+	}
+	for i, l := range looks {
+		if *l != want[i] {
+			t.Errorf("message %d: %+v, want %+v", i+1, *l, want[i])
+		}
+	}
+}
+
+// A handset's message is taken when the ESME has said so, not when it was asked for again.
+func TestSendMOThen(t *testing.T) {
+	s := start(t, smpptest.Config{Receipts: smpptest.Receipts{RetryDelay: time.Millisecond}})
+	taken := make(chan struct{}, 2)
+	e := bound(t, s, smpp.BindRX, "acme")
+	s.SendMOThen("905321234567", "3338", "RET", func() { taken <- struct{}{} })
+	for _, status := range []smpp.CommandStatus{smpp.StatusTempAppErr, smpp.StatusOK} {
+		h, _ := e.read()
+		if len(taken) > 0 {
+			t.Error("taken before it was accepted")
+		}
+		e.conn.Write((&smpp.DeliverSMResp{Status: status}).AppendTo(nil, h.Sequence))
+	}
+	if err := s.WaitFor(t.Context(), func(st smpptest.Stats) bool { return st.Acked == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	<-taken
 }

@@ -16,6 +16,7 @@ import (
 
 	"izinli/gateway/smpp"
 	"izinli/gateway/smpplink"
+	"izinli/test/stage"
 )
 
 // TestMain plays the roles of the processes the program starts of itself: here "itself" is the test.
@@ -407,7 +408,7 @@ func TestProcessFigures(t *testing.T) {
 	if got := processCPU(1 << 30); got != 0 {
 		t.Errorf("nobody used %v", got)
 	}
-	if m := describeMachine(t.TempDir()); m.Cores < 1 || m.MemMB < 100 || m.SyncMS <= 0 || m.Kernel == "" {
+	if m := stage.DescribeMachine(t.TempDir()); m.Cores < 1 || m.MemMB < 100 || m.SyncMS <= 0 || m.Kernel == "" {
 		t.Errorf("machine: %+v", m)
 	}
 }

@@ -3,75 +3,16 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"izinli/test/stage"
 )
 
 // machine is where a figure was taken.
-type machine struct {
-	CPU    string `json:"cpu"`
-	Cores  int    `json:"cores"`
-	MemMB  int    `json:"memoryMB"`
-	Kernel string `json:"kernel"`
-	Go     string `json:"go"`
-	// SyncMS is one write of 4 KiB with fdatasync in the directory of the stores, alone, in milliseconds.
-	SyncMS float64 `json:"syncMS"`
-}
-
-func (m *machine) String() string {
-	return fmt.Sprintf("%d × %s, %d MB, Linux %s, %s, %.3g ms a sync", m.Cores, m.CPU, m.MemMB, m.Kernel, m.Go, m.SyncMS)
-}
-
-func describeMachine(dir string) machine {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: field("/proc/cpuinfo", "model name")}
-	kb, _ := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"))
-	m.MemMB = kb / 1000
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(b))
-	}
-	m.SyncMS = round(syncTime(dir).Seconds() * 1000)
-	return m
-}
-
-// field reads the value of the first line "name : value".
-func field(path, name string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == name {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
-}
-
-// syncTime is what a synced write costs here: the mean of half a second.
-func syncTime(dir string) time.Duration {
-	f, err := os.Create(filepath.Join(dir, "sync.probe"))
-	if err != nil {
-		return 0
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	block := make([]byte, 4096)
-	began, n := time.Now(), 0
-	for time.Since(began) < 500*time.Millisecond {
-		if _, err := f.WriteAt(block, int64(n%1024)*4096); err != nil {
-			return 0
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return 0
-		}
-		n++
-	}
-	return time.Since(began) / time.Duration(n)
-}
+type machine = stage.Machine
 
 // clockTick is the unit of /proc/<pid>/stat; it is 100 per second on every Linux Go runs on.
 const clockTick = 10 * time.Millisecond
@@ -131,7 +72,7 @@ type memory struct{ RSS, Anon, Peak float64 }
 func processMemory(pid int) memory {
 	path := fmt.Sprintf("/proc/%d/status", pid)
 	mb := func(name string) float64 {
-		kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(field(path, name), "kB")), 64)
+		kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(stage.ProcField(path, name), "kB")), 64)
 		return kb * 1024 / 1e6
 	}
 	return memory{RSS: mb("VmRSS"), Anon: mb("RssAnon"), Peak: mb("VmHWM")}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"izinli/test/stage"
 )
 
 // options are what the command line says.
@@ -102,7 +104,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 			return false, err
 		}
 	}
-	b := &bench{opt: o, machine: describeMachine(o.dir)}
+	b := &bench{opt: o, machine: stage.DescribeMachine(o.dir)}
 	return b.runAll(ctx, chosen, out)
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"izinli/test/stage"
 )
 
 // figure is one thing that is measured.
@@ -66,8 +68,6 @@ type cpuShare struct {
 	GatewaySecond float64 `json:"gatewaySeconds"`
 }
 
-const durability = "every acknowledgement after a synced commit; encryption at rest; decision chain; consents enforced (mode partner, fresh mirror)"
-
 func (r *result) set(name string, v float64) {
 	if r.Values == nil {
 		r.Values = map[string]float64{}
@@ -86,7 +86,7 @@ func (r *result) judge(f figure) {
 	r.Value = round(r.Value)
 	r.CommitsPer1000, r.SyncsPer1000 = round(r.CommitsPer1000), round(r.SyncsPer1000)
 	if r.Durability == "" {
-		r.Durability = durability
+		r.Durability = stage.Durability
 	}
 	r.Pass = !r.broken() && (f.met == nil || f.met(r))
 }

@@ -22,21 +22,27 @@ type tally struct {
 	Lost     int            `json:"lost"`
 	Leaked   int            `json:"leaked"`
 	InFlight int            `json:"inFlightAtAcknowledgement"`
+	Latest   int64          `json:"inFlightAtMostMS"`
 	Repeats  int            `json:"repeats"`
 	Bound    int            `json:"repeatBound"`
+	Strange  int            `json:"unexplainedRepeats"`
 	Unknown  int            `json:"unknown"`
+	Doubts   int            `json:"unknownAndUnseen"`
 	Lifted   int            `json:"refusalsNotInForce"`
 	Untold   int            `json:"refusalsUnknownToIYS"`
 }
 
 // result is what a storm prints, as one line of JSON.
 type result struct {
-	Faults    int            `json:"faults"`
+	Counts    bool           `json:"counts"`
+	Because   []string       `json:"doesNotCountBecause,omitempty"`
+	Faults    int            `json:"faults"` // that struck
 	Kinds     map[string]int `json:"kinds"`
 	Seconds   int            `json:"seconds"`
 	Seed      uint64         `json:"seed"`
 	Messages  tally          `json:"messages"`
 	Mails     tally          `json:"mails"`
+	Receipts  receiptTally   `json:"receipts"`
 	Damaged   int            `json:"mailsDamaged"`
 	Notices   int            `json:"notifications"`
 	Unsaid    int            `json:"failuresNotNotified"`
@@ -45,6 +51,11 @@ type result struct {
 	Panel     clerkWork      `json:"panel"`
 	HTTP      map[int]int    `json:"httpAnswersOtherThan2xx"`
 	Restarts  int            `json:"restartsAfterFullDisk"`
+
+	Durability string         `json:"durability"`
+	Settings   map[string]any `json:"settings"`
+	Machine    stage.Machine  `json:"machine"`
+	At         time.Time      `json:"at"`
 }
 
 // pushTally counts İYS's pushes.
@@ -60,7 +71,7 @@ func (s *storm) print(r *result) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Logf("%s", line)
+	fmt.Printf("%s\n", line)
 	if path := os.Getenv("TORTURE_RESULT"); path != "" {
 		if err := os.WriteFile(path, append(line, '\n'), 0o644); err != nil {
 			s.t.Error(err)
@@ -113,11 +124,12 @@ func (s *storm) readBooks(st *store.Store, report *store.Report) books {
 
 // audit holds what customers were told and operators and smarthost got against the books.
 func (s *storm) audit(raged time.Duration) {
-	r := &result{Faults: s.Faults, Kinds: s.kinds, Seconds: int(raged.Seconds()), Seed: s.Seed, Messages: s.w.tally(), Mails: s.mails.tally(),
+	r := &result{Faults: s.struck(), Kinds: s.kinds, Seconds: int(raged.Seconds()), Seed: s.Seed, Messages: s.w.tally(), Mails: s.mails.tally(),
 		Damaged: len(s.mails.damaged), Notices: s.traffic.mail.notices, HTTP: s.traffic.answers, Restarts: s.deaths, Pushes: s.pushed.tally(),
-		Panel: s.traffic.clerk.done}
+		Panel: s.traffic.clerk.done, Durability: s.durability(), Settings: s.settings(), Machine: s.machine, At: time.Now().UTC().Truncate(time.Second)}
 	r.Messages.Bound = 2 * window * binds * len(s.ops) * s.links
 	r.Mails.Bound = 2*mailConns*s.posts + s.hop.cuts
+	r.Messages.Strange = s.auditRepeats()
 	s.open(func(st *store.Store) {
 		report := stage.VerifyStore(s.t, st)
 		if report == nil {
@@ -128,7 +140,8 @@ func (s *storm) audit(raged time.Duration) {
 		s.auditMessages(st, s.w, gateway.StateDelivered, &r.Messages)
 		s.auditMessages(st, s.mails, gateway.StateSent, &r.Mails)
 		s.auditNotices(st, r)
-		s.auditMoney(st, &b, r)
+		s.auditMoney(st, r)
+		r.Receipts = s.auditReceipts(st)
 		s.auditNumbers(&b, r)
 		s.auditPanel(st, &r.Panel)
 		for w, t := range map[*witness]*tally{s.w: &r.Messages, s.mails: &r.Mails} {
@@ -136,6 +149,7 @@ func (s *storm) audit(raged time.Duration) {
 			t.Lifted = s.auditForce(st, w)
 		}
 	})
+	s.judgeTerms(r, raged)
 	s.print(r)
 	s.judge("messages", s.w, &r.Messages)
 	s.judge("mails", s.mails, &r.Mails)
@@ -145,6 +159,9 @@ func (s *storm) audit(raged time.Duration) {
 	if r.Mischarge != 0 {
 		s.t.Errorf("%d credits were charged wrongly", r.Mischarge)
 	}
+	if t := r.Receipts; t.Missing != 0 || t.Wrong != 0 || t.Unexplained != 0 {
+		s.t.Errorf("receipts over SMPP: %d missing, %d wrong, %d doubles that no fault explains", t.Missing, t.Wrong, t.Unexplained)
+	}
 	if r.Panel.Lost != 0 {
 		s.t.Errorf("%d things the panel confirmed are not there", r.Panel.Lost)
 	}
@@ -153,7 +170,7 @@ func (s *storm) audit(raged time.Duration) {
 // tally is what the witness knows.
 func (w *witness) tally() tally {
 	c := w.counts()
-	return tally{Traffic: c, OptOuts: len(w.refused), Leaked: len(w.leaks), InFlight: w.late, Repeats: c.Repeats}
+	return tally{Traffic: c, OptOuts: len(w.refused), Leaked: len(w.leaks), InFlight: w.late, Latest: w.latest.Milliseconds(), Repeats: c.Repeats}
 }
 
 func (p *pushes) tally() pushTally { return pushTally{p.calls, p.failed, len(p.last), len(p.taken)} }
@@ -171,6 +188,9 @@ func (s *storm) judge(what string, w *witness, r *tally) {
 	}
 	if r.Repeats > r.Bound {
 		s.t.Errorf("%d %s were repeated, want at most %d", r.Repeats, what, r.Bound)
+	}
+	if r.Strange > 0 {
+		s.t.Errorf("%d %s were repeated although the operator had answered and no fault was near", r.Strange, what)
 	}
 }
 
@@ -214,6 +234,9 @@ func (s *storm) auditMessages(st *store.Store, w *witness, done gateway.State, r
 		}
 		if m.State == gateway.StateUnknown {
 			r.Unknown++
+			if f.seen == 0 {
+				r.Doubts++
+			}
 		}
 	}
 }
@@ -253,18 +276,6 @@ func (s *storm) auditNotices(st *store.Store, r *result) {
 			complain("mail %d (%s) to person %d was dropped (%s) and nobody told the customer", i+1, f.id, f.person, m.Code)
 		}
 	}
-}
-
-// auditMoney compares the balance with what left: every text here is one segment, mails cost nothing, and what did not leave is
-// given back.
-func (s *storm) auditMoney(st *store.Store, b *books, r *result) {
-	balance, err := st.Balance(context.WithoutCancel(s.t.Context()), s.s.Seeds.Account)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	// Confirmations of opt-outs are ours and cost nobody anything.
-	owed := int64(b.messages[gateway.StateDelivered.String()] + b.messages[gateway.StateUnknown.String()] - len(s.w.confirmed))
-	r.Mischarge = s.credits - balance.Credits - owed
 }
 
 // auditNumbers compares how many messages there are with how many customers know of. The door's drops are stored too.

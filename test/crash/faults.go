@@ -87,11 +87,19 @@ func (s *storm) killTwice(rng *rand.Rand) error {
 
 // freeze stops the process for longer than a client waits for an answer, as a paused virtual machine does.
 func (s *storm) freeze(rng *rand.Rand) error {
+	began := time.Now()
+	for _, w := range []*witness{s.w, s.mails} {
+		w.set(func() { w.frozen = append(w.frozen, span{from: began}) })
+	}
 	if err := s.gw.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	s.wait(time.Duration(500+rng.IntN(2500)) * time.Millisecond)
-	return s.gw.cmd.Process.Signal(syscall.SIGCONT)
+	err := s.gw.cmd.Process.Signal(syscall.SIGCONT)
+	for _, w := range []*witness{s.w, s.mails} {
+		w.set(func() { w.frozen[len(w.frozen)-1].to = time.Now() })
+	}
+	return err
 }
 
 func (s *storm) redisGone(rng *rand.Rand) error {

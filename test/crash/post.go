@@ -206,7 +206,9 @@ func (p *post) received(m *smtptest.Message) {
 		if known {
 			at, person = w.placeLocked(ref, r.Addr)
 		}
-		w.seeLocked(class, at, r.Addr, m.Began)
+		if f := w.leftLocked(class, at, r.Addr, m.Began); f != nil {
+			f.seen++
+		}
 		if at == 0 {
 			continue
 		}

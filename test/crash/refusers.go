@@ -81,11 +81,10 @@ func (t *traffic) optOut(ctx context.Context, rng *rand.Rand, w *witness) {
 	w.optedOut(p)
 }
 
-// answer is somebody who refuses by SMS. When it was acknowledged is between the operator and the gateway; that it counts in the
-// end is looked at then.
+// answer is somebody who refuses by SMS; it is acknowledged when the gateway's deliver_sm_resp comes to the operator.
 func (t *traffic) answer(_ context.Context, rng *rand.Rand) {
 	if p, ok := t.w.refuser(rng); ok {
-		t.handset(number(p), t.reply, "RET")
+		t.handset(number(p), t.reply, "RET", func() { t.w.optedOut(p) })
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +40,7 @@ type Storm struct {
 	Calm   time.Duration // at most so long between recovery and the next fault; default 2 s
 	People int           // default 20 000
 	Only   string        // faults whose name contains it; empty: all
+	Counts bool          // it is one that counts, and must meet the terms of those
 	Kinds  []string      // exactly these, in this order, in place of random ones; Faults and Only are not used then
 	// RecoverWithin is how soon after a fault customers must be answered and messages flow again; default 30 s.
 	RecoverWithin time.Duration
@@ -64,8 +64,12 @@ type storm struct {
 	gw      *process
 	ctx     context.Context
 	data    string
+	machine stage.Machine
 	mount   string // the size-limited file system; empty: could not be mounted
 	credits int64
+
+	receipts *receipts
+	troubles troubles
 
 	kinds  map[string]int
 	links  int // how often open intents towards operators may have been left in doubt
@@ -95,7 +99,8 @@ func RunStorm(t *testing.T, plan Storm) {
 		plan.InFlight = time.Second
 	}
 	t.Logf("seed %d", plan.Seed)
-	s := &storm{Storm: plan, t: t, kinds: map[string]int{}}
+	s := &storm{Storm: plan, t: t, kinds: map[string]int{}, receipts: &receipts{said: map[gateway.MessageID][]receipt{}},
+		troubles: troubles{margin: max(answerLost, plan.InFlight)}}
 	s.setUp()
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(context.WithoutCancel(t.Context()))
@@ -120,10 +125,11 @@ func RunStorm(t *testing.T, plan Storm) {
 func (s *storm) setUp() {
 	t := s.t
 	s.w, s.mails = newWitness(handsets(s.People), "message", s.InFlight), newWitness(mailboxes(s.People/mailShare), "mail", s.InFlight)
-	operator := smpptest.Config{Latency: 20 * time.Millisecond, Tap: s.w.tap, Receipts: smpptest.Receipts{Delay: 50 * time.Millisecond}}
+	operator := smpptest.Config{Latency: 20 * time.Millisecond, Watch: s.w.watch, OnDrop: s.cut, Receipts: smpptest.Receipts{Delay: 50 * time.Millisecond}}
 	s.data = t.TempDir()
 	s.mountDisk()
-	s.traffic = &traffic{w: s.w, seed: s.Seed, ending: make(chan struct{}), answers: map[int]int{}}
+	s.machine = stage.DescribeMachine(s.data)
+	s.traffic = &traffic{w: s.w, receipts: s.receipts, seed: s.Seed, ending: make(chan struct{}), answers: map[int]int{}}
 	mail := &post{t: s.traffic, w: s.mails, clicks: make(chan click, 16), failed: map[int]bool{}}
 	s.traffic.mail = mail
 	s.hop = newNextHop(mail.received)
@@ -174,7 +180,7 @@ func (s *storm) customers() {
 	t, seeds := s.traffic, &s.s.Seeds
 	t.line = line{tb: s.t, system: seeds.SystemID, password: seeds.Password}
 	t.api, t.brand, t.sender, t.reply = stage.NewAPI(s.t, "", seeds.APIKey), seeds.Brand, seeds.Sender, seeds.ReplyNumber
-	t.handset, t.pushed, t.mail.domain = s.s.Operator.SendMO, s.pushed, seeds.Mail.Domain
+	t.handset, t.pushed, t.mail.domain = s.s.Operator.SendMOThen, s.pushed, seeds.Mail.Domain
 	var err error
 	if t.clerk, err = newClerk(t, seeds.Account); err != nil {
 		s.t.Fatal(err)
@@ -272,12 +278,16 @@ func (s *storm) died() bool {
 
 // blow strikes again and again; after each fault the gateway has to recover.
 func (s *storm) blow() {
-	rng := rand.New(rand.NewPCG(s.Seed, 99))
+	rng := s.order()
+	first := s.deal(rng)
 	for i := range s.Faults {
-		f := s.next(i, rng)
-		before := s.count()
+		f := s.next(i, rng, first)
+		before, began := s.count(), time.Now()
 		if err := f.strike(s, rng); err != nil {
 			s.t.Fatalf("fault %d, %s: %v\n%s", i+1, f.name, err, s.gw.log)
+		}
+		if f.link > 0 {
+			s.troubles.add(began, time.Now())
 		}
 		s.kinds[f.name]++
 		s.links += f.link
@@ -290,40 +300,6 @@ func (s *storm) blow() {
 		}
 		if s.t.Failed() {
 			return
-		}
-	}
-}
-
-// next is the i-th fault.
-func (s *storm) next(i int, rng *rand.Rand) *fault {
-	if len(s.Kinds) == 0 {
-		return s.draw(rng)
-	}
-	for k := range faults {
-		if faults[k].name == s.Kinds[i] {
-			return &faults[k]
-		}
-	}
-	s.t.Fatalf("there is no fault %q", s.Kinds[i])
-	return nil
-}
-
-func (s *storm) draw(rng *rand.Rand) *fault {
-	for {
-		total := 0
-		for i := range faults {
-			total += faults[i].weight
-		}
-		n := rng.IntN(total)
-		for i := range faults {
-			f := &faults[i]
-			if n -= f.weight; n >= 0 {
-				continue
-			}
-			if s.mount == "" && strings.HasPrefix(f.name, "disk") || !strings.Contains(f.name, s.Only) {
-				break
-			}
-			return f
 		}
 	}
 }
@@ -379,7 +355,9 @@ func (s *storm) calmDown() {
 	for {
 		s.quiet()
 		untold := s.telling()
+		began := time.Now()
 		s.gw.stop(s.t)
+		s.troubles.add(began, time.Now())
 		left := s.left()
 		left.untold = untold
 		if left == (remains{}) || time.Now().After(deadline) || s.t.Failed() {

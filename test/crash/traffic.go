@@ -29,9 +29,11 @@ type traffic struct {
 	brand   string
 	sender  string
 	reply   string // number people answer to
-	handset func(from, to, text string)
+	handset func(from, to, text string, taken func())
 	pushed  *pushes
 	seed    uint64
+
+	receipts *receipts // of the customer over SMPP
 
 	ending chan struct{} // closed: nothing new
 	ahead  atomic.Int64  // of the gateway's clock
@@ -46,14 +48,7 @@ func (t *traffic) clock() time.Duration { return time.Duration(t.ahead.Load()) }
 
 // to tells the customers where the gateway is from now on.
 func (t *traffic) to(ctx context.Context, addrs map[string]string) {
-	t.moved(ctx, addrs, quietHandler{})
-}
-
-// quietHandler takes receipts and forgets them.
-type quietHandler struct{}
-
-func (quietHandler) Deliver(_ context.Context, _ smppclient.Delivery, ack func(smpp.CommandStatus)) {
-	ack(smpp.StatusOK)
+	t.moved(ctx, addrs, t.receipts)
 }
 
 // customer does one thing again and again.
@@ -205,6 +200,7 @@ func (t *traffic) single(_ context.Context, rng *rand.Rand) {
 	}
 	p := t.w.someone(rng)
 	ref := t.w.issue(commercial, p)
+	t.w.set(func() { t.w.refs[ref-1].smpp = true })
 	err := room.Commit([]smpp.SubmitSM{stage.Text(t.sender, number(p), text(commercial, ref))}, func(_ int, o smppclient.Outcome) {
 		t.answered(ref, o)
 	})

@@ -24,9 +24,12 @@ type witness struct {
 	asked   map[uint32]bool      // opt-outs handed in, acknowledged or not
 	// People whose opt-out by SMS was confirmed.
 	confirmed map[uint32]bool
+	frozen    []span // when the gateway's process stood still
 	leaks     []string
-	late      int // left just before an acknowledgement and were read just after it
-	foreign   int // the operator got what nobody sent
+	late      int           // left just before an acknowledgement and were read just after it
+	latest    time.Duration // the longest of these, without the time the process stood still
+	refusals  int           // copies the operator did not take
+	foreign   int           // the operator got what nobody sent
 	damaged   []string
 }
 
@@ -36,8 +39,10 @@ type fate struct {
 	person uint32
 	said   said
 	seen   uint16 // at the operators, together
+	copies []sighting
 	id     gateway.MessageID
 	run    *campaign // nil: nobody steers it
+	smpp   bool      // handed in over SMPP, with a receipt asked for
 }
 
 // campaign is what an administrator steers.
@@ -86,57 +91,81 @@ func (w *witness) tell(ref int, s said, id gateway.MessageID) {
 
 func text(class byte, ref int) string { return string(class) + " " + strconv.Itoa(ref) }
 
-// tap is an operator reading a message.
-func (w *witness) tap(m *smpp.SubmitSM) {
+// watch is an operator reading a message, and what it says to it: one that it does not take has reached nobody, but it left the
+// gateway. answered is called when the answer was written.
+func (w *witness) watch(m *smpp.SubmitSM, status smpp.CommandStatus) (answered func()) {
 	class, num, _ := strings.Cut(string(m.ShortMessage), " ")
 	ref, err := strconv.Atoi(num)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	to := "+" + strings.TrimPrefix(string(m.Dest.Addr), "+")
 	if p, ok := personOf(to); ok && err != nil && w.asked[p] {
-		w.confirmed[p] = true // our own confirmation of an opt-out by SMS
-		return
+		if status == smpp.StatusOK {
+			w.confirmed[p] = true // our own confirmation of an opt-out by SMS
+		}
+		return nil
 	}
 	if err != nil || len(class) != 1 {
 		w.foreign++
-		return
+		return nil
 	}
-	w.seeLocked(class[0], ref, to, time.Now())
+	f := w.leftLocked(class[0], ref, to, time.Now())
+	if f == nil {
+		return nil
+	}
+	if status != smpp.StatusOK {
+		w.refusals++
+		return nil
+	}
+	f.seen++
+	n := len(f.copies)
+	f.copies = append(f.copies, sighting{read: time.Now()})
+	return func() {
+		w.mu.Lock()
+		w.refs[ref-1].copies[n].answered = time.Now()
+		w.mu.Unlock()
+	}
 }
 
-// seeLocked is a message that left the gateway at the given instant, and was read now.
-func (w *witness) seeLocked(class byte, ref int, to string, at time.Time) {
+// leftLocked is a message that left the gateway at the given instant, and was read now; nil: it is none of ours.
+func (w *witness) leftLocked(class byte, ref int, to string, at time.Time) *fate {
 	if ref < 1 || ref > len(w.refs) || w.refs[ref-1].class != class {
 		w.foreign++
-		return
+		return nil
 	}
 	f := &w.refs[ref-1]
-	f.seen++
 	if to != w.people.address(f.person) {
 		w.leak("%s %d for person %d went to %s", w.kind, ref, f.person, to)
 	}
 	if f.class != commercial {
-		return
+		return f
 	}
 	if !w.people.agreed(f.person) {
 		w.leak("%s %d is commercial and person %d never agreed", w.kind, ref, f.person)
-		return
+		return f
 	}
 	if refused, ok := w.refused[f.person]; ok {
-		w.tooLate(at.Sub(refused), "%s %d is commercial and came after the acknowledged opt-out of person %d", w.kind, ref, f.person)
+		w.tooLate(refused, at, "%s %d is commercial and came after the acknowledged opt-out of person %d", w.kind, ref, f.person)
 	}
 	if f.run != nil && !f.run.stopped.IsZero() {
-		w.tooLate(at.Sub(f.run.stopped), "%s %d came after its campaign was stopped", w.kind, ref)
+		w.tooLate(f.run.stopped, at, "%s %d came after its campaign was stopped", w.kind, ref)
 	}
+	return f
 }
 
-// tooLate is something that left so long after it was forbidden.
-func (w *witness) tooLate(after time.Duration, format string, args ...any) {
+// tooLate is something that left at an instant although it was forbidden since another. A process that stood still between the two
+// is allowed that time on top: what it had decided to send before goes out when it wakes.
+func (w *witness) tooLate(since, at time.Time, format string, args ...any) {
+	after := at.Sub(since)
+	for _, f := range w.frozen {
+		after -= f.overlap(since, at)
+	}
 	if after > w.inFlight {
 		w.leak(format+", %s after", append(args, after.Round(time.Millisecond))...)
-	} else {
-		w.late++
+		return
 	}
+	w.late++
+	w.latest = max(w.latest, after)
 }
 
 // personOf is the person with a number.

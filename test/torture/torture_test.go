@@ -15,11 +15,16 @@ var (
 	calm   = flag.Duration("calm", 2*time.Second, "the longest pause between recovery and the next fault")
 )
 
+// inFlight is how long after an acknowledged refusal the last message may be read by its peer: the aim is 100 ms (T11 of the
+// benchmarks) where nothing breaks; here gateway, operators, smarthost, İYS and customers share the cores with what breaks them.
+const inFlight = 250 * time.Millisecond
+
 func TestMain(m *testing.M) { crash.Main(m) }
 
 func TestTorture(t *testing.T) {
 	if *faults == 0 {
 		t.Skip("make torture runs this; TestStorm of package test is its short form")
 	}
-	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm, Only: *only})
+	crash.RunStorm(t, crash.Storm{Faults: *faults, Seed: *seed, Calm: *calm, Only: *only, InFlight: inFlight,
+		Counts: *faults >= crash.LeastFaults && *only == ""})
 }
