@@ -46,7 +46,7 @@ func (k *carrier) tryPermit(n int, lane gateway.Lane) (int, bool) {
 	if limit == 0 {
 		return 0, false
 	}
-	if !k.inShare(n, lane) {
+	if !k.hasShare(n64, lane, limit) {
 		return 0, false
 	}
 	k.open[lane].Add(n64)
@@ -54,10 +54,15 @@ func (k *carrier) tryPermit(n int, lane gateway.Lane) (int, bool) {
 	return n, true
 }
 
-// inShare reports whether the lane's share of the permits has n left. A message larger than the share may go when the lane has none.
+// inShare reports whether the lane's share of the permits has n left.
 func (k *carrier) inShare(n int, lane gateway.Lane) bool {
+	return k.hasShare(int64(n), lane, int64(2*k.c.Window()))
+}
+
+// hasShare is inShare of so many permits. A message larger than the share may go when the lane has none.
+func (k *carrier) hasShare(n int64, lane gateway.Lane, of int64) bool {
 	open := k.open[lane].Load()
-	return lane != gateway.LaneCommercial || open == 0 || open+int64(n) <= int64(2*k.c.Window())*commercialShare/100
+	return lane != gateway.LaneCommercial || open == 0 || open+n <= of*commercialShare/100
 }
 
 // release gives permits back once the outcome is synced.
