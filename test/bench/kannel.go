@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -50,7 +51,13 @@ func kannel(ctx context.Context, b *bench, r *result) error {
 type kannelProcess struct {
 	dir   string
 	ports [3]int // admin, smsbox, sendsms
-	boxes []*exec.Cmd
+	boxes []*box
+}
+
+// box is one of its programs.
+type box struct {
+	*exec.Cmd
+	ended chan struct{} // closed when it has
 }
 
 const kannelConnections = 64
@@ -76,7 +83,7 @@ func kannelRate(ctx context.Context, b *bench, r *result, n int) (rate float64, 
 	if err := k.start(ctx, op.addr()); err != nil {
 		return 0, err
 	}
-	if err := op.waitBound(ctx); err != nil {
+	if err := op.waitBound(ctx, operatorBinds); err != nil {
 		return 0, fmt.Errorf("kannel did not bind: %w", err)
 	}
 	r.Settings["binds"], r.Settings["window"], r.Settings["connections"], r.Settings["store"] = operatorBinds, operatorWindow, kannelConnections, "spool"
@@ -139,9 +146,21 @@ max-messages = 0
 get-url = "http://127.0.0.1/"
 `
 
-func (k *kannelProcess) start(ctx context.Context, operator string) error {
+// start starts Kannel on ports that were free a moment ago, and on others where somebody else was quicker.
+func (k *kannelProcess) start(ctx context.Context, operator string) (err error) {
+	for range 5 {
+		if err = k.tryStart(ctx, operator); err == nil || !errors.Is(err, errEnded) {
+			return err
+		}
+		k.stop()
+		k.boxes = nil
+	}
+	return err
+}
+
+func (k *kannelProcess) tryStart(ctx context.Context, operator string) error {
 	for i := range k.ports {
-		addr, err := closedPort()
+		addr, err := closedPort("127.0.0.1")
 		if err != nil {
 			return err
 		}
@@ -157,25 +176,28 @@ func (k *kannelProcess) start(ctx context.Context, operator string) error {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return err
 	}
-	for i, box := range []string{"bearerbox", "smsbox"} {
-		cmd := exec.CommandContext(ctx, box, conf)
-		cmd.Dir = k.dir
-		if err := cmd.Start(); err != nil {
+	for i, program := range []string{"bearerbox", "smsbox"} {
+		b := &box{exec.CommandContext(ctx, program, conf), make(chan struct{})}
+		b.Dir = k.dir
+		if err := b.Start(); err != nil {
 			return err
 		}
-		k.boxes = append(k.boxes, cmd)
-		if err := listening(ctx, fmt.Sprintf("127.0.0.1:%d", k.ports[1+i])); err != nil {
-			return fmt.Errorf("%s: %w", box, err)
+		go func() { b.Wait(); close(b.ended) }()
+		k.boxes = append(k.boxes, b)
+		if err := b.listening(ctx, fmt.Sprintf("127.0.0.1:%d", k.ports[1+i])); err != nil {
+			return fmt.Errorf("%s: %w", program, err)
 		}
 	}
 	return nil
 }
 
-// listening waits until somebody listens at addr.
-func listening(ctx context.Context, addr string) error {
-	never := make(chan struct{})
-	still := quiet(15*time.Second, func() int64 { return 0 })
-	err := await(ctx, never, func() error {
+// errEnded is a program that ended before it could be used: what it wanted to listen at was taken.
+var errEnded = errors.New("it ended by itself")
+
+// listening waits until the box listens at addr.
+func (b *box) listening(ctx context.Context, addr string) error {
+	still := quiet(time.Minute, func() int64 { return 0 })
+	err := await(ctx, b.ended, func() error {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return still()
@@ -183,7 +205,10 @@ func listening(ctx context.Context, addr string) error {
 		conn.Close()
 		return errDone
 	})
-	if errors.Is(err, errDone) {
+	switch {
+	case err == nil:
+		return errEnded
+	case errors.Is(err, errDone):
 		return nil
 	}
 	return err
@@ -197,15 +222,13 @@ func (k *kannelProcess) cpu() (d time.Duration) {
 }
 
 func (k *kannelProcess) stop() {
-	for i := len(k.boxes) - 1; i >= 0; i-- {
-		k.boxes[i].Process.Signal(syscall.SIGTERM) // it is gone already or goes now
-		done := make(chan struct{})
-		go func() { k.boxes[i].Wait(); close(done) }()
+	for _, b := range slices.Backward(k.boxes) {
+		b.Process.Signal(syscall.SIGTERM) // it is gone already or goes now
 		select {
-		case <-done:
+		case <-b.ended:
 		case <-time.After(10 * time.Second):
-			k.boxes[i].Process.Kill()
-			<-done
+			b.Process.Kill()
+			<-b.ended
 		}
 	}
 }

@@ -91,7 +91,7 @@ type sites struct {
 }
 
 func newSites(n int) (*sites, error) {
-	addr, err := closedPort()
+	addr, err := closedPort(siteAddr(0).String())
 	if err != nil {
 		return nil, err
 	}

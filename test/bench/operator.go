@@ -70,8 +70,8 @@ func (o *operator) close() {
 	o.wg.Wait()
 }
 
-// waitBound waits for all binds of the other side.
-func (o *operator) waitBound(ctx context.Context) error {
+// waitBound waits for the binds of the other side.
+func (o *operator) waitBound(ctx context.Context, binds int) error {
 	count := func() (n int64) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -82,7 +82,7 @@ func (o *operator) waitBound(ctx context.Context) error {
 		}
 		return n
 	}
-	return until(ctx, patience, count, func() bool { return count() == operatorBinds })
+	return until(ctx, patience, count, func() bool { return count() == int64(binds) })
 }
 
 // sendMO brings a message from a handset to the gateway; answered is called with its final acknowledgement.

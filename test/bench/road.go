@@ -88,7 +88,7 @@ func (s *stand) drive(ctx context.Context, r *result, n int) error {
 }
 
 // bound waits for the gateway's binds to the operator.
-func (s *stand) bound(ctx context.Context) error { return s.operator.waitBound(ctx) }
+func (s *stand) bound(ctx context.Context) error { return s.operator.waitBound(ctx, s.order.Binds) }
 
 // count compares what the client was told with what the operator read and what receipts said.
 func (s *stand) count(r *result, load *esmeLoad) {

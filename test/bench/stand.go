@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type stand struct {
 // standOptions say how a stand differs from the usual.
 type standOptions struct {
 	redis    bool
+	binds    int  // to the operator; 0: operatorBinds
 	deaf     bool // nobody listens at the operator's address
 	panel    bool // the panel listens
 	consents int
@@ -56,7 +58,7 @@ func (b *bench) newStand(ctx context.Context, r *result, o standOptions) (*stand
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	r.Settings["operatorBinds"], r.Settings["operatorWindow"] = operatorBinds, operatorWindow
+	r.Settings["operatorBinds"], r.Settings["operatorWindow"] = s.order.Binds, operatorWindow
 	r.Settings["consents"] = o.consents
 	r.Settings["queue"] = "embedded"
 	if o.redis {
@@ -83,10 +85,10 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 	if s.iys, err = iystest.Listen(s.sim, "127.0.0.1:0"); err != nil {
 		return err
 	}
-	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: operatorBinds, Window: operatorWindow,
+	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: cmp.Or(o.binds, operatorBinds), Window: operatorWindow,
 		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose, Heap: o.heap}
 	if o.deaf {
-		if s.order.Operator, err = closedPort(); err != nil {
+		if s.order.Operator, err = closedPort(nobody); err != nil {
 			return err
 		}
 	}
@@ -112,9 +114,12 @@ func newIYS() *iystest.Sim {
 	return sim
 }
 
-// closedPort is an address where nobody listens.
-func closedPort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// nobody is the host that stands for an operator who is away. Nothing else here uses it, so that no port of it is taken later.
+const nobody = "127.77.0.1"
+
+// closedPort is an address of the host where nobody listens. On 127.0.0.1 anybody may do so the next moment.
+func closedPort(host string) (string, error) {
+	ln, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return "", err
 	}
@@ -349,7 +354,7 @@ func startRedis(ctx context.Context, program, dir string) (*redisServer, error) 
 	}
 	r := &redisServer{cmd: cmd, url: "redis-socket://" + socket}
 	never := make(chan struct{})
-	still := quiet(10*time.Second, func() int64 { return 0 })
+	still := quiet(time.Minute, func() int64 { return 0 })
 	err := await(ctx, never, func() error {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
