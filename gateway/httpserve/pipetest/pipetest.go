@@ -19,7 +19,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conn:
 		return c, nil
-	case <-l.ended.Done():
+	case <-l.ended.Done(): // only when the server closes it: a listener that ends by itself is a server's error
 		return nil, net.ErrClosed
 	}
 }
@@ -39,7 +39,7 @@ func Over(serve func(context.Context, net.Listener) error, f func(net.Conn)) err
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ln := &listener{conn: make(chan net.Conn, 1)}
-	ln.ended, ln.end = context.WithCancel(ctx)
+	ln.ended, ln.end = context.WithCancel(context.Background())
 	mine, its := net.Pipe()
 	ln.conn <- its
 	done := make(chan error, 1)
