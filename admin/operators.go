@@ -30,7 +30,7 @@ func (c *call) operators() error {
 			acts.Forms = append(acts.Forms, c.drainForm(o))
 		}
 		acts.Forms = append(acts.Forms, c.deleteButton("/operators/delete", "/operators/delete", field{Name: "name", Kind: "hidden", Value: o.Name})...)
-		t.Rows = append(t.Rows, []cell{text(o.Name), mono(o.Addr), mono(o.SystemID), c.operatorState(o, &s), text(numberOr(o.Window, "10") + " × " + numberOr(o.Binds, "1")), acts})
+		t.Rows = append(t.Rows, []cell{text(o.Name), mono(o.Addr), mono(o.SystemID), c.operatorState(o, &s), text(strconv.Itoa(o.SegmentRoom()) + " × " + numberOr(o.Binds, "1")), acts})
 	}
 	pg.Blocks = []block{{Table: t}, c.binds(&s, c.p.now())}
 	return c.show(pg)

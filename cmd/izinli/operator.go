@@ -16,7 +16,7 @@ var operatorColumns = []column[gateway.Operator]{
 	{"TLS", func(o *gateway.Operator) any { return o.TLS }},
 	{"SYSTEM-ID", func(o *gateway.Operator) any { return o.SystemID }},
 	{"BINDS", func(o *gateway.Operator) any { return max(o.Binds, 1) }},
-	{"WINDOW", func(o *gateway.Operator) any { return max(o.Window, 10) }},
+	{"WINDOW", func(o *gateway.Operator) any { return o.SegmentRoom() }},
 	{"PER-SECOND", func(o *gateway.Operator) any { return o.PerSecond }},
 	{"ENABLED", func(o *gateway.Operator) any { return !o.Disabled }},
 }

@@ -200,7 +200,7 @@ func (m *Manager) clientConfig(op *gateway.Operator, cr *carrier) (smppclient.Co
 	}
 	cfg := smppclient.Config{
 		Name: op.Name, Addr: op.Addr, SystemID: op.SystemID, Password: password, SystemType: op.SystemType, Binds: op.Binds,
-		Window: op.Window, RatePerSecond: float64(op.PerSecond), EnquireLink: op.EnquireLink, ResponseTimeout: timeout,
+		Window: op.SegmentRoom(), RatePerSecond: float64(op.PerSecond), EnquireLink: op.EnquireLink, ResponseTimeout: timeout,
 		Profile: profile, Logger: m.cfg.Log, OnReady: func(*smppclient.Bind) { cr.signal() },
 	}
 	if op.BindType == "tx+rx" {
