@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -211,13 +212,14 @@ func getBatch(txn *badger.Txn, ref gateway.BatchRef) ([]byte, error) {
 
 // batch is getBatch with this transaction's own writes.
 func (t *tx) batch(ref gateway.BatchRef) ([]byte, error) {
-	v, err := getBatch(t.txn, ref)
+	v, err := t.reader().get(ref)
 	return v, fatal(err)
 }
 
 // batchReader reads batches of which many stand in one page.
 type batchReader struct {
 	txn     *badger.Txn
+	pages   *badger.Txn // for pages; nil: txn
 	account gateway.AccountID
 	page    []pagedBatch // read last
 }
@@ -233,11 +235,20 @@ func (r *batchReader) get(ref gateway.BatchRef) ([]byte, error) {
 		}
 	}
 	r.account = ref.Account
-	if r.page, err = batchPage(r.txn, ref); err != nil {
+	if r.page, err = batchPage(cmp.Or(r.pages, r.txn), ref); err != nil {
 		return nil, err
 	}
 	v, _ = findBatch(r.page, ref.Batch)
 	return v, nil
+}
+
+// reader reads batches that earlier transactions accepted. Their pages are never written again, so a snapshot of its own serves for
+// them: for an iterator of a transaction that writes, Badger sorts all it has written, each time.
+func (t *tx) reader() *batchReader {
+	if t.past == nil {
+		t.past = &batchReader{txn: t.txn, pages: t.s.db.NewTransaction(false)}
+	}
+	return t.past
 }
 
 // batchCursor walks the batches of an account in the order of their ids, or backwards. Close it.

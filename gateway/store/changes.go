@@ -509,7 +509,7 @@ func (t *tx) message(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, 
 
 // readMessage is message from the records themselves, in values of the caller's own.
 func (t *tx) readMessage(id gateway.MessageID) (*gateway.Batch, *gateway.Recipient, error) {
-	b, rs, _, err := readBlock(t.txn, id.Ref(), id.Index/gateway.BlockSize)
+	b, rs, _, err := t.reader().block(id.Ref(), id.Index/gateway.BlockSize)
 	if err != nil {
 		return nil, nil, err
 	}

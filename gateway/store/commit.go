@@ -189,6 +189,7 @@ func (s *Store) takeActs() ([]act, bool) {
 // larger than a transaction) must not take others' along, which may belong to another account.
 func (s *Store) commitSome(acts []act) int {
 	t := s.begin()
+	defer t.close()
 	results := make([]error, 0, len(acts))
 	var fatal error
 	for _, a := range acts {
@@ -245,6 +246,7 @@ type tx struct {
 	addresses   map[gateway.AccountID]*addressPage     // of messages accepted
 	batches     map[gateway.AccountID][]pagedBatch     // accepted, for pages
 	batchTTL    time.Duration                          // of the longest of them
+	past        *batchReader                           // see reader
 	owed        map[string][]gateway.ReceiptDue        // by system_id
 	dir         *gateway.Directory                     // changed in this transaction
 	progresses  map[gateway.MessageID]gateway.Progress // written in this transaction
@@ -355,6 +357,13 @@ func (t *tx) wake(l gateway.Lane, a gateway.AccountID, due time.Time) {
 	k := laneAccount{l, a}
 	if old, ok := t.wakes[k]; !ok || due.Before(old) {
 		t.wakes[k] = due
+	}
+}
+
+// close ends what the transaction reads besides.
+func (t *tx) close() {
+	if t.past != nil {
+		t.past.pages.Discard()
 	}
 }
 

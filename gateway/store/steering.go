@@ -244,7 +244,7 @@ func (s *Store) eachMessage(ref gateway.BatchRef, f func(*tx, *gateway.Batch, ga
 	for block := uint32(0); ; block++ {
 		more := false
 		err := s.do(func(t *tx) error {
-			b, rs, _, err := readBlock(t.txn, ref, block)
+			b, rs, _, err := t.reader().block(ref, block)
 			if err != nil || b == nil {
 				return err
 			}
