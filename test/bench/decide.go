@@ -298,7 +298,7 @@ func (j *judge) single(addrs *numbers) (p50, p99 float64) {
 	return float64(max(0, took[n/2]-own)), float64(max(0, took[n*99/100]-own))
 }
 
-// durableCopy writes n consents the way pulls and look-ups leave them and returns what the store takes on disk once it is closed.
+// durableCopy writes n consents the way pulls leave them and returns what the store takes on disk once it is closed.
 func durableCopy(ctx context.Context, dir string, n int) (mb float64, err error) {
 	st, err := store.Open(store.Options{Dir: dir, Key: make([]byte, 32), Reserve: 1})
 	if err != nil {
@@ -309,13 +309,8 @@ func durableCopy(ctx context.Context, dir string, n int) (mb float64, err error)
 	if err == nil {
 		err = st.PutBrand(ctx, &gateway.Brand{Code: brandCode, Account: acct.ID})
 	}
-	page := make([]iys.Consent, 0, 5000)
-	for i := 0; i < n && err == nil; i++ {
-		page = append(page, iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: time.Now()})
-		if len(page) == cap(page) || i == n-1 {
-			err = st.PutConsents(ctx, page, "live")
-			page = page[:0]
-		}
+	if err == nil {
+		err = putConsents(ctx, st, n, func(i int, at time.Time) iys.Consent { return stored(i, consentKey(i), iys.StatusApproved, at) })
 	}
 	if err = errors.Join(err, st.Close()); err != nil {
 		return 0, err
@@ -402,7 +397,8 @@ func (m made) EachConsent(_ context.Context, loader func() *mirror.Loader) error
 	defer l.Close()
 	at := time.Now()
 	for i := range m.n {
-		l.Add(&iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: at})
+		c := pulled(i, consentKey(i), iys.StatusApproved, at)
+		l.Add(&c)
 	}
 	return nil
 }

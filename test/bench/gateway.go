@@ -32,6 +32,7 @@ type gatewayOrder struct {
 	Window   int
 	IYS      string        // base URL of the simulated İYS
 	Consents int           // the numbers 0…n-1 have agreed
+	Refusals int           // so many behind them have refused
 	Panel    bool          // listen for the panel
 	Settle   time.Duration // before İYS is asked about a batch; 0: as long as İYS wants
 	Seed     bool          // fill the empty store; otherwise it was filled by an earlier process

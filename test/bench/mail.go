@@ -152,17 +152,12 @@ func (g *gatewayProcess) seedMail(ctx context.Context, a *desk.Admin, account ga
 			err = step()
 		}
 	}
-	now := time.Now()
-	page := make([]iys.Consent, 0, 5000)
-	for i := 0; i < m.Readers && err == nil; i++ {
-		page = append(page, iys.Consent{Key: iys.Key{Brand: brandCode, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Recipient: m.reader(i)},
-			Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: now})
-		if len(page) == cap(page) || i == m.Readers-1 {
-			err = g.store.PutConsents(ctx, page, "live")
-			page = page[:0]
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return putConsents(ctx, g.store, m.Readers, func(i int, at time.Time) iys.Consent {
+		return stored(i, iys.Key{Brand: brandCode, Channel: iys.ChannelEmail, RecipientType: iys.RecipientPerson, Recipient: m.reader(i)}, iys.StatusApproved, at)
+	})
 }
 
 // mailLoad is the customer's mail server.

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/store"
 	"izinli/iys"
+	"izinli/iys/iysapi"
 )
 
 // The made-up world of the measurements.
@@ -43,4 +49,33 @@ var classes = []string{gateway.ClassCommercial, gateway.ClassTransactional, gate
 // consentKey is the consent of the i-th number.
 func consentKey(i int) iys.Key {
 	return iys.Key{Brand: brandCode, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: numberOf(i)}
+}
+
+// pulled is a consent as a pull leaves it in memory; its movement is some days older.
+func pulled(i int, k iys.Key, s iys.Status, at time.Time) iys.Consent {
+	made := at.Add(-time.Duration(1+i%1000) * 24 * time.Hour).Truncate(time.Second)
+	return iys.Consent{Key: k, Status: s, Source: iys.SourceHSWeb, ConsentDate: made, CreationDate: made.Add(time.Minute), Origin: iys.OriginPull, ReadAt: at}
+}
+
+// stored is the same as a pull leaves it on disk, with the number İYS gave the movement.
+func stored(i int, k iys.Key, s iys.Status, at time.Time) iys.Consent {
+	c, id := pulled(i, k, s, at), sha256.Sum256([]byte(k.Recipient))
+	c.TransactionID = hex.EncodeToString(id[:])
+	return c
+}
+
+// putConsents stores n consents of a channel as pulls leave them.
+func putConsents(ctx context.Context, st *store.Store, n int, consent func(i int, now time.Time) iys.Consent) error {
+	now := time.Now()
+	page := make([]iys.Consent, 0, iysapi.MaxChanges)
+	for i := range n {
+		if page = append(page, consent(i, now)); len(page) < cap(page) && i < n-1 {
+			continue
+		}
+		if err := st.PutConsents(ctx, page, "pull"); err != nil {
+			return err
+		}
+		page = page[:0]
+	}
+	return nil
 }

@@ -78,8 +78,8 @@ func (g *gatewayProcess) operator(ctx context.Context, a *desk.Admin) error {
 	return err
 }
 
-// consents stores an approval for each number and notes that the brand has been pulled to the end, as after a night of
-// look-ups. The server's own pull then keeps them fresh.
+// consents stores an approval for each number, and refusals behind them, as pulls leave them, and notes that the brand has been
+// pulled to the end. The server's own pull then keeps them fresh.
 func (g *gatewayProcess) consents(ctx context.Context) error {
 	now := time.Now()
 	for _, src := range []iysapi.ChangeSource{iysapi.ChangesByPerson, iysapi.ChangesByProvider} {
@@ -87,17 +87,12 @@ func (g *gatewayProcess) consents(ctx context.Context) error {
 			return err
 		}
 	}
-	page := make([]iys.Consent, 0, 5000)
-	for i := range g.order.Consents {
-		page = append(page, iys.Consent{Key: consentKey(i), Status: iys.StatusApproved, Origin: iys.OriginLive, ReadAt: now})
-		if len(page) == cap(page) || i == g.order.Consents-1 {
-			if err := g.store.PutConsents(ctx, page, "live"); err != nil {
-				return err
-			}
-			page = page[:0]
+	return putConsents(ctx, g.store, g.order.Consents+g.order.Refusals, func(i int, at time.Time) iys.Consent {
+		if i < g.order.Consents {
+			return stored(i, consentKey(i), iys.StatusApproved, at)
 		}
-	}
-	return nil
+		return stored(i, consentKey(i), iys.StatusRejected, at)
+	})
 }
 
 // reseed points a store filled by an earlier process at the present simulators and gives new secrets.
