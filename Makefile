@@ -48,7 +48,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 		echo "== $$dir $$name"; go test -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null; done
 
 .PHONY: bench
-bench: ## measure throughput, latency and memory with durability on (BENCH="flags")
+bench: peers ## measure throughput, latency and memory with durability on (BENCH="flags")
 	@go run ./test/bench $(BENCH)
 
 .PHONY: e2e
@@ -96,7 +96,7 @@ peers:
 	[ -x /usr/sbin/bearerbox ] || command -v bearerbox >/dev/null || missing+=(kannel); \
 	perl -MNet::SMPP -e1 2>/dev/null || missing+=(libnet-smpp-perl); \
 	[ -x /usr/sbin/postfix ] || missing+=(postfix); \
-	for p in swaks gsasl openssl; do command -v $$p >/dev/null || missing+=($$p); done; \
+	for p in swaks gsasl openssl strace; do command -v $$p >/dev/null || missing+=($$p); done; \
 	/usr/bin/python3 -c 'import dkim, nacl' 2>/dev/null || missing+=(python3-dkim python3-nacl); \
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium); \
 	if [ $${#missing[@]} -gt 0 ]; then \

@@ -22,6 +22,9 @@ func TestOpenErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if synced, encrypted := st.Durable(); !synced || !encrypted {
+		t.Errorf("synced %t, encrypted %t: what is acknowledged must be both", synced, encrypted)
+	}
 	if _, err := Open(good); !errors.Is(err, ErrLocked) {
 		t.Errorf("second opening = %v, want ErrLocked", err)
 	}

@@ -53,6 +53,13 @@ type Stats struct {
 	Full    bool
 }
 
+// Durable reports whether what is acknowledged is synced, and whether what is written is encrypted: both always are, save in a store
+// in memory.
+func (s *Store) Durable() (synced, encrypted bool) {
+	o := s.db.Opts()
+	return o.SyncWrites && !o.InMemory, len(o.EncryptionKey) > 0 && !o.InMemory
+}
+
 // Stats returns the counters.
 func (s *Store) Stats() Stats {
 	out := Stats{Commits: s.stats.commits.Load(), Acts: s.stats.acts.Load(), Keys: s.stats.keys.Load(), Full: s.full.Load()}

@@ -75,6 +75,7 @@ func TestFiguresQuick(t *testing.T) {
 // A measurement that cannot notice harm is worth nothing: the same load against an operator that remembers less than it took
 // counts losses, and one that gets a message twice counts a duplicate.
 func TestCountNoticesHarm(t *testing.T) {
+	people := audience{consents: 1000, refusals: 10}
 	told := func(ok, receipts, again int64) *esmeLoad {
 		e := &esmeLoad{n: 4}
 		e.ok.Store(ok)
@@ -96,9 +97,10 @@ func TestCountNoticesHarm(t *testing.T) {
 		{"one was refused, which loses nothing", told(3, 3, 0), []int{0, 1, 2}, 0, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &stand{operator: &operator{seen: newTracker(4)}}
+			s := &stand{operator: &operator{seen: newTracker(200)}}
+			s.operator.seen.people = people
 			for _, ref := range c.arrived {
-				s.operator.seen.arrived(ref, 1)
+				s.operator.seen.arrived(ref, []byte(numberOf(people.number(ref))), 1)
 			}
 			r := &result{}
 			s.count(r, c.load)
@@ -106,6 +108,31 @@ func TestCountNoticesHarm(t *testing.T) {
 				t.Errorf("losses %d, duplicates %d, broken %v; want %d, %d, %v", r.Losses, r.Duplicates, r.broken(), c.losses, c.duplicates, c.wantBroken == 1)
 			}
 		})
+	}
+}
+
+// Nor one that cannot notice a leak: a message to somebody who refused, or to somebody else than it was for.
+func TestTrackerNoticesLeaks(t *testing.T) {
+	people := audience{consents: 1000, refusals: 10}
+	for name, c := range map[string]struct {
+		ref, free int
+		number    string
+		leaked    int64
+	}{
+		"to whom it is for":                  {42, 200, numberOf(42), 0},
+		"to somebody else":                   {42, 200, numberOf(43), 1},
+		"to somebody who refused":            {199, 200, numberOf(1001), 1},
+		"to the same, and needs no consent":  {199, 150, numberOf(1001), 0},
+		"needs none, but to somebody else":   {199, 150, numberOf(1002), 1},
+		"to something that is not a number":  {42, 200, "ORNEK", 1},
+		"about nobody's reference":           {200, 200, numberOf(0), 0},
+		"in international form without plus": {42, 200, numberOf(42)[1:], 0},
+	} {
+		seen := newTracker(200)
+		seen.people, seen.free = people, c.free
+		if seen.arrived(c.ref, []byte(c.number), 1); seen.leaked.Load() != c.leaked {
+			t.Errorf("%s: %d leaks, want %d", name, seen.leaked.Load(), c.leaked)
+		}
 	}
 }
 
@@ -121,6 +148,9 @@ func TestJudge(t *testing.T) {
 		{result{Value: 10, Losses: 1}, false},
 		{result{Value: 10, Duplicates: 1}, false},
 		{result{Value: 10, Leaks: 1}, false},
+		{result{Value: 10, Durability: durability(true, true)}, true},
+		{result{Value: 10, Durability: durability(false, true)}, false},
+		{result{Value: 10, Machine: &machine{InMemory: true}}, false},
 	} {
 		if c.r.judge(f); c.r.Pass != c.want {
 			t.Errorf("%+v passes: %v, want %v", c.r, c.r.Pass, c.want)
@@ -209,8 +239,8 @@ func TestReferences(t *testing.T) {
 
 // The template's places are right: what is patched is what a decoder reads.
 func TestTemplate(t *testing.T) {
-	e := &esmeLoad{number: func(int) int { return 12345678 }, template: newTemplate("000001000000000R", false)}
-	pdu := (&burst{c: &esme{load: e}, first: 40}).AppendPDU(nil, 2, 77)
+	e := &esmeLoad{people: audience{consents: 10_000_000}, template: newTemplate("000001000000000R", false)}
+	pdu := (&burst{c: &esme{load: e}, first: 42345676}).AppendPDU(nil, 2, 77)
 	h, err := smpp.ParseHeader(pdu, smpp.MaxPDU)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +249,7 @@ func TestTemplate(t *testing.T) {
 	if err := m.Decode(h, pdu[smpp.HeaderLen:]); err != nil {
 		t.Fatal(err)
 	}
-	if h.Sequence != 77 || string(m.Dest.Addr) != "905312345678" || !strings.HasSuffix(string(m.ShortMessage), " 00000042") {
+	if h.Sequence != 77 || string(m.Dest.Addr) != "905302345678" || !strings.HasSuffix(string(m.ShortMessage), " 42345678") {
 		t.Errorf("sequence %d to %s: %q", h.Sequence, m.Dest.Addr, m.ShortMessage)
 	}
 }

@@ -69,6 +69,8 @@ func decisions(ctx context.Context, b *bench, r *result) error {
 	r.Messages, r.Losses = manyEnd.Decisions, fewEnd.Wrong+manyEnd.Wrong
 	r.set("absentPerSecond", many.median(absent))
 	r.set("allCoresPerSecond", manyEnd.AllCores)
+	r.set("perCoreAllBusy", manyEnd.AllCores/float64(runtime.NumCPU()))
+	r.set("peakMB", many.loaded.PeakMB)
 	r.set("smallPerSecond", few.median(present))
 	r.set("slowdown", few.median(present)/many.median(present))
 	r.set("p50ns", manyEnd.P50)
@@ -121,7 +123,7 @@ func byPresent(a, b decideTurn) int { return cmp.Compare(a[present], b[present])
 
 // What the child says once it has loaded, and at its end.
 type (
-	decideLoad struct{ AddedMB, Seconds float64 }
+	decideLoad struct{ AddedMB, PeakMB, Seconds float64 } // PeakMB: of the whole process
 	decideEnd  struct {
 		AllCores  float64
 		P50, P99  float64 // ns of one decision, timed alone
@@ -221,7 +223,8 @@ func decideMain() error {
 	took := time.Since(began)
 	runtime.GC()
 	say := json.NewEncoder(os.Stdout)
-	if err := say.Encode(decideLoad{processMemory(os.Getpid()).RSS - before.RSS, took.Seconds()}); err != nil {
+	now := processMemory(os.Getpid())
+	if err := say.Encode(decideLoad{now.RSS - before.RSS, now.Peak, took.Seconds()}); err != nil {
 		return err
 	}
 	j := judge{office: consent.New(consent.Config{}, oneBrand(), m, nil), batch: &gateway.Batch{Account: 1, Brand: brandCode,

@@ -20,8 +20,8 @@ type esmeLoad struct {
 	addr, systemID, password string
 	binds, window            int
 	n                        int
-	number                   func(ref int) int // destination of a message, as an index for number(); nil: the reference itself
-	schedule                 string            // schedule_delivery_time; empty: at once
+	people                   audience
+	schedule                 string // schedule_delivery_time; empty: at once
 	noReceipts               bool
 	rate                     float64 // messages a second over all binds; 0: as many as the windows allow
 
@@ -30,13 +30,15 @@ type esmeLoad struct {
 	ok       atomic.Int64
 	throttle atomic.Int64
 	refused  atomic.Int64
+	stopped  atomic.Int64  // accepted although the person refuses: a receipt tells
 	status   atomic.Uint32 // the last refusal
 	all      chan struct{} // closed when n messages have been answered
 
 	shards   [64]receiptShard
 	receipts atomic.Int64  // different ones
 	again    atomic.Int64  // receipts that came twice
-	foreign  atomic.Int64  // receipts that do not say DELIVRD
+	rejected atomic.Int64  // of receipts, those that say REJECTD
+	foreign  atomic.Int64  // receipts that say neither that nor DELIVRD
 	enough   chan struct{} // closed when n different receipts have come
 
 	binding  []*esme
@@ -203,15 +205,11 @@ func (b *burst) AppendPDU(dst []byte, i int, seq uint32) []byte {
 	e := b.c.load
 	t := &e.template
 	ref := b.first + i
-	to := ref
-	if e.number != nil {
-		to = e.number(ref)
-	}
 	start := len(dst)
 	dst = append(dst, t.pdu...)
 	pdu := dst[start:]
 	binary.BigEndian.PutUint32(pdu[12:], seq)
-	putDigits(pdu[t.number:t.number+numberDigits], to)
+	putDigits(pdu[t.number:t.number+numberDigits], e.people.number(ref))
 	putDigits(pdu[t.ref:], ref)
 	return dst
 }
@@ -237,6 +235,9 @@ func (b *burst) Answered(i int, r smpplink.Result) {
 			break
 		}
 		e.ok.Add(1)
+		if e.people.refuses(b.first + i) {
+			e.stopped.Add(1)
+		}
 		if !e.noReceipts {
 			b.c.told(id, b.at)
 		}
@@ -317,7 +318,11 @@ func (c *esme) receipt() {
 		text, st = r.MessageID, uint8(r.State)
 	}
 	id, err := gateway.ParseMessageID(string(text))
-	if err != nil || smpp.MessageState(st) != smpp.StateDelivered {
+	switch state := smpp.MessageState(st); {
+	case err == nil && state == smpp.StateDelivered:
+	case err == nil && state == smpp.StateRejected:
+		c.load.rejected.Add(1)
+	default:
 		c.load.foreign.Add(1)
 		return
 	}

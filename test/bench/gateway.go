@@ -54,6 +54,8 @@ type gatewayReady struct {
 	Password string
 	SeedMS   float64 // filling the store
 	OpenMS   float64 // opening store, loading consents, listening
+
+	Synced, Encrypted bool // what the open store says
 }
 
 // gatewayCommand is every further line.
@@ -168,6 +170,7 @@ func (g *gatewayProcess) start() (gatewayReady, error) {
 	if g.store, err = store.Open(store.Options{Dir: cfg.Data + "/store", Key: make([]byte, 32), Log: g.log, Reserve: uint64(cfg.Store.Reserve)}); err != nil {
 		return ready, err
 	}
+	ready.Synced, ready.Encrypted = g.store.Durable()
 	if g.order.Seed {
 		t := time.Now()
 		if err := g.seed(context.Background(), &ready); err != nil {

@@ -165,7 +165,7 @@ const bulkSize = 10_000
 type campaign struct {
 	first, n, size int
 	vars           bool              // each recipient has its variables, one of them the reference
-	number         func(ref int) int // destination; nil: the reference itself
+	number         func(ref int) int // destination, as an index for numberOf
 	sendAt         time.Time
 }
 
@@ -187,10 +187,7 @@ func (c *campaign) build(addr, key string) (out [][]byte) {
 				b.WriteByte(',')
 			}
 			ref := c.first + i
-			to := ref
-			if c.number != nil {
-				to = c.number(ref)
-			}
+			to := c.number(ref)
 			if c.vars {
 				fmt.Fprintf(&b, `{"address":"%s","ref":"c%d","vars":{"ad":"Ayse Yilmaz","no":"%0*d"}}`, numberOf(to), ref, refDigits, ref)
 			} else {
@@ -209,10 +206,10 @@ type singles struct {
 	conns, n  int
 	class     string
 	number    func(ref int) int
-	pause     time.Duration // of each connection between requests; 0: none
-	sent      func(ref int) // called just before a request is written; may be nil
-	stop      func() bool   // ends early; may be nil
-	first     int           // reference
+	every     time.Duration                    // between two requests of all connections together, whatever the answers do; 0: as fast as they come
+	sent      func(ref int, due time.Duration) // called just before a request is written, with when it was due by clock; may be nil
+	stop      func() bool                      // ends early; may be nil
+	first     int                              // reference
 }
 
 // run sends n messages and returns how many were accepted.
@@ -221,6 +218,7 @@ func (s *singles) run(ctx context.Context) (accepted int, took latencies, err er
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var errs error
+	began := clock()
 	for range s.conns {
 		h, err := dialHTTP(s.addr)
 		if err != nil {
@@ -228,7 +226,7 @@ func (s *singles) run(ctx context.Context) (accepted int, took latencies, err er
 		}
 		wg.Go(func() {
 			defer h.c.Close()
-			mine, n, err := s.connection(ctx, h, &next)
+			mine, n, err := s.connection(ctx, h, &next, began)
 			ok.Add(int64(n))
 			mu.Lock()
 			took = append(took, mine...)
@@ -240,7 +238,7 @@ func (s *singles) run(ctx context.Context) (accepted int, took latencies, err er
 	return int(ok.Load()), took, errs
 }
 
-func (s *singles) connection(ctx context.Context, h *httpConn, next *atomic.Int64) (took latencies, accepted int, err error) {
+func (s *singles) connection(ctx context.Context, h *httpConn, next *atomic.Int64, start time.Duration) (took latencies, accepted int, err error) {
 	body := fmt.Sprintf(`{"channel":"sms","class":"%s","brand":"%s","from":"%s","text":"Dogrulama ve bilgi metni, no 00000000","to":["%s"]}`,
 		s.class, brandCode, senderName, numberOf(0))
 	req := request(s.addr, s.key, []byte(body))
@@ -253,14 +251,18 @@ func (s *singles) connection(ctx context.Context, h *httpConn, next *atomic.Int6
 			return took, accepted, nil
 		}
 		i += s.first
-		to := i
-		if s.number != nil {
-			to = s.number(i)
-		}
 		putDigits(req[ref:ref+refDigits], i)
-		putDigits(req[num:num+numberDigits], to)
+		putDigits(req[num:num+numberDigits], s.number(i))
+		due := start + time.Duration(i-s.first)*s.every
+		if wait := due - clock(); s.every > 0 && wait > 0 {
+			select {
+			case <-ctx.Done():
+				return took, accepted, ctx.Err()
+			case <-time.After(wait):
+			}
+		}
 		if s.sent != nil {
-			s.sent(i)
+			s.sent(i, due)
 		}
 		began := time.Now()
 		status, body, err := h.do(req, answer)
@@ -272,12 +274,6 @@ func (s *singles) connection(ctx context.Context, h *httpConn, next *atomic.Int6
 			return took, accepted, fmt.Errorf("status %d: %.300s", status, body)
 		}
 		accepted++
-		if s.pause > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(s.pause):
-			}
-		}
 	}
 	return took, accepted, ctx.Err()
 }

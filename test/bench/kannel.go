@@ -15,8 +15,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"izinli/test/stage"
 )
 
 // kannel measures Kannel (Debian's package) on the same machine in turn with our own road: HTTP in, SMPP out to the same
@@ -38,10 +36,11 @@ func kannel(ctx context.Context, b *bench, r *result) error {
 		return err
 	}
 	r.Value, r.Unit = ours.Value/rate, "× Kannel"
+	r.Durability = "izinli: " + ours.Durability + "; Kannel: spool store, never synced"
+	r.Leaks += ours.Leaks
 	r.set("kannelPerSecond", rate)
 	r.set("izinliPerSecond", ours.Value)
 	r.set("izinliCPUPer1000", ours.CPU.Gateway+ours.CPU.Redis)
-	r.Durability = "izinli: " + stage.Durability + "; Kannel: spool store, never synced"
 	r.Losses, r.Duplicates = r.Losses+ours.Losses, r.Duplicates+ours.Duplicates
 	r.Notes = append(r.Notes, ours.Notes...)
 	return nil

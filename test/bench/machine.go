@@ -17,7 +17,8 @@ type machine = stage.Machine
 // clockTick is the unit of /proc/<pid>/stat; it is 100 per second on every Linux Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// processCPU is the CPU time of a process so far, user and system, with that of its threads.
+// processCPU is the CPU time of a process so far, user and system, with that of its threads and of its children that have ended (a
+// Redis rewrites its log in one).
 func processCPU(pid int) time.Duration {
 	if pid == 0 {
 		return 0
@@ -29,12 +30,15 @@ func processCPU(pid int) time.Duration {
 	// The command's name stands in parentheses and may hold anything.
 	_, rest, ok := strings.Cut(string(b), ") ")
 	f := strings.Fields(rest)
-	if !ok || len(f) < 13 {
+	if !ok || len(f) < 15 {
 		return 0
 	}
-	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	return time.Duration(user+system) * clockTick
+	ticks := 0
+	for _, field := range f[11:15] { // utime, stime, cutime, cstime
+		n, _ := strconv.Atoi(field)
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick
 }
 
 // machineCPU is the CPU time of everything on the machine, and what the hypervisor kept for others.

@@ -83,6 +83,10 @@ func mailRun(ctx context.Context, b *bench, r *result, n int, algorithm string) 
 	lost, twice := sink.missing()
 	r.Losses += lost
 	r.Duplicates += twice
+	if n := sink.bare.Load(); n > 0 {
+		r.note("%d mails were not signed", n)
+		r.Losses += int(n)
+	}
 	return s.verify(r, n)
 }
 
@@ -249,6 +253,7 @@ type mailSink struct {
 	ln    net.Listener
 	total atomic.Int64
 	seen  []atomic.Int32 // by reader; shared by the sites of one run
+	bare  atomic.Int64   // mails without a signature
 	takes time.Duration  // until a message is answered
 	last  atomic.Int64   // when the latest message was, by clock
 	wg    sync.WaitGroup
@@ -294,11 +299,14 @@ func (s *mailSink) missing() (lost, twice int) {
 	return lost, twice
 }
 
+// dkimField begins every mail that is signed: the signature is put before all other fields.
+var dkimField = []byte("DKIM-Signature:")
+
 func (s *mailSink) serve(c net.Conn) {
 	defer c.Close()
 	br, bw := bufio.NewReaderSize(c, 16<<10), bufio.NewWriter(c)
 	_, _ = bw.WriteString("220 sink\r\n")
-	to := -1
+	to, begun := -1, false
 	for {
 		if br.Buffered() == 0 && bw.Flush() != nil {
 			return
@@ -317,6 +325,14 @@ func (s *mailSink) serve(c net.Conn) {
 		case bytes.HasPrefix(line, []byte("BDAT ")):
 			fields := bytes.Fields(line)
 			size, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+			head, err := br.Peek(int(min(size, int64(len(dkimField)))))
+			if err != nil {
+				return
+			}
+			if !begun && !bytes.EqualFold(head, dkimField) {
+				s.bare.Add(1)
+			}
+			begun = len(fields) <= 2 // the next one goes on with it
 			if _, err := io.CopyN(io.Discard, br, size); err != nil {
 				return
 			}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -129,8 +128,7 @@ func (b *bench) size(full, quick int) int {
 // fresh is a directory nobody has used.
 func (b *bench) fresh() (string, error) {
 	b.runs++
-	dir := filepath.Join(b.opt.dir, fmt.Sprintf("run%02d", b.runs))
-	return dir, os.MkdirAll(dir, 0o700)
+	return os.MkdirTemp(b.opt.dir, fmt.Sprintf("run%02d-", b.runs))
 }
 
 func choose(names []string, o *options) ([]figure, error) {

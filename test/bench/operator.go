@@ -156,7 +156,7 @@ func (s *opSession) submit(h smpp.Header) {
 	if !ok {
 		ref = -1
 	}
-	o.seen.arrived(ref, now)
+	o.seen.arrived(ref, s.sm.Dest.Addr, now)
 	if o.onSubmit != nil {
 		o.onSubmit(&s.sm, ref, now)
 	}

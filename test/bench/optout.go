@@ -62,7 +62,7 @@ func optOuts(ctx context.Context, b *bench, r *result) (err error) {
 	if err := s.operator.calm(ctx, after); err != nil {
 		return err
 	}
-	p.report(r, n-people*requests, s.operator, b.opt.quick)
+	p.report(r, n-people*requests, s.operator)
 	return s.verifyStates(r)
 }
 
@@ -195,7 +195,7 @@ func (p *people) watch(o *operator, waiting int, accepted func() int) {
 }
 
 // report sums up. others is how many messages went to everybody else.
-func (p *people) report(r *result, others int, o *operator, quick bool) {
+func (p *people) report(r *result, others int, o *operator) {
 	var lasts, acks latencies
 	asked, reached, waited := 0, 0, 0
 	for i := range p.all {
@@ -228,11 +228,7 @@ func (p *people) report(r *result, others int, o *operator, quick bool) {
 	r.set("confirmations", float64(p.confirmations.Load()))
 	r.Leaks = int(p.afterAck.Load())
 	r.Duplicates += int(o.seen.again.Load())
-	enough := len(p.all) * 9 / 10
-	if quick {
-		enough = len(p.all)
-	}
-	if asked < enough {
+	if asked < len(p.all) {
 		r.note("only %d of %d people had the chance to opt out", asked, len(p.all))
 	}
 	// Everybody else gets everything.

@@ -3,36 +3,33 @@ package main
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// otpUnderLoad sends one-time passwords over HTTP, some dozens a second, while a campaign leaves as fast as it can, and
-// measures from just before the request is written to the moment the operator has read the PDU.
+// otpUnderLoad sends one-time passwords over HTTP, a hundred a second whatever the answers do, while a campaign leaves as fast as it
+// can, and measures from when each was due to the moment the operator has read the PDU: who waits for a connection waits.
 func otpUnderLoad(ctx context.Context, b *bench, r *result) (err error) {
 	n := b.size(500_000, 20_000)
 	const most = 100_000 // one-time passwords
-	s, err := b.newStand(ctx, r, standOptions{redis: true, consents: pool})
+	s, err := b.newStand(ctx, r, standOptions{redis: true, consents: pool, refusals: refused})
 	if err != nil {
 		return err
 	}
 	defer s.remove(&err)
-	const conns, pause = 4, 30 * time.Millisecond
-	r.Settings["campaign"], r.Settings["otpConnections"], r.Settings["otpPauseMs"] = n, conns, ms(pause)
+	const conns, every = 32, 10 * time.Millisecond
+	r.Settings["campaign"], r.Settings["otpConnections"], r.Settings["otpEveryMs"] = n, conns, ms(every)
 	seen := newTracker(n + most)
+	seen.people, seen.free = s.audience(), n
 	s.operator.seen = seen
-	var campaignLeft atomic.Int64
-	campaignLeft.Store(int64(n))
-	c := campaign{n: n, size: bulkSize, vars: true, number: func(ref int) int { return ref % s.order.Consents }}
-	load := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: 1, requests: c.build(s.gw.API, s.gw.APIKey)}
+	c := campaign{n: n, size: bulkSize, vars: true, number: seen.people.number}
+	load := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: 1, requests: c.build(s.gw.API, s.gw.APIKey), drops: true}
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
-	sentAt := make([]time.Duration, most)
-	otps := singles{addr: s.gw.API, key: s.gw.APIKey, conns: conns, n: most, class: "otp", first: n, pause: pause,
-		number: func(ref int) int { return ref % s.order.Consents },
-		sent:   func(ref int) { sentAt[ref-n] = clock() },
-		stop:   func() bool { return seen.unique.Load() >= int64(n) }}
+	dueAt := make([]time.Duration, most)
+	otps := singles{addr: s.gw.API, key: s.gw.APIKey, conns: conns, n: most, class: "otp", first: n, every: every, number: seen.people.number,
+		sent: func(ref int, due time.Duration) { dueAt[ref-n] = due },
+		stop: func() bool { return seen.unique.Load() >= int64(n-n/100) }}
 	done, err := s.meter(r.Figure)
 	if err != nil {
 		return err
@@ -62,7 +59,7 @@ func otpUnderLoad(ctx context.Context, b *bench, r *result) (err error) {
 	}
 	r.load(u, bulkOK+otpOK)
 	var lat latencies
-	for i, at := range sentAt {
+	for i, at := range dueAt {
 		if got := time.Duration(seen.at[n+i].Load()); at > 0 && got > 0 {
 			lat = append(lat, got-at)
 		}
@@ -74,6 +71,7 @@ func otpUnderLoad(ctx context.Context, b *bench, r *result) (err error) {
 	r.set("otps", float64(otpOK))
 	r.set("campaignPerSecond", float64(bulkOK)/wall.Seconds())
 	r.Losses += max(0, bulkOK+otpOK-int(seen.unique.Load()))
-	r.Duplicates += int(seen.again.Load())
+	r.Duplicates += int(seen.again.Load() + seen.strange.Load())
+	r.Leaks += int(seen.leaked.Load())
 	return nil
 }

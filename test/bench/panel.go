@@ -33,7 +33,7 @@ func listPages(ctx context.Context, b *bench, r *result) (err error) {
 	if err != nil {
 		return err
 	}
-	big := campaign{n: bulkSize, size: bulkSize, vars: true, number: func(ref int) int { return ref % s.order.Consents }, sendAt: time.Now().Add(24 * time.Hour)}
+	big := campaign{n: bulkSize, size: bulkSize, vars: true, number: s.audience().number, sendAt: time.Now().Add(24 * time.Hour)}
 	h := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: 1, requests: big.build(s.gw.API, s.gw.APIKey)}
 	last, _, err := h.run(ctx)
 	if err != nil {

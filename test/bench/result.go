@@ -68,6 +68,14 @@ type cpuShare struct {
 	GatewaySecond float64 `json:"gatewaySeconds"`
 }
 
+// durability says of what the gateway's store reports (synced, encrypted) what it means.
+func durability(synced, encrypted bool) string {
+	if !synced || !encrypted {
+		return fmt.Sprintf("NOT as promised: synced %t, encrypted %t", synced, encrypted)
+	}
+	return stage.Durability
+}
+
 func (r *result) set(name string, v float64) {
 	if r.Values == nil {
 		r.Values = map[string]float64{}
@@ -75,20 +83,29 @@ func (r *result) set(name string, v float64) {
 	r.Values[name] = round(v)
 }
 
+// atLeast reports whether a setting is as large as the target means; smaller runs, by --n or without --big, get no verdict.
+func (r *result) atLeast(setting string, n int) bool {
+	have, _ := r.Settings[setting].(int)
+	return have >= n
+}
+
 func (r *result) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
 // broken reports whether a promise was broken, which no speed makes good.
-func (r *result) broken() bool { return r.Losses > 0 || r.Duplicates > 0 || r.Leaks > 0 }
+func (r *result) broken() bool {
+	return r.Losses > 0 || r.Duplicates > 0 || r.Leaks > 0 || strings.HasPrefix(r.Durability, "NOT")
+}
 
 func (r *result) judge(f figure) {
 	r.Value = round(r.Value)
 	r.CommitsPer1000, r.SyncsPer1000 = round(r.CommitsPer1000), round(r.SyncsPer1000)
-	if r.Durability == "" {
-		r.Durability = stage.Durability
-	}
 	r.Pass = !r.broken() && (f.met == nil || f.met(r))
+	if r.Machine != nil && r.Machine.InMemory && !r.Quick {
+		r.Pass = false
+		r.note("the stores are in memory; --dir names a directory on a disk")
+	}
 }
 
 // load fills what every load has: rate, shares, the side that was the limit.

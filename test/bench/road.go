@@ -30,7 +30,7 @@ func roadEmbedded(ctx context.Context, b *bench, r *result) error {
 }
 
 func road(ctx context.Context, b *bench, r *result, o standOptions, n int) (err error) {
-	o.consents = min(n, pool)
+	o.consents, o.refusals = min(n, pool), refused
 	s, err := b.newStand(ctx, r, o)
 	if err != nil {
 		return err
@@ -42,14 +42,14 @@ func road(ctx context.Context, b *bench, r *result, o standOptions, n int) (err 
 // smppLoad is the customer of the usual size.
 func (s *stand) smppLoad(r *result, n int) *esmeLoad {
 	r.Settings["binds"], r.Settings["window"], r.Settings["textOctets"] = customerBinds, customerWindow, len(smppText)+refDigits
-	consents := max(s.order.Consents, 1)
 	return &esmeLoad{addr: s.gw.SMPP, systemID: systemID, password: s.gw.Password, binds: customerBinds, window: customerWindow, n: n,
-		number: func(ref int) int { return ref % consents }}
+		people: s.audience()}
 }
 
 // drive sends n messages down the road and measures until the last receipt is acknowledged on both sides.
 func (s *stand) drive(ctx context.Context, r *result, n int) error {
 	s.operator.seen = newTracker(n)
+	s.operator.seen.people = s.audience()
 	load := s.smppLoad(r, n)
 	if err := load.bindAll(ctx); err != nil {
 		return err
@@ -92,10 +92,15 @@ func (s *stand) bound(ctx context.Context) error { return s.operator.waitBound(c
 
 // count compares what the client was told with what the operator read and what receipts said.
 func (s *stand) count(r *result, load *esmeLoad) {
-	ok, seen := int(load.ok.Load()), s.operator.seen
-	notSeen, noReceipt := max(0, ok-int(seen.unique.Load())), max(0, ok-int(load.receipts.Load()))
+	ok, stopped, seen := int(load.ok.Load()), int(load.stopped.Load()), s.operator.seen
+	notSeen, noReceipt := max(0, ok-stopped-int(seen.unique.Load())), max(0, ok-int(load.receipts.Load()))
 	r.Losses += max(notSeen, noReceipt)
-	r.Duplicates += int(seen.again.Load())
+	r.Duplicates += int(seen.again.Load() + seen.strange.Load())
+	r.Leaks += int(seen.leaked.Load())
+	if n := int(load.rejected.Load()); n != stopped {
+		r.note("%d receipts said REJECTD, for %d messages to people who refused", n, stopped)
+		r.Losses += max(n-stopped, stopped-n)
+	}
 	if notSeen+noReceipt > 0 {
 		r.note("%d accepted messages did not arrive, %d have no receipt", notSeen, noReceipt)
 	}
@@ -108,7 +113,7 @@ func (s *stand) count(r *result, load *esmeLoad) {
 		r.note("%d messages were refused, the last with status %#x", n, load.status.Load())
 	}
 	if n := load.foreign.Load(); n > 0 {
-		r.note("%d receipts did not say DELIVRD", n)
+		r.note("%d receipts said neither DELIVRD nor REJECTD", n)
 		r.Losses += int(n)
 	}
 	if n := s.operator.put.Load(); n > 0 {
@@ -148,7 +153,7 @@ func traced(ctx context.Context, b *bench, r *result, n int, more ...string) (pe
 	}
 	log := filepath.Join(dir, "strace")
 	tracer := append([]string{"strace", "-f", "--seccomp-bpf", "-qq", "-o", log, "-e", "trace=" + syncCalls}, more...)
-	s, err := b.newStand(ctx, r, standOptions{redis: true, consents: min(n, pool), tracer: tracer})
+	s, err := b.newStand(ctx, r, standOptions{redis: true, consents: min(n, pool), refusals: refused, tracer: tracer})
 	if err != nil {
 		return 0, err
 	}

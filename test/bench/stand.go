@@ -39,6 +39,7 @@ type standOptions struct {
 	deaf     bool // nobody listens at the operator's address
 	panel    bool // the panel listens
 	consents int
+	refusals int           // gatewayOrder.Refusals
 	settle   time.Duration // gatewayOrder.Settle
 	dir      string        // of an earlier stand; its store is used again
 	mail     *mailOrder    // mail is carried too
@@ -59,7 +60,7 @@ func (b *bench) newStand(ctx context.Context, r *result, o standOptions) (*stand
 		return nil, errors.Join(err, s.close())
 	}
 	r.Settings["operatorBinds"], r.Settings["operatorWindow"] = s.order.Binds, operatorWindow
-	r.Settings["consents"] = o.consents
+	r.Settings["consents"], r.Settings["refusals"] = o.consents, o.refusals
 	r.Settings["queue"] = "embedded"
 	if o.redis {
 		r.Settings["queue"] = "redis-server, unix socket, appendonly everysec, noeviction"
@@ -68,6 +69,7 @@ func (b *bench) newStand(ctx context.Context, r *result, o standOptions) (*stand
 		r.Settings["operator"] = "away: what is accepted waits"
 	}
 	r.Settings["quietHours"] = "off"
+	r.Durability = durability(s.gw.Synced, s.gw.Encrypted)
 	return s, nil
 }
 
@@ -86,7 +88,7 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 		return err
 	}
 	s.order = gatewayOrder{Dir: filepath.Join(s.dir, "gateway"), Operator: s.operator.addr(), Binds: cmp.Or(o.binds, operatorBinds), Window: operatorWindow,
-		IYS: s.iys.URL, Consents: o.consents, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose, Heap: o.heap}
+		IYS: s.iys.URL, Consents: o.consents, Refusals: o.refusals, Panel: o.panel, Settle: o.settle, Mail: o.mail, Seed: !again, Verbose: s.b.opt.verbose, Heap: o.heap}
 	if o.deaf {
 		if s.order.Operator, err = closedPort(nobody); err != nil {
 			return err
@@ -101,6 +103,9 @@ func (s *stand) start(ctx context.Context, o standOptions) (err error) {
 	s.gw, err = startGateway(ctx, s.order, o.tracer)
 	return err
 }
+
+// audience are the numbers the gateway knows consents of.
+func (s *stand) audience() audience { return audience{max(s.order.Consents, 1), s.order.Refusals} }
 
 // newIYS is an İYS where the integrator may read and write for the brand, with no blind hour.
 func newIYS() *iystest.Sim {

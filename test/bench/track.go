@@ -37,6 +37,26 @@ func refOf(text []byte) (int, bool) {
 	return readDigits(text[len(text)-refDigits:])
 }
 
+// audience are the numbers messages go to, in turn: the first have agreed, those behind them have refused and are meant by one message
+// in a hundred. Nothing may reach them.
+type audience struct{ consents, refusals int }
+
+// refused is how many numbers of an audience refuse.
+const refused = 1000
+
+func (a audience) refuses(ref int) bool { return a.refusals > 0 && ref%100 == 99 }
+
+// number is the destination of a message, as an index for numberOf; without an audience everybody has one of his own.
+func (a audience) number(ref int) int {
+	switch {
+	case a.consents == 0:
+		return ref
+	case a.refuses(ref):
+		return a.consents + ref/100%a.refusals
+	}
+	return ref % a.consents
+}
+
 // tracker counts what arrived at the operator, by reference.
 type tracker struct {
 	times   []atomic.Uint32
@@ -45,22 +65,31 @@ type tracker struct {
 	again   atomic.Int64
 	strange atomic.Int64 // texts without a reference of ours: confirmations of opt-outs
 
+	people audience     // whom the messages are for; empty: not looked at
+	free   int          // references from here on need nobody's consent
+	leaked atomic.Int64 // messages to somebody else, or to somebody who refused
+
 	done   chan struct{} // closed when unique reaches goal
 	goal   atomic.Int64
 	closed sync.Once
 }
 
 func newTracker(n int) *tracker {
-	t := &tracker{times: make([]atomic.Uint32, n), at: make([]atomic.Int64, n), done: make(chan struct{})}
+	t := &tracker{times: make([]atomic.Uint32, n), at: make([]atomic.Int64, n), done: make(chan struct{}), free: n}
 	t.goal.Store(int64(n))
 	return t
 }
 
-// arrived notes one message.
-func (t *tracker) arrived(ref int, now time.Duration) {
+// arrived notes one message to a number.
+func (t *tracker) arrived(ref int, number []byte, now time.Duration) {
 	if ref < 0 || ref >= len(t.times) {
 		t.strange.Add(1)
 		return
+	}
+	if t.people != (audience{}) {
+		if to, ok := indexOf(number); !ok || to != t.people.number(ref) || ref < t.free && t.people.refuses(ref) {
+			t.leaked.Add(1)
+		}
 	}
 	if t.times[ref].Add(1) > 1 {
 		t.again.Add(1)

@@ -21,6 +21,8 @@ type Machine struct {
 	Go     string `json:"go"`
 	// SyncMS is one write of 4 KiB with fdatasync in the directory of the stores, alone, in milliseconds.
 	SyncMS float64 `json:"syncMS"`
+	// InMemory says that the directory is no disk: nothing there survives a power cut, and its syncs cost nothing.
+	InMemory bool `json:"storesInMemory,omitempty"`
 }
 
 func (m *Machine) String() string {
@@ -36,6 +38,9 @@ func DescribeMachine(dir string) Machine {
 		m.Kernel = strings.TrimSpace(string(b))
 	}
 	m.SyncMS = math.Round(float64(syncTime(dir))/1e3) / 1e3 // to a microsecond
+	var fs syscall.Statfs_t
+	const tmpfs, ramfs = 0x01021994, 0x858458f6 // statfs(2)
+	m.InMemory = syscall.Statfs(dir, &fs) == nil && (int64(fs.Type) == tmpfs || int64(fs.Type) == ramfs)
 	return m
 }
 
