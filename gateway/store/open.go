@@ -179,7 +179,7 @@ func badgerOptions(o *Options) badger.Options {
 		WithNumLevelZeroTables(8).
 		WithNumLevelZeroTablesStall(24).
 		WithNumCompactors(2).
-		WithBaseTableSize(2 << 20).
+		WithBaseTableSize(max(8<<20, mem*3/2)). // few large tables are sorted in few goroutines, many small ones in dozens, behind which all others queue
 		WithValueLogFileSize(64 << 20).
 		WithBlockCacheSize(max(16<<20, 2*mem)).
 		WithIndexCacheSize(max(16<<20, 2*mem)).

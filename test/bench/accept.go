@@ -198,7 +198,7 @@ func millionWaiting(ctx context.Context, b *bench, r *result) (err error) {
 	if err != nil {
 		return err
 	}
-	bulk0, err := emptyRate(ctx, b, r, func(s *stand) (float64, int, error) { return s.bulkRate(ctx, probe) })
+	bulk0, err := emptyRate(ctx, b, r, func(s *stand) (float64, int, error) { return s.bulkRate(ctx, probe, "T8emptyBulk") })
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func millionWaiting(ctx context.Context, b *bench, r *result) (err error) {
 	if _, err := s.settle(ctx, time.Minute); err != nil { // what the singles left to sort is not what a million waiting cost
 		return err
 	}
-	bulk1, told2, err := s.bulkRate(ctx, probe)
+	bulk1, told2, err := s.bulkRate(ctx, probe, "T8bulk")
 	if err != nil {
 		return err
 	}
@@ -299,13 +299,22 @@ func (s *stand) singleRate(ctx context.Context, r *result, n int, name string) (
 	return rate, int(load.ok.Load()), nil
 }
 
-// bulkRate accepts six times n messages in large requests: fewer fit the buffers of an empty store, which then does not sort at all.
-func (s *stand) bulkRate(ctx context.Context, n int) (rate float64, told int, err error) {
-	c := campaign{n: 6 * n, size: bulkSize, vars: true, number: s.audience().number}
+// bulkRate accepts twelve times n messages in large requests: fewer fit the buffers of an empty store, which then does not sort at all.
+// The profiles get the name.
+func (s *stand) bulkRate(ctx context.Context, n int, name string) (rate float64, told int, err error) {
+	c := campaign{n: 12 * n, size: bulkSize, vars: true, number: s.audience().number}
 	h := bulk{addr: s.gw.API, key: s.gw.APIKey, conns: bulkConns, requests: c.build(s.gw.API, s.gw.APIKey)}
+	done, err := s.meter(name)
+	if err != nil {
+		return 0, 0, err
+	}
 	began := time.Now()
-	told, _, err = h.run(ctx)
-	return float64(told) / time.Since(began).Seconds(), told, err
+	if told, _, err = h.run(ctx); err != nil {
+		return 0, 0, err
+	}
+	rate = float64(told) / time.Since(began).Seconds()
+	_, err = done()
+	return rate, told, err
 }
 
 // fillWaiting schedules n messages for tomorrow, half of them one by one, and returns how many were accepted.
