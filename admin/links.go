@@ -28,6 +28,9 @@ func (c *call) links() error {
 	return c.show(pg)
 }
 
+// iysAPI is what a new link begins with (iys-api.md §2).
+const iysAPI = "https://api.iys.org.tr"
+
 func (c *call) linkForm(l *gateway.IYSLink, fresh bool) form {
 	f := form{Action: "/links/edit", Submit: c.t("save"), Cancel: "/links"}
 	if fresh {
@@ -49,7 +52,9 @@ func (c *call) linkForm(l *gateway.IYSLink, fresh bool) form {
 func (c *call) linkPage() error {
 	var l gateway.IYSLink
 	name := c.QueryParam("name")
-	if name != "" {
+	if name == "" {
+		l.BaseURL = iysAPI
+	} else {
 		list, err := c.p.deps.Desk.ListIYSLinks(c.ctx(), desk.Query{})
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -187,10 +188,8 @@ func TestCatalogue(t *testing.T) {
 	for s := gateway.StateAccepted; s.String() != "none"; s++ {
 		need(t, "state."+s.String())
 	}
-	for _, r := range []iys.Rule{iys.RuleUnchecked, iys.RuleInvalidClass, iys.RuleInvalidChannel, iys.RuleInvalidRecipient, iys.RuleInvalidMode, iys.RuleBlacklisted, iys.RuleBlocked, iys.RuleBrandUnknown,
-		iys.RuleBrandInactive, iys.RuleNoConsent, iys.RuleDeclarationMissing, iys.RuleExemptMissing, iys.RuleExemptExpired, iys.RuleConsentAbsent, iys.RuleConsentStale, iys.RuleConsentUnavailable,
-		iys.RuleConsentApproved, iys.RuleSelfManaged, iys.RuleExempt, iys.RuleTransactional, iys.RuleOTP} {
-		need(t, "rule."+string(r))
+	for _, r := range rules(t) {
+		need(t, "rule."+r)
 	}
 	for _, r := range gateway.PanelRoles {
 		need(t, "role."+string(r))
@@ -200,6 +199,71 @@ func TestCatalogue(t *testing.T) {
 		for _, to := range s.paths {
 			need(t, navKey(to))
 		}
+	}
+}
+
+var ruleConst = regexp.MustCompile(`(?m)^\s+Rule\w+\s+Rule = "(\w+)"`)
+
+// rules are the codes of all consent rules, read where they stand, so that a new one cannot be without words here.
+func rules(t *testing.T) (out []string) {
+	t.Helper()
+	src, err := os.ReadFile("../iys/decide.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range ruleConst.FindAllStringSubmatch(string(src), -1) {
+		out = append(out, m[1])
+	}
+	if !slices.Contains(out, string(iys.RuleUnchecked)) || !slices.Contains(out, string(iys.RuleRetailerNoAccess)) || !slices.Contains(out, string(iys.RuleOTP)) {
+		t.Fatalf("rules found: %v; the pattern looks past some", out)
+	}
+	return out
+}
+
+// What is said of a message is true of the way it went: mail meets no handset, and not every operator sends receipts.
+func TestExplainedByItsWay(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	w.office.operators = append(w.office.operators, gateway.Operator{Name: "sessiz", NoReceipts: true})
+	b := w.signedIn("admin")
+	m := &w.office.messages[0].Message
+	for _, x := range []struct {
+		channel, operator string
+		state             gateway.State
+		code              gateway.Code
+		want              string
+	}{
+		{"sms", "op1", gateway.StateSent, "", "iletim raporu bekleniyor"},
+		{"sms", "gone", gateway.StateSent, "", "iletim raporu bekleniyor"},
+		{"sms", "sessiz", gateway.StateSent, "", "iletim raporu göndermez"},
+		{"email", "relay1", gateway.StateSent, "", "geri dönmezse başka bir bildirim gelmez"},
+		{"sms", "op1", gateway.StateDelivered, "", "telefona ulaştığını"},
+		{"email", "relay1", gateway.StateDelivered, "", "posta sunucusu teslim ettiğini"},
+		{"sms", "op1", gateway.StateUndelivered, "", "telefona ulaştıramadı"},
+		{"email", "relay1", gateway.StateUndelivered, gateway.CodeBounced, "E-posta alıcısına ulaştırılamadı. E-posta geri döndü."},
+		{"email", "relay1", gateway.StateRejected, "", "Karşı sunucu iletiyi kabul etmedi"},
+		{"email", "", gateway.StateHeld, gateway.CodeOperatorDown, "Posta yollarının hiçbiri"},
+		{"sms", "", gateway.StateHeld, gateway.CodeOperatorDown, "operatörlerin hiçbiri"},
+	} {
+		m.Channel, m.Operator, m.State, m.Code = x.channel, x.operator, x.state, x.code
+		if page := b.get("/messages/" + m.ID.String()).Body.String(); !strings.Contains(page, x.want) {
+			t.Errorf("%s by %q, %s %s: the page lacks %q", x.channel, x.operator, x.state, x.code, x.want)
+		}
+	}
+}
+
+// A new link brings the address of İYS, without which the desk refuses an API user; one that is there keeps its own.
+func TestNewLinkKnowsIYS(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	w.office.links = []gateway.IYSLink{{Name: "ahs", AHSUser: "a", AHSURL: "https://ahs.example"}}
+	b := w.signedIn("admin")
+	field := `name="baseUrl" value="https://api.iys.org.tr"`
+	if page := b.get("/links/edit").Body.String(); !strings.Contains(page, field) {
+		t.Errorf("the form of a new link lacks %s", field)
+	}
+	if page := b.get("/links/edit?name=ahs").Body.String(); strings.Contains(page, field) || !strings.Contains(page, `name="baseUrl"`) {
+		t.Error("the form of a link without an address brings one")
 	}
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,32 @@ func (c *call) reason(code gateway.Code) string {
 	return string(code)
 }
 
+// reasonOf is the reason of a message, in the words of its channel where they differ.
+func (c *call) reasonOf(m *gateway.MessageView) string {
+	if key := "why." + string(m.Code); m.Channel == gateway.ChannelEmail && has(key+".email") {
+		return c.t(key + ".email")
+	}
+	return c.reason(m.Code)
+}
+
+// explainKey is the text for a state: mail has its own, and of an operator without receipts nothing is awaited.
+func (c *call) explainKey(m *gateway.MessageView) string {
+	key := "explain." + m.State.String()
+	switch {
+	case m.Channel == gateway.ChannelEmail && has(key+".email"):
+		return key + ".email"
+	case m.State == gateway.StateSent && m.Channel == gateway.ChannelSMS && c.silent(m.Operator):
+		return key + ".silent"
+	}
+	return key
+}
+
+// silent reports whether an operator is known to send no receipts.
+func (c *call) silent(operator string) bool {
+	list, err := c.p.deps.Desk.ListOperators(c.ctx(), desk.Query{})
+	return err == nil && slices.ContainsFunc(list, func(o gateway.Operator) bool { return o.Name == operator && o.NoReceipts })
+}
+
 // ruleText is the sentence for a rule of a decision.
 func (c *call) ruleText(rule string) string {
 	if key := "rule." + rule; has(key) {
@@ -52,7 +79,7 @@ func (c *call) explain(d *desk.MessageDetail) *note {
 	m := &d.Message
 	switch {
 	case m.State == gateway.StateDropped:
-		n := &note{Kind: "error", Text: c.t("explain.dropped", c.reason(m.Code))}
+		n := &note{Kind: "error", Text: c.t("explain.dropped", c.reasonOf(m))}
 		if len(d.Decisions) > 0 && d.Decisions[0].Verdict == "drop" {
 			n.Text = c.t("explain.dropped", c.ruleText(d.Decisions[0].Rule))
 		}
@@ -60,7 +87,7 @@ func (c *call) explain(d *desk.MessageDetail) *note {
 	case m.State == gateway.StateScheduled:
 		return &note{Kind: "info", Text: c.t("explain.scheduled", c.l.when(m.SendAt))}
 	case m.State == gateway.StateHeld:
-		why := c.reason(m.Code)
+		why := c.reasonOf(m)
 		if why == "" {
 			why = c.t("explain.unsaid")
 		}
@@ -71,12 +98,12 @@ func (c *call) explain(d *desk.MessageDetail) *note {
 	case m.State == gateway.StateQueued || m.State == gateway.StateAccepted:
 		return &note{Kind: "info", Text: c.t("explain.queued", c.l.when(m.ValidUntil))}
 	case m.State == gateway.StateSent:
-		return &note{Kind: "info", Text: c.t("explain.sent", firstNonEmpty(m.Operator, "–"))}
+		return &note{Kind: "info", Text: c.t(c.explainKey(m), firstNonEmpty(m.Operator, "–"))}
 	case m.State == gateway.StateDelivered:
-		return &note{Kind: "ok", Text: c.t("explain.delivered", firstNonEmpty(m.Operator, "–"))}
+		return &note{Kind: "ok", Text: c.t(c.explainKey(m), firstNonEmpty(m.Operator, "–"))}
 	}
-	key := "explain." + m.State.String()
-	if why := c.reason(m.Code); why != "" {
+	key := c.explainKey(m)
+	if why := c.reasonOf(m); why != "" {
 		return &note{Kind: stateKind(m.State), Text: c.t(key) + " " + why}
 	}
 	return &note{Kind: stateKind(m.State), Text: c.t(key)}
