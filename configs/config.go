@@ -74,7 +74,7 @@ type Certificate struct {
 // Mail names us among mail servers.
 type Mail struct {
 	// Domain is our name in greetings, Message-ID and notifications; its forward and reverse DNS should agree. Default "": the
-	// machine's own name.
+	// machine's own name if it has a dot, else localhost.localdomain.
 	Domain string `yaml:"domain"`
 	// BounceDomain is where return paths and unsubscribe addresses live; its MX must lead to listen.relay. Default "": domain.
 	BounceDomain string `yaml:"bounceDomain"`
@@ -122,13 +122,15 @@ type Queue struct {
 
 // Limits bounds what callers can ask for.
 type Limits struct {
-	// Body is the largest HTTP request body. Default 16 MiB. 64 KiB to 256 MiB.
+	// Body is the largest body of POST /v1/messages; those of other requests are fixed (POST /v1/consents 4 MiB, others 64 KiB).
+	// Default 16 MiB. 64 KiB to 256 MiB.
 	Body Size `yaml:"body"`
 	// Import is the largest consent file. Default 512 MiB. 1 MiB to 16 GiB.
 	Import Size `yaml:"import"`
 	// Mail is the largest mail. Default 25 MiB. 64 KiB to 256 MiB.
 	Mail Size `yaml:"mail"`
-	// HTTPConnections, SMPPSessions and SMTPSessions bound what is open at once. Defaults 4096, 1024, 1024. 1 to 100000.
+	// HTTPConnections bounds what is open at once to listen.api and, as many again, to listen.public; SMPPSessions and SMTPSessions bound
+	// theirs. Defaults 4096, 1024, 1024. 1 to 100000.
 	HTTPConnections int `yaml:"httpConnections"`
 	SMPPSessions    int `yaml:"smppSessions"`
 	SMTPSessions    int `yaml:"smtpSessions"`
@@ -148,7 +150,8 @@ type Limits struct {
 
 // IYS configures the traffic with İYS. Which account uses which API user is an İYS link in the store.
 type IYS struct {
-	// BaseURL is used by links that name none. Default "https://api.iys.org.tr".
+	// BaseURL is copied into links that the command line and bootstrap make without one; a running server does not look at it.
+	// Default "https://api.iys.org.tr".
 	BaseURL string `yaml:"baseUrl"`
 	// RequestsPerSecond bounds calls of this process to İYS. Default 10, which is also what İYS allows. 1 to 10.
 	RequestsPerSecond int `yaml:"requestsPerSecond"`
@@ -159,7 +162,8 @@ type IYS struct {
 	// Freshness is how old the last complete pull may be for the local copy to be believed; older means asking live. Default 3h.
 	// 10m to 24h, and not below pullEvery.
 	Freshness Duration `yaml:"freshness"`
-	// Timeout bounds one call. Default 10s. 1s to 1m.
+	// Timeout bounds a question about recipients before a message leaves; other calls have bounds of their own (package iysapi).
+	// Default 10s. 1s to 1m.
 	Timeout Duration `yaml:"timeout"`
 	// Holidays is a file of official holidays beside the built-in ones (which reach to 2032), by which deadlines in business days are
 	// counted: one "YYYY-MM-DD,name" a line, *-MM-DD for every year. It is read at the start. Default "": the built-in ones alone.
