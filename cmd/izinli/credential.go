@@ -132,7 +132,7 @@ func credentialSetCmd() *cobra.Command {
 func credentialRotateCmd() *cobra.Command {
 	var kind *string
 	var secret func() (string, error)
-	cmd := nameCmd("rotate <id>", "Give a credential a new secret and print it, once; the old one ends at once",
+	cmd := nameCmd("rotate <id>", "Give a credential a new secret and print it, once; the old one logs in no more, open sessions go on (revoke ends them)",
 		func(ctx context.Context, cmd *cobra.Command, s desk.Service, name string) error {
 			given, err := secret()
 			if err != nil {

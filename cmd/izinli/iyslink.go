@@ -31,7 +31,7 @@ func newIYSLinkCmd() *cobra.Command {
 }
 
 func linkFlags(e *edits[gateway.IYSLink]) {
-	e.text("base-url", "`address` of the API; the configured iys.baseUrl when not given", func(l *gateway.IYSLink) *string { return &l.BaseURL })
+	e.text("base-url", "`address` of the API; when not given, the link's own or the iys.baseUrl of this command's configuration", func(l *gateway.IYSLink) *string { return &l.BaseURL })
 	e.text("username", "API `user`", func(l *gateway.IYSLink) *string { return &l.Username })
 	e.number("integrator-code", "our `number` as the company's partner", func(l *gateway.IYSLink) *int { return &l.IntegratorCode })
 	e.text("ahs-url", "`address` of the AHS interface", func(l *gateway.IYSLink) *string { return &l.AHSURL })

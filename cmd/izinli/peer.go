@@ -82,8 +82,8 @@ func newSuppressionCmd() *cobra.Command {
 		return said(cmd, "%s is no longer suppressed", name)
 	})
 	account = accountFlag(remove, "`number` of the account (required)")
-	return noun("suppression", "Suppressions: mail addresses that do not exist or are closed",
-		"An address whose mail came back for good gets no more of the account's mail, of any class. That is no opt-out: İYS is not told.",
+	return noun("suppression", "Suppressions: mail addresses that do not exist, are closed or stay full",
+		"An address whose mail came back for good, or five times in 14 days from a full mailbox, gets no more of the account's mail, of any\nclass. That is no opt-out: İYS is not told.",
 		suppressionListCmd(), remove)
 }
 

@@ -20,8 +20,8 @@ func newServeCmd() *cobra.Command {
 		Short: "Run the gateway",
 		Long: `Run the gateway until SIGINT or SIGTERM.
 
-It listens on the addresses of the configuration, binds to the operators that were made with "izinli operator add", and
-delivers what is accepted over HTTP and SMPP. A stop takes as long as open hand-offs need; nothing accepted is lost.`,
+It listens on the addresses of the configuration and delivers what is accepted over HTTP, SMPP and SMTP: over the operators made
+with "izinli operator add" and the smarthosts made with "izinli smarthost add". A stop takes as long as open hand-offs need; nothing accepted is lost.`,
 		Example: `  izinli serve
   izinli serve --config configs/izinli.yaml
   IZINLI_LISTEN_API=127.0.0.1:9080 izinli serve`,

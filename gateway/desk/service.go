@@ -36,7 +36,7 @@ type Service interface {
 	CreateCredential(context.Context, NewCredential) (Issued, error)
 	// ChangeCredential changes what a credential may do; its name, kind, account and secret stay.
 	ChangeCredential(context.Context, gateway.Credential) (gateway.Credential, error)
-	// RotateCredential gives a credential a new secret; the old one ends at once.
+	// RotateCredential gives a credential a new secret; the old one logs in no more, open sessions go on.
 	RotateCredential(context.Context, Rotation) (Issued, error)
 	// RevokeCredential ends a credential for good.
 	RevokeCredential(context.Context, gateway.CredentialKey) (gateway.Credential, error)
