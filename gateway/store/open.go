@@ -136,7 +136,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	db, err := badger.Open(badgerOptions(&o))
+	db, err := openBadger(&o)
 	if err != nil {
 		return nil, openError(&o, err)
 	}
@@ -191,6 +191,22 @@ func badgerOptions(o *Options) badger.Options {
 	}
 	return b.WithEncryptionKey(o.Key).WithEncryptionKeyRotationDuration(30 * 24 * time.Hour)
 }
+
+// openBadger is badger.Open for a directory that a crash has left. Badger makes the log of a memtable, and takes one away, in two steps
+// between which it is empty; it refuses to open such a log, which holds nothing, after it has put in order what it will find next time.
+func openBadger(o *Options) (db *badger.DB, err error) {
+	for range 3 { // one being made, one being taken away
+		db, err = badger.Open(badgerOptions(o))
+		if err == nil || !strings.Contains(err.Error(), "while opening memtables") || !strings.Contains(err.Error(), emptyLog) {
+			break
+		}
+		o.Log.Warn("an empty log of the store was left by a crash, it is opened once more", "err", err)
+	}
+	return db, err
+}
+
+// emptyLog is what Badger says of a log that is empty (ristretto z.NewFile).
+const emptyLog = "Create a new file"
 
 func openError(o *Options, err error) error {
 	switch {

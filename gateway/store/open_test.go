@@ -14,6 +14,35 @@ import (
 	"izinli/gateway"
 )
 
+// A kill between the two steps in which Badger makes a log, or takes one away, leaves it empty: the store opens all the same, and has
+// what it had.
+func TestOpenBesideEmptyLogs(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Key: testKey, Memory: 96 << 20, Reserve: 1}
+	st, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(st.PutAccount(t.Context(), &gateway.Account{Name: "a"}), st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00090.mem", "00091.mem"} {
+		if err := os.WriteFile(filepath.Join(o.Dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if st, err = Open(o); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(st.Directory().Accounts); n != 1 {
+			t.Errorf("%d accounts, want 1", n)
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Open says what is wrong with a directory, and opens it once that is put right.
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
