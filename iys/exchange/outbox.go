@@ -135,14 +135,6 @@ func (p *pass) later(e Entry, d time.Duration) Entry {
 	return e
 }
 
-// postpone lets entries wait in the state they are in.
-func (p *pass) postpone(ctx context.Context, list []Entry, d time.Duration) error {
-	for i := range list {
-		list[i] = p.later(list[i], d)
-	}
-	return p.commit(ctx, list...)
-}
-
 // ours sorts out entries that are not ours to send, and returns the rest.
 func (p *pass) ours(ctx context.Context, list []Entry) ([]Entry, error) {
 	var mine, done []Entry
