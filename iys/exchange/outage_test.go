@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,11 +61,11 @@ func (w *world) running() (stop func()) {
 // unlisted are listings of a brand that İYS does not answer for a while.
 type unlisted struct {
 	exchange.API
-	down bool
+	down atomic.Bool
 }
 
 func (u *unlisted) Changes(_ context.Context, _ iysapi.Brand, _ iysapi.ChangeSource, after string, _ int) (iysapi.Page, error) {
-	if u.down {
+	if u.down.Load() {
 		return iysapi.Page{}, &iysapi.APIError{HTTP: 503, Detail: iysapi.Detail{Code: "H192", Index: -1}, Retry: iysapi.RetryAgain}
 	}
 	return iysapi.Page{After: after, End: true}, nil
@@ -74,7 +75,8 @@ func (u *unlisted) Changes(_ context.Context, _ iysapi.Brand, _ iysapi.ChangeSou
 func TestOneBrandsTroubleSlowsNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		sms := map[iys.Channel]iys.Mode{iys.ChannelSMS: iys.ModePartner}
-		untold, late := &unlisted{}, &unlisted{down: true}
+		untold, late := &unlisted{}, &unlisted{}
+		late.down.Store(true)
 		w.more = []exchange.Brand{
 			{Brand: iysapi.Brand{IYSCode: "800001", BrandCode: "800001"}, Modes: sms, API: untold, Granted: map[iys.Channel]time.Time{iys.ChannelSMS: {}}},
 			{Brand: iysapi.Brand{IYSCode: "800002", BrandCode: "800002"}, Modes: sms, API: late},
@@ -84,7 +86,7 @@ func TestOneBrandsTroubleSlowsNoOther(t *testing.T) {
 		stop := w.running()
 		defer stop()
 		pass(20 * time.Minute)
-		late.down = false
+		late.down.Store(false)
 		pass(2 * time.Minute)
 		if w.mirror.PulledAt("800002", iys.ChannelSMS).IsZero() {
 			t.Error("İYS answers for two minutes, and the brand was not pulled")
