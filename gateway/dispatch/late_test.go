@@ -26,10 +26,7 @@ func (r *road) synced() {
 func TestLateAnswerStopsTheRepeat(t *testing.T) {
 	for name, early := range map[string]bool{"then the receipt": false, "after the receipt": true} {
 		t.Run(name, func(t *testing.T) {
-			r := newRoad(t, gateway.AccountPolicy{})
-			r.carrier.answer = inDoubt
-			id := r.submit(ayse).Messages[0].ID
-			r.pump()
+			r, id := leftInDoubt(t)
 			r.want(id, gateway.StateQueued, gateway.CodeDoubt)
 			if early {
 				r.receipt("A", gateway.StateDelivered)
@@ -58,12 +55,19 @@ func TestLateAnswerStopsTheRepeat(t *testing.T) {
 	}
 }
 
+// leftInDoubt is a message whose first attempt was never answered.
+func leftInDoubt(t *testing.T) (r *road, id gateway.MessageID) {
+	t.Helper()
+	r = newRoad(t, gateway.AccountPolicy{})
+	r.carrier.answer = inDoubt
+	id = r.submit(ayse).Messages[0].ID
+	r.pump()
+	return r, id
+}
+
 // A late refusal tells of one attempt alone: the message is handed off again as it would be.
 func TestLateRefusalChangesNothing(t *testing.T) {
-	r := newRoad(t, gateway.AccountPolicy{})
-	r.carrier.answer = inDoubt
-	id := r.submit(ayse).Messages[0].ID
-	r.pump()
+	r, id := leftInDoubt(t)
 	r.carrier.late(1, 0, dispatch.Answer{Verdict: dispatch.RefusedLate, Err: "ESME_RSYSERR"})
 	r.synced()
 	r.want(id, gateway.StateQueued, gateway.CodeDoubt)
@@ -75,10 +79,7 @@ func TestLateRefusalChangesNothing(t *testing.T) {
 
 // The answer comes between the second intent and the second hand-off: the last look stops it.
 func TestLateAnswerAtTheLastLook(t *testing.T) {
-	r := newRoad(t, gateway.AccountPolicy{})
-	r.carrier.answer = inDoubt
-	id := r.submit(ayse).Messages[0].ID
-	r.pump()
+	r, id := leftInDoubt(t)
 	r.office.onLock = func() {
 		r.office.onLock = nil
 		r.carrier.late(1, 0, takenLate("A"))
@@ -187,10 +188,7 @@ func TestReceiptsOfTwoCopies(t *testing.T) {
 // An attempt that was never answered may have arrived, whatever is told of the one that was, early or not.
 func TestReceiptBesideADoubt(t *testing.T) {
 	for _, early := range []bool{false, true} {
-		r := newRoad(t, gateway.AccountPolicy{})
-		r.carrier.answer = inDoubt
-		id := r.submit(ayse).Messages[0].ID
-		r.pump()
+		r, id := leftInDoubt(t)
 		r.carrier.answer = nil
 		if early {
 			r.receipt("2-0", gateway.StateUndelivered)
@@ -211,10 +209,7 @@ func TestReceiptBesideADoubt(t *testing.T) {
 
 // A message that left once and was answered late is in no doubt any more: its receipt tells, and what did not arrive is given back.
 func TestLateAnswerWithoutACopy(t *testing.T) {
-	r := newRoad(t, gateway.AccountPolicy{})
-	r.carrier.answer = inDoubt
-	id := r.submit(ayse).Messages[0].ID
-	r.pump()
+	r, id := leftInDoubt(t)
 	r.carrier.late(1, 0, takenLate("A"))
 	r.synced()
 	r.receipt("A", gateway.StateUndelivered)
@@ -271,10 +266,7 @@ func TestLateAnswerForOneSegment(t *testing.T) {
 
 // A crash cuts off the second attempt after the late answer to the first: the message is sent, and does not leave again.
 func TestLateAnswerThenACrash(t *testing.T) {
-	r := newRoad(t, gateway.AccountPolicy{})
-	r.carrier.answer = inDoubt
-	id := r.submit(ayse).Messages[0].ID
-	r.pump()
+	r, id := leftInDoubt(t)
 	v, err := r.st.Message(t.Context(), r.p.Account, id)
 	must(t, err)
 	ok, err := r.st.OpenIntents(t.Context(), []gateway.Intent{{Message: id, Operator: "op1", Segments: 1, NextAt: v.NextAt}})
