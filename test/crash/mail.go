@@ -3,9 +3,12 @@ package crash
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -228,33 +231,51 @@ func (r *mailRun) rest() {
 	})
 	api := stage.NewAPI(r.t, r.gw.addrs["api"], r.s.Seeds.APIKey)
 	stage.UntilWithin(r.t, patience, "the gateway to have written that down", func() error {
-		left, err := waiting(api)
-		if err == nil && left > 0 {
-			err = fmt.Errorf("%d mails wait\n%s", left, r.gw.log)
+		state, err := waiting(api)
+		if err == nil && state != 0 {
+			err = fmt.Errorf("mails are %s\n%s", state, r.gw.log)
 		}
 		return err
 	})
 }
 
-// waiting counts the customer's messages that are neither final nor sent.
-func waiting(api *stage.API) (n int, err error) {
-	for _, state := range []gateway.State{gateway.StateAccepted, gateway.StateScheduled, gateway.StateHeld, gateway.StateQueued} {
+// waiting is a state, neither final nor sent, in which some of the customer's messages are; zero: none is.
+func waiting(api *stage.API) (gateway.State, error) {
+	for _, state := range []gateway.State{gateway.StateQueued, gateway.StateHeld, gateway.StateScheduled, gateway.StateAccepted} {
 		for cursor := ""; ; {
-			ans, err := api.Try(http.MethodGet, fmt.Sprintf("/v1/messages?limit=500&state=%s&cursor=%s", state, cursor), nil, nil)
+			page, err := list(api, state, cursor)
 			if err != nil {
-				return n, err
+				return 0, err
 			}
-			var page gateway.Page[gateway.MessageView]
-			if err := json.Unmarshal(ans.Body, &page); err != nil || ans.Status != http.StatusOK {
-				return n, fmt.Errorf("the list of messages: %d %s, %v", ans.Status, ans.Body, err)
+			if len(page.Items) > 0 {
+				return state, nil
 			}
-			n += len(page.Items)
 			if cursor = page.Next; cursor == "" {
 				break
 			}
 		}
 	}
-	return n, nil
+	return 0, nil
+}
+
+// list reads one page of messages in a state, of which there may be none on a page that has a successor. A key may only read so many
+// pages a second, and one look at many messages takes many: told to wait, it waits, ten times.
+func list(api *stage.API, state gateway.State, cursor string) (page gateway.Page[gateway.MessageView], err error) {
+	for range 10 {
+		ans, err := api.Try(http.MethodGet, fmt.Sprintf("/v1/messages?limit=1&state=%s&cursor=%s", state, url.QueryEscape(cursor)), nil, nil)
+		if err != nil {
+			return page, err
+		}
+		switch after, _ := strconv.Atoi(ans.Header.Get("Retry-After")); {
+		case ans.Status == http.StatusTooManyRequests && after > 0:
+			<-time.After(time.Duration(after) * time.Second)
+		case ans.Status != http.StatusOK:
+			return page, fmt.Errorf("the list of messages: %d %s", ans.Status, ans.Body)
+		default:
+			return page, json.Unmarshal(ans.Body, &page)
+		}
+	}
+	return page, errors.New("the list of messages: told to wait ten times")
 }
 
 func (r *mailRun) audit() {
