@@ -166,6 +166,9 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// badgerOptions divides o.Memory. Tables are large: few are sorted in few goroutines, many small ones in dozens, behind which all
+// others queue. One that is being built, and each of up to eight kept for the next, holds a buffer of twice its size, rounded up to a
+// power of two and counted by the collector, however full it is: a table of 24 MiB costs as much as one of 32.
 func badgerOptions(o *Options) badger.Options {
 	mem := o.Memory / 12 // a memtable; a rotation stalls writers for as long as its memory takes to make
 	b := badger.DefaultOptions(o.Dir).
@@ -179,7 +182,7 @@ func badgerOptions(o *Options) badger.Options {
 		WithNumLevelZeroTables(8).
 		WithNumLevelZeroTablesStall(24).
 		WithNumCompactors(2).
-		WithBaseTableSize(max(8<<20, mem*3/2)). // few large tables are sorted in few goroutines, many small ones in dozens, behind which all others queue
+		WithBaseTableSize(max(8<<20, 2*mem)).
 		WithValueLogFileSize(64 << 20).
 		WithBlockCacheSize(max(16<<20, 2*mem)).
 		WithIndexCacheSize(max(16<<20, 2*mem)).
