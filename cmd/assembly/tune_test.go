@@ -16,11 +16,11 @@ func TestMemoryLimit(t *testing.T) {
 		cgroup, system memlimit.Provider
 		want           int64
 	}{
-		{"a large machine", 0, none, memlimit.Limit(64 * gib), gib},
-		{"the consents come on top", 200 << 20, none, memlimit.Limit(64 * gib), gib + 300<<20},
+		{"a large machine", 0, none, memlimit.Limit(64 * gib), roomy},
+		{"the consents come on top", 200 << 20, none, memlimit.Limit(64 * gib), roomy + 300<<20},
 		{"a machine of one gibibyte", 0, none, memlimit.Limit(1000), 700},
 		{"a container on a large machine", 200 << 20, memlimit.Limit(500), memlimit.Limit(64 * gib), 350},
-		{"nothing is known", 0, none, none, gib},
+		{"nothing is known", 0, none, none, roomy},
 	} {
 		if got := memoryLimit(c.mirror, c.cgroup, c.system); got != c.want {
 			t.Errorf("%s: %d, want %d", c.why, got, c.want)

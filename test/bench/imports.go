@@ -34,7 +34,7 @@ func importXLSX(ctx context.Context, b *bench, r *result) error {
 	return imports(ctx, b, r, gateway.FormatXLSX)
 }
 
-// tightHeap is GOMEMLIMIT where memory is the figure. Of it the store's buffers take up to 500 MB while it sorts; the rest is for
+// tightHeap is GOMEMLIMIT where memory is the figure. Of it the store's buffers take up to 600 MB while it sorts; the rest is for
 // what the work itself needs, however long it lasts.
 const (
 	tightHeap   = "768MiB"
