@@ -141,6 +141,9 @@ type Limits struct {
 	// SMTPRecipients bounds a mail, SMTPMessages a connection. Defaults 1000, 10000. 100 (RFC 5321 §4.5.3.1.8) to 10000; 1 to 1000000.
 	SMTPRecipients int `yaml:"smtpRecipients"`
 	SMTPMessages   int `yaml:"smtpMessages"`
+	// SMTPRefused bounds the recipients that are refused: of a mail (the rest is told 452 4.5.3), and of a connection that has more of
+	// them than others (421). Default 100, 10 to 10000.
+	SMTPRefused int `yaml:"smtpRefused"`
 	// BindTimeout is how long an SMPP connection may take to bind. Default 10s. 1s to 5m.
 	BindTimeout Duration `yaml:"bindTimeout"`
 	// IdleTimeout ends silent connections to the HTTP API and to the mail listeners. Default 5m, the least RFC 5321 §4.5.3.2.7 asks of
@@ -207,7 +210,7 @@ func Default() Config {
 		Queue: Queue{OTPWorkers: 64, Workers: 160, DrainTimeout: Duration(20 * time.Second)},
 		Limits: Limits{
 			Body: 16 << 20, Import: 512 << 20, Mail: 25 << 20, HTTPConnections: 4096, SMPPSessions: 1024, SMTPSessions: 1024,
-			SMTPPerAddress: 20, SMTPPerAccount: 100, SMTPRecipients: 1000, SMTPMessages: 10_000,
+			SMTPPerAddress: 20, SMTPPerAccount: 100, SMTPRecipients: 1000, SMTPMessages: 10_000, SMTPRefused: 100,
 			BindTimeout: Duration(10 * time.Second), IdleTimeout: Duration(5 * time.Minute),
 		},
 		Mail: Mail{DelayNotice: Duration(4 * time.Hour)},

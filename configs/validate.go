@@ -143,6 +143,7 @@ func (v *problems) limits(l *Limits) {
 	within(v, "limits.smtpPerAddress", l.SMTPPerAddress, 1, 100_000)
 	within(v, "limits.smtpPerAccount", l.SMTPPerAccount, 1, 100_000)
 	within(v, "limits.smtpRecipients", l.SMTPRecipients, 100, 10_000)
+	within(v, "limits.smtpRefused", l.SMTPRefused, 10, 10_000)
 	within(v, "limits.smtpMessages", l.SMTPMessages, 1, 1_000_000)
 	within(v, "limits.bindTimeout", l.BindTimeout, second, 5*minute)
 	within(v, "limits.idleTimeout", l.IdleTimeout, 10*second, hour)

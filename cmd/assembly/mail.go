@@ -194,7 +194,7 @@ func (s *Server) openMail(secure *tls.Config) error {
 	s.SMTP, err = smtpserver.New(smtpserver.Config{Domain: s.mailDomain(), SMSDomain: s.cfg.Mail.SMSDomain, TLS: secure,
 		MaxSize: int64(s.cfg.Limits.Mail), MaxConns: s.cfg.Limits.SMTPSessions, CommandTimeout: time.Duration(s.cfg.Limits.IdleTimeout),
 		MaxPerAddress: s.cfg.Limits.SMTPPerAddress, MaxPerAccount: s.cfg.Limits.SMTPPerAccount, MaxRecipients: s.cfg.Limits.SMTPRecipients,
-		MaxMessages: s.cfg.Limits.SMTPMessages},
+		MaxMessages: s.cfg.Limits.SMTPMessages, MaxRefused: s.cfg.Limits.SMTPRefused},
 		smtpserver.Deps{Auth: s.Auth, Submit: s.Intake, Bodies: staged{s.Mail.Bodies}, Directory: s.Store.Directory, Peers: s.relayPeers,
 			Inbox: inbox{s.Mail.Inbox}, Allow: s.Limits.Allow, Refused: s.refusedAtDoor, Log: s.log})
 	if err != nil {

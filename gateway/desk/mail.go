@@ -277,7 +277,7 @@ func (a *Admin) PutRelayPeer(ctx context.Context, p gateway.RelayPeer) (gateway.
 	return p, commit(ctx, a, "PutRelayPeer", "peer "+p.Name, before, &p, a.store.PutRelayPeer)
 }
 
-// DeleteRelayPeer removes a peer; its open connections end by themselves.
+// DeleteRelayPeer removes a peer; its open connections end at their next mail.
 func (a *Admin) DeleteRelayPeer(ctx context.Context, in Name) (Nothing, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

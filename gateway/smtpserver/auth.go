@@ -66,7 +66,7 @@ func (s *session) loggedIn(name string, p *gateway.Principal, err error) error {
 		return errSessions
 	}
 	s.principal, s.joined, s.trusted = p, true, true
-	s.peer = nil // who logs in from a peer's address is who he says: his credential can be revoked, and is what the trace names
+	s.peer, s.known = nil, nil // who logs in from a peer's address is who he says: his credential can be revoked, and is what the trace names
 	s.guard.identified()
 	s.srv.tally.login(s.mech)
 	s.log = s.log.With("account", p.Account, "user", p.Credential.ID)

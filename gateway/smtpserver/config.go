@@ -35,6 +35,7 @@ type Config struct {
 	MaxSize       int64 // octets of a message, announced as SIZE; default 25 MiB
 	MaxInbox      int64 // octets of a message for ourselves; default 2 MiB
 	MaxRecipients int   // of a message; default 1000, at least 100 (RFC 5321 §4.5.3.1.8)
+	MaxRefused    int   // recipients refused: of a message, and of a connection that has more of them than others; default 100
 	MaxMessages   int   // of a connection; default 10 000
 	MaxConns      int   // in all; default 2000
 	MaxPerAddress int   // connections of one IPv4 address or IPv6 /64 that is no peer; default 20
@@ -77,6 +78,7 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.MaxRecipients, 1000)
 	c.MaxRecipients = max(c.MaxRecipients, 100)
+	def(&c.MaxRefused, 100)
 	def(&c.MaxMessages, 10_000)
 	def(&c.MaxConns, 2000)
 	def(&c.MaxPerAddress, 20)

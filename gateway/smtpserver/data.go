@@ -30,7 +30,7 @@ func (s *session) Data(r io.Reader) error {
 	body := &whole{r: &paced{r: r, conn: s.conn.Conn(), cfg: &s.srv.cfg, start: time.Now()}, there: func() bool {
 		return !chunked || stillThere(s.conn, s.guard)
 	}}
-	normalise := s.peer != nil && s.peer.Normalise
+	normalise := tx.peer != nil && tx.peer.Normalise
 	var err error
 	if tx.kind == kindInbox {
 		err = s.deliver(tx, mail.NewReader(body, normalise))
@@ -111,7 +111,7 @@ func (s *session) accept(tx *transaction, body io.Reader, normalise bool) error 
 		sub.Headers[mail.MarkHead] = clean.Quoted()
 		return s.acceptSMS(tx, sub, head, msg.body())
 	}
-	if sub.From, err = s.author(head); err != nil {
+	if sub.From, err = s.author(tx, head); err != nil {
 		return replyOf(err)
 	}
 	clean = s.traced(clean, tx)
@@ -144,9 +144,9 @@ func (s *session) forget(ref gateway.BodyRef) {
 // the credential permits, nor change the class recipients were judged by at RCPT.
 func (s *session) orders(tx *transaction, head mail.Header, sub *gateway.Submission) error {
 	sub.Class = tx.class
-	if !s.trusted {
+	if !tx.trusted {
 		if sub.Class == "" {
-			sub.Class = s.principal.Credential.Class("")
+			sub.Class = tx.principal.Credential.Class("")
 		}
 		return nil
 	}
@@ -159,10 +159,10 @@ func (s *session) orders(tx *transaction, head mail.Header, sub *gateway.Submiss
 	switch {
 	case class != "" && !gateway.ValidClass(class):
 		return gateway.Refuse(gateway.CodeInvalid, mail.HeaderClass, "%s must be commercial, transactional or otp", mail.HeaderClass)
-	case class != "" && !s.principal.Credential.Allows(class), class != "" && tx.class != "" && class != tx.class:
+	case class != "" && !tx.principal.Credential.Allows(class), class != "" && tx.class != "" && class != tx.class:
 		return gateway.Refuse(gateway.CodeClassNotAllowed, mail.HeaderClass, "")
 	case tx.class == "":
-		sub.Class = s.principal.Credential.Class(class)
+		sub.Class = tx.principal.Credential.Class(class)
 	}
 	sub.Brand = head.Get(mail.HeaderBrand)
 	sub.Reason = strings.ToLower(head.Get(mail.HeaderReason))
@@ -209,7 +209,7 @@ func (s *session) addressees(tx *transaction, sub *gateway.Submission) {
 
 // author finds who the message says it is from: one From field, every address of it on an approved domain of the account. A
 // message that could be read two ways (two From, two To …, RFC 5322 §3.6) is refused.
-func (s *session) author(head mail.Header) (string, error) {
+func (s *session) author(tx *transaction, head mail.Header) (string, error) {
 	for _, once := range []string{"From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID"} {
 		if head.Count(once) > 1 {
 			return "", reply(550, "5.6.0", "Header field "+once+" appears more than once")
@@ -232,7 +232,7 @@ func (s *session) author(head mail.Header) (string, error) {
 		if err != nil {
 			return "", reply(550, "5.6.0", "The message needs one well-formed From field")
 		}
-		if s.senderOf(a) == nil {
+		if s.senderOf(tx.principal.Account, a) == nil {
 			return "", gateway.Refuse(gateway.CodeSender, "From", "")
 		}
 		if i == 0 {
@@ -254,7 +254,7 @@ func (s *session) traced(h mail.Header, tx *transaction) mail.Header {
 		with += "S"
 	}
 	from := "authenticated"
-	if s.peer == nil {
+	if tx.peer == nil {
 		with += "A" // RFC 3848
 	} else {
 		from = fmt.Sprintf("%s ([%s])", domainText(s.helo), s.guard.from)

@@ -1,6 +1,8 @@
 package smtpserver
 
 import (
+	"fmt"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -49,16 +51,159 @@ func TestSMSByMail(t *testing.T) {
 	}
 }
 
+// Recipients that are refused cost what others do, and are bounded: nobody asks us, and IYS through us, about a list he bought.
+func TestRefusalsBounded(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.cfg.MaxRefused = 3 })
+	k := w.ready(SubmissionTLS, user)
+	w.throttled = true
+	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+	for range 5 {
+		k.do("RCPT TO:<no@alici.example>", "450 4.7.1")
+	}
+	if len(w.checks) != 0 {
+		t.Errorf("%d questions were free", len(w.checks))
+	}
+	w.throttled = false
+	rcpt := func(name, want string) { t.Helper(); k.do("RCPT TO:<"+name+"@alici.example>", want) }
+	rcpt("ali", "250")
+	rcpt("ayse", "250")
+	rcpt("ayse", "250") // once is enough
+	rcpt("no1", "550 5.7.1")
+	rcpt("later2", "451 4.7.1")
+	k.do("RCPT TO:<ali@localhost>", "550 5.1.3")
+	asked := len(w.checks)
+	rcpt("veli", "452 4.5.3 Too many recipients refused") // of this message; a client sends it in the next
+	if len(w.checks) != asked {
+		t.Error("asked about a recipient beyond the bound")
+	}
+	k.do("DATA", "354")
+	k.send(msg + ".\r\n")
+	k.expect("250")
+
+	// 3 taken, 3 refused. A list whose people mostly consent goes on for as long as it likes.
+	for i := range 4 {
+		k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+		for j := range 3 {
+			rcpt(fmt.Sprintf("ali%d", 3*i+j), "250")
+		}
+		rcpt("no", "550 5.7.1")
+		k.do("RSET", "250")
+	}
+	// 15 taken, 7 refused.
+	for range 3 {
+		k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+		for range 3 {
+			rcpt("no", "550 5.7.1")
+		}
+		rcpt("veli", "452 4.5.3")
+		k.do("RSET", "250")
+	}
+	k.do("MAIL FROM:<bilgi@ornek.example>", "421 4.7.0 Too many recipients refused")
+	k.gone()
+}
+
 func TestRevokedDuringSession(t *testing.T) {
 	w := newWorld(t, nil)
 	k := w.ready(SubmissionTLS, user)
 	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
 	k.do("RSET", "250")
-	next := *w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}]
-	next.Revoked = true
-	w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}] = &next
+	w.change(user, func(c *gateway.Credential) { c.Revoked = true })
 	k.do("MAIL FROM:<bilgi@ornek.example>", "535 5.7.8")
 	k.gone()
+}
+
+// change puts another state of a credential into the directory, as an administrator does.
+func (w *world) change(id string, edit func(*gateway.Credential)) {
+	k := gateway.CredentialKey{Kind: gateway.KindSMTP, ID: id}
+	next := *w.dir.Credentials[k]
+	edit(&next)
+	w.dir.Credentials[k] = &next
+}
+
+// What an administrator takes from a credential is taken from its open sessions, from their next mail on; the mail under way keeps what
+// it began with.
+func TestCredentialChangedDuringSession(t *testing.T) {
+	const order = "X-Message-Class: transactional\r\nX-Message-Reason: order\r\n" + msg + ".\r\n"
+	w := newWorld(t, nil)
+	k := w.ready(SubmissionTLS, "mixed")
+	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+	w.change("mixed", func(c *gateway.Credential) { c.Classes = []string{gateway.ClassCommercial} })
+	k.do("RCPT TO:<no@alici.example>", "250") // a header decides
+	k.do("RCPT TO:<ali@alici.example>", "250")
+	k.do("DATA", "354")
+	k.send(order)
+	k.expect("250")
+	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+	k.do("RCPT TO:<no@alici.example>", "550 5.7.1")
+	k.do("RCPT TO:<ali@alici.example>", "250")
+	k.do("DATA", "354")
+	k.send(order)
+	k.expect("550 5.7.1 This credential may not send that class")
+	subs, _ := w.submissions()
+	if len(subs) != 1 || subs[0].Class != gateway.ClassTransactional {
+		t.Errorf("submitted %+v, want the mail that was under way alone", subs)
+	}
+	for why, edit := range map[string]func(*gateway.Credential){
+		"another network": func(c *gateway.Credential) { c.CIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
+		"no scope":        func(c *gateway.Credential) { c.Scopes = []string{gateway.ScopeWebhooks} },
+		"another account": func(c *gateway.Credential) { c.Account = acct + 1 },
+	} {
+		t.Run(why, func(t *testing.T) {
+			w := newWorld(t, nil)
+			k := w.ready(SubmissionTLS, user)
+			w.change(user, edit)
+			k.do("MAIL FROM:<bilgi@ornek.example>", "535 5.7.8")
+			k.gone()
+		})
+	}
+}
+
+// A peer that was removed, changed or lost its credential does not go on sending on the connection it has.
+func TestPeerChangedDuringSession(t *testing.T) {
+	for why, c := range map[string]struct {
+		edit func(w *world, p *Peer) []*Peer
+		want string
+	}{
+		"as it was":       {func(_ *world, p *Peer) []*Peer { return []*Peer{p} }, "250"},
+		"removed":         {func(*world, *Peer) []*Peer { return nil }, "421 4.7.0"},
+		"another network": {func(_ *world, p *Peer) []*Peer { p.Prefixes = nil; return []*Peer{p} }, "421 4.7.0"},
+		"of another account": {func(_ *world, p *Peer) []*Peer {
+			p.Principal = &gateway.Principal{Account: acct + 1}
+			return []*Peer{p}
+		}, "421 4.7.0"},
+		"only over TLS now":  {func(_ *world, p *Peer) []*Peer { p.RequireTLS = true; return []*Peer{p} }, "530 5.7.0"},
+		"another credential": {func(w *world, p *Peer) []*Peer { p.Principal = w.principal("mixed"); return []*Peer{p} }, "250"},
+		"an account suspended": {func(w *world, p *Peer) []*Peer {
+			w.dir.Accounts[acct] = &gateway.Account{ID: acct, Suspended: true}
+			return []*Peer{p}
+		}, "535 5.7.8"},
+	} {
+		t.Run(why, func(t *testing.T) {
+			w := newWorld(t, func(w *world) { w.peers = []*Peer{localPeer(w, user)} })
+			k := w.ready(Relay, "")
+			k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+			next := *w.peers[0]
+			w.peers = c.edit(w, &next)
+			k.do("RCPT TO:<ali@alici.example>", "250")
+			k.do("DATA", "354")
+			k.send(msg + ".\r\n")
+			k.expect("250")
+			k.do("MAIL FROM:<bilgi@ornek.example>", c.want)
+			switch c.want[0] {
+			case '2':
+				k.do("RCPT TO:<ali@alici.example>", "250")
+				k.do("DATA", "354")
+				k.send(msg + ".\r\n")
+				k.expect("250")
+				subs, _ := w.submissions()
+				if got, want := subs[1].Principal.Credential.ID, w.peers[0].Principal.Credential.ID; got != want {
+					t.Errorf("the second mail is of credential %q, want %q", got, want)
+				}
+			case '4':
+				k.gone()
+			}
+		})
+	}
 }
 
 // Who logs in from the address of a peer is no longer that peer: his credential counts, and can be revoked.
@@ -77,9 +222,7 @@ func TestLoginFromAPeersAddress(t *testing.T) {
 	if subs, texts := w.submissions(); len(subs) != 1 || subs[0].Principal.Credential.ID != user || !strings.Contains(texts[0], "Received: from authenticated by") {
 		t.Errorf("%+v, %q", subs, texts)
 	}
-	next := *w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}]
-	next.Revoked = true
-	w.dir.Credentials[gateway.CredentialKey{Kind: gateway.KindSMTP, ID: user}] = &next
+	w.change(user, func(c *gateway.Credential) { c.Revoked = true })
 	k.do("MAIL FROM:<bilgi@ornek.example>", "535 5.7.8")
 	k.gone()
 }

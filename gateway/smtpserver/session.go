@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,16 +32,25 @@ type session struct {
 	log    *slog.Logger
 
 	// Owned by the command loop.
-	principal *gateway.Principal // who submits; nil for a stranger
-	peer      *Peer              // the principal came by address or certificate
-	trusted   bool               // private headers are heard
-	joined    bool               // counted as a session of the account
-	mech      string             // of the login under way
-	failures  int                // logins
-	messages  int
+	party
+	known    *gateway.Credential // of the directory, which the principal of a login was made of
+	byCert   bool   // the peer is known by its certificate, not its address
+	joined   bool   // counted as a session of the account
+	mech     string // of the login under way
+	failures int    // logins
+	messages int
+	taken    int // recipients
+	refused  int // recipients
 
 	mu sync.Mutex
 	tx *transaction // the open one; guarded by mu
+}
+
+// party is who submits, as the directory knew him when the transaction began: what changes meanwhile holds from the next one on.
+type party struct {
+	principal *gateway.Principal // nil for a stranger
+	peer      *Peer              // the principal came by address or certificate
+	trusted   bool               // private headers are heard
 }
 
 // What a transaction carries; one kind each.
@@ -55,11 +65,13 @@ const (
 
 // transaction is one envelope.
 type transaction struct {
-	from  string // envelope sender, "" for the null one
-	opts  smtp.MailOptions
-	kind  kind
-	class string // the one class of the credential; "" when a header decides
-	to    []recipient
+	party
+	from    string // envelope sender, "" for the null one
+	opts    smtp.MailOptions
+	kind    kind
+	class   string // the one class of the credential; "" when a header decides
+	to      []recipient
+	refused int // recipients
 }
 
 type recipient struct {
@@ -83,13 +95,13 @@ func (s *Server) newSession(ctx context.Context, c *smtp.Conn, mode Mode) (smtp.
 		sess.peer = g.peer
 		for _, p := range s.peers() {
 			if secure && len(tlsState.PeerCertificates) > 0 && p.knows(tlsState.PeerCertificates[0]) {
-				sess.peer, sess.trusted = p, true
+				sess.peer, sess.byCert = p, true
 				break
 			}
 		}
 	}
 	if p := sess.peer; p != nil {
-		sess.principal, sess.trusted = p.Principal, sess.trusted || p.TrustHeaders
+		sess.principal, sess.trusted = p.Principal, sess.byCert || p.TrustHeaders
 		g.identified()
 		sess.log = sess.log.With("account", p.Principal.Account, "peer", p.Name)
 	}
@@ -140,11 +152,15 @@ func (s *session) begin(from string, o *smtp.MailOptions) error {
 	if err := s.mayMail(); err != nil {
 		return err
 	}
-	if s.messages >= s.srv.cfg.MaxMessages {
+	switch {
+	case s.messages >= s.srv.cfg.MaxMessages:
 		s.guard.hangUp()
 		return errTooMany
+	case s.refused >= s.srv.cfg.MaxRefused && s.refused > s.taken:
+		s.guard.hangUp()
+		return errRefusedConn
 	}
-	tx := &transaction{from: from, opts: *o}
+	tx := &transaction{party: s.party, from: from, opts: *o}
 	if from != "" {
 		a, err := mailbox(from, o.UTF8)
 		if err != nil {
@@ -153,7 +169,7 @@ func (s *session) begin(from string, o *smtp.MailOptions) error {
 		tx.from = a
 	}
 	if p := s.principal; p != nil {
-		if tx.from != "" && s.senderOf(tx.from) == nil {
+		if tx.from != "" && s.senderOf(p.Account, tx.from) == nil {
 			return replyOfCode(gateway.CodeSender, "")
 		}
 		tx.class = onlyClass(&p.Credential)
@@ -165,8 +181,12 @@ func (s *session) begin(from string, o *smtp.MailOptions) error {
 	return nil
 }
 
-// mayMail tells whether the session may begin a transaction at all.
+// mayMail tells whether the session may begin a transaction at all, and follows what was changed about its party since the last one.
 func (s *session) mayMail() error {
+	if err := s.current(); err != nil {
+		s.guard.hangUp()
+		return err
+	}
 	switch {
 	case s.mode != Relay && !s.secure:
 		return errTLSRequired
@@ -177,22 +197,63 @@ func (s *session) mayMail() error {
 	case s.mode == Relay && s.principal == nil && s.srv.deps.Inbox == nil:
 		return errRelay
 	}
-	if s.principal == nil {
+	return nil
+}
+
+// current takes the party afresh from the directory. Who is no longer what he was when he came is told so, and the session ends.
+func (s *session) current() error {
+	switch {
+	case s.principal == nil:
 		return nil
+	case s.peer != nil:
+		if !s.currentPeer() {
+			return errPeerGone
+		}
+	case !s.currentCredential():
+		return replyOfCode(gateway.CodeUnauthorized, "")
 	}
-	dir := s.srv.deps.Directory()
-	if a := dir.Accounts[s.principal.Account]; a == nil || a.Suspended {
-		s.guard.hangUp()
+	if a := s.srv.deps.Directory().Accounts[s.principal.Account]; a == nil || a.Suspended {
 		return replyOfCode(gateway.CodeUnauthorized, "The account is suspended.")
 	}
-	if s.peer == nil { // a credential revoked during the session ends with it
-		c := &s.principal.Credential
-		if now := dir.Credentials[gateway.CredentialKey{Kind: c.Kind, ID: c.ID}]; now == nil || now.Revoked {
-			s.guard.hangUp()
-			return replyOfCode(gateway.CodeUnauthorized, "")
-		}
-	}
 	return nil
+}
+
+// currentPeer reports whether the peer of that name is still who this connection comes from.
+func (s *session) currentPeer() bool {
+	all := s.srv.peers()
+	at := slices.IndexFunc(all, func(p *Peer) bool { return p.Name == s.peer.Name })
+	if at < 0 || all[at].Principal.Account != s.principal.Account {
+		return false
+	}
+	p := all[at]
+	if p == s.peer {
+		return true
+	}
+	if s.byCert {
+		state, _ := s.conn.TLSConnectionState()
+		if !p.knows(state.PeerCertificates[0]) {
+			return false
+		}
+	} else if !p.contains(s.guard.from) {
+		return false
+	}
+	s.peer, s.principal, s.trusted = p, p.Principal, s.byCert || p.TrustHeaders
+	return true
+}
+
+// currentCredential reports whether the credential of the login may still be used from here to send.
+func (s *session) currentCredential() bool {
+	old := &s.principal.Credential
+	now := s.srv.deps.Directory().Credentials[gateway.CredentialKey{Kind: old.Kind, ID: old.ID}]
+	if now == nil || now.Revoked || now.Account != s.principal.Account || !now.Has(gateway.ScopeSend) || !now.AllowsAddr(s.guard.from) {
+		return false
+	}
+	if now != s.known {
+		next := &gateway.Principal{Account: now.Account, Credential: *now}
+		next.Credential.SecretHash = ""
+		s.principal, s.known = next, now
+	}
+	return true
 }
 
 // onlyClass is the class of a credential that permits one alone.
@@ -206,11 +267,11 @@ func onlyClass(c *gateway.Credential) string {
 	return ""
 }
 
-// senderOf finds the approved sender an address belongs to: the address itself or its domain.
-func (s *session) senderOf(addr string) *gateway.Sender {
+// senderOf finds the account's approved sender an address belongs to: the address itself or its domain.
+func (s *session) senderOf(a gateway.AccountID, addr string) *gateway.Sender {
 	dir := s.srv.deps.Directory()
 	for _, name := range []string{addr, addr[strings.LastIndexByte(addr, '@')+1:]} {
-		k := gateway.SenderKey{Account: s.principal.Account, Channel: gateway.ChannelEmail, Name: strings.ToLower(name)}
+		k := gateway.SenderKey{Account: a, Channel: gateway.ChannelEmail, Name: strings.ToLower(name)}
 		if x := dir.Senders[k]; x != nil && x.Approved {
 			return x
 		}
@@ -224,9 +285,9 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 	if tx == nil {
 		return reply(503, "5.5.1", "Need MAIL command")
 	}
-	r, k, err := s.recipient(tx, to, o)
-	if err == nil {
-		err = s.admit(tx, r, k)
+	err := error(errRefusedMail)
+	if tx.refused < s.srv.cfg.MaxRefused {
+		err = s.take(tx, to, o)
 	}
 	if err != nil {
 		s.srv.tally.refused("RCPT", err)
@@ -234,6 +295,23 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 		return err
 	}
 	return nil
+}
+
+// take judges one RCPT, and counts what became of it. Go-smtp bounds the recipients that are taken; who only wants to know which of many
+// addresses have consented never has one.
+func (s *session) take(tx *transaction, to string, o *smtp.RcptOptions) error {
+	r, k, err := s.recipient(tx, to, o)
+	if err == nil {
+		err = s.admit(tx, r, k)
+	}
+	switch {
+	case err == nil:
+		s.taken++
+	case !errors.Is(err, errMixed) && !errors.Is(err, errThrottled): // these say nothing of the recipient
+		s.refused++
+		tx.refused++
+	}
+	return err
 }
 
 // recipient reads one RCPT and says what it would make of the transaction.
@@ -248,10 +326,10 @@ func (s *session) recipient(tx *transaction, to string, o *smtp.RcptOptions) (r 
 	case s.srv.deps.Inbox != nil && s.srv.deps.Inbox.Accepts(lower):
 		r.addr = lower
 		return r, kindInbox, nil
-	case s.principal == nil:
+	case tx.principal == nil:
 		return r, kindNone, errRelay
 	case domain == s.srv.cfg.SMSDomain:
-		n, err := address.Parse(local, s.numbers())
+		n, err := address.Parse(local, s.numbers(tx))
 		if err != nil {
 			return r, kindNone, replyOfNumber(err)
 		}
@@ -262,7 +340,7 @@ func (s *session) recipient(tx *transaction, to string, o *smtp.RcptOptions) (r 
 	return r, kindMail, err
 }
 
-// admit takes a recipient into the transaction: kind, judgement, rate.
+// admit takes a recipient into the transaction: kind, rate, judgement.
 func (s *session) admit(tx *transaction, r recipient, k kind) error {
 	if tx.kind != kindNone && tx.kind != k {
 		return errMixed
@@ -271,11 +349,12 @@ func (s *session) admit(tx *transaction, r recipient, k kind) error {
 		return nil // once is enough
 	}
 	if k != kindInbox {
+		// Before the judgement, which may ask IYS: a question costs what a message does.
+		if allow := s.srv.deps.Allow; allow != nil && allow(tx.principal, 1) > 0 {
+			return errThrottled
+		}
 		if err := s.judge(tx, r, k); err != nil {
 			return err
-		}
-		if allow := s.srv.deps.Allow; allow != nil && allow(s.principal, 1) > 0 {
-			return replyOfCode(gateway.CodeThrottled, "")
 		}
 	}
 	tx.kind = k
@@ -313,7 +392,7 @@ func (s *session) judge(tx *transaction, r recipient, k kind) error {
 
 // submission is what all submissions of the session share.
 func (s *session) submission(tx *transaction, k kind) *gateway.Submission {
-	sub := &gateway.Submission{Principal: s.principal, Door: gateway.DoorSMTP, RemoteIP: s.guard.from, Channel: gateway.ChannelEmail, TraceID: s.id}
+	sub := &gateway.Submission{Principal: tx.principal, Door: gateway.DoorSMTP, RemoteIP: s.guard.from, Channel: gateway.ChannelEmail, TraceID: s.id}
 	if k == kindSMS {
 		sub.Channel = gateway.ChannelSMS
 	}

@@ -30,7 +30,7 @@ func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.
 	if text == "" {
 		return replyOfCode(gateway.CodeEmptyText, "")
 	}
-	if s.trusted {
+	if tx.trusted {
 		sub.From = mail.Text(head.Get(mail.HeaderSMSSender))
 	}
 	sub.Text = text
@@ -42,8 +42,8 @@ func (s *session) acceptSMS(tx *transaction, sub *gateway.Submission, head mail.
 }
 
 // numbers says which numbers the account may write to: what is wrong with one is told at RCPT, where it concerns nobody else.
-func (s *session) numbers() address.Options {
-	a := s.srv.deps.Directory().Accounts[s.principal.Account]
+func (s *session) numbers(tx *transaction) address.Options {
+	a := s.srv.deps.Directory().Accounts[tx.principal.Account]
 	return address.Options{DomesticOnly: a == nil || !a.Policy.AllowForeign}
 }
 

@@ -22,6 +22,10 @@ var (
 	errAuthOrder    = reply(503, "5.5.1", "AUTH not permitted during a mail transaction") // RFC 4954 §4
 	errMixed        = reply(452, "4.5.3", "Send this recipient in a transaction of its own")
 	errTooMany      = reply(421, "4.7.0", "Too many messages on this connection")
+	errRefusedMail  = reply(452, "4.5.3", "Too many recipients refused, send the others in another message")
+	errRefusedConn  = reply(421, "4.7.0", "Too many recipients refused on this connection")
+	errPeerGone     = reply(421, "4.7.0", "What this server may relay has changed, connect again")
+	errThrottled    = replyOfCode(gateway.CodeThrottled, "")
 	errSessions     = reply(454, "4.7.0", "Too many sessions of this account")
 	errLoginsFailed = reply(421, "4.7.0", "Too many failed logins")
 	errUTF8Local    = reply(553, "5.6.7", "Non-ASCII mailbox names are not supported") // RFC 6531 §3.5
