@@ -46,8 +46,52 @@ func TestClassify(t *testing.T) {
 		{"550 alone", "", 550, "", ClassAddress},
 		{"554 alone says nothing", "", 554, "Transaction failed", ClassOther},
 		{"nothing", "", 0, "", ClassOther},
+		// What is about us, the sender, costs nobody their address.
+		{"a limit of our own account", "5.4.5", 550, "Daily user sending limit exceeded. For more information on sending limits go to", ClassBlock},
+		{"the same, which is nobody's full mailbox", "", 550, "Daily user sending quota exceeded", ClassBlock},
+		{"and in other words", "", 550, "You have exceeded the maximum number of outgoing messages per hour", ClassBlock},
+		{"we may not relay there", "", 550, "relay not permitted", ClassBlock},
+		{"Postfix says it so", "", 554, "<a@b>: Relay access denied", ClassBlock},
+		{"and qmail so", "", 553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", ClassBlock},
+		{"our return path is asked back", "", 550, "Sender verify failed", ClassAuth},
+		{"the sender unknown, in the code and the words of an unknown recipient", "5.1.1", 550, "<b@c>: Sender address rejected: User unknown in virtual alias table", ClassAuth},
+		{"the sender's domain", "5.1.8", 550, "Bad sender domain", ClassAuth},
+		{"the same without a code", "", 553, "Sender address rejected: Domain not found", ClassAuth},
+		{"the sender's form", "5.1.7", 553, "", ClassAuth},
+		{"who we are", "", 550, "authentication required", ClassAuth},
+		{"the system takes nothing", "5.3.2", 550, "", ClassOther},
+		{"a domain that sends mail back to us", "5.4.6", 550, "mail for the domain comes back to us: its mail exchanger is mx.izinli.example", ClassOther},
+		{"an enhanced code that means nothing is no bare 550", "5.0.0", 550, "", ClassOther},
+		{"too much mail for one person, for now", "5.2.1", 550, "The user you are trying to contact is receiving mail at a rate that prevents additional messages", ClassTransient},
 	} {
 		if got := Classify(c.status, c.code, c.text); got != c.want {
+			t.Errorf("%s: %q, want %q", c.why, got, c.want)
+		}
+	}
+}
+
+// The same words mean different things by the command they answer.
+func TestClassifyReply(t *testing.T) {
+	for _, c := range []struct {
+		why, command, status string
+		code                 int
+		text                 string
+		want                 Class
+	}{
+		{"the recipient", CommandRcpt, "", 550, "", ClassAddress},
+		{"found out before anybody was asked", "", "5.1.2", 550, "the domain does not exist", ClassAddress},
+		{"the sender", CommandMail, "", 550, "", ClassBlock},
+		{"the sender, with a recipient's code", CommandMail, "5.1.1", 550, "unknown user", ClassBlock},
+		{"the size, or the server's disk", CommandMail, "", 552, "", ClassOther},
+		{"too large", CommandMail, "5.3.4", 552, "message size exceeds fixed limit", ClassContent},
+		{"the message", CommandData, "", 550, "", ClassOther},
+		{"the recipient, looked for only then", CommandData, "5.1.1", 550, "", ClassAddress},
+		{"the same in words", CommandData, "", 554, "delivery error: dd This user doesn't have a yahoo.com account", ClassAddress},
+		{"a full box, found only then", CommandData, "5.2.2", 552, "", ClassFull},
+		{"later", CommandData, "", 451, "", ClassTransient},
+		{"spam", CommandData, "", 550, "Message considered spam", ClassBlock},
+	} {
+		if got := ClassifyReply(c.command, c.status, c.code, c.text); got != c.want {
 			t.Errorf("%s: %q, want %q", c.why, got, c.want)
 		}
 	}
@@ -95,6 +139,9 @@ func TestSamples(t *testing.T) {
 		{"exim.eml", KindPlain, "", "m5@ornek.com.tr", []Recipient{rcpt("yok@alici.example", ActionFailed, "", 550, ClassAddress)}},
 		{"qmail.eml", KindPlain, "", "m6@ornek.com.tr", []Recipient{
 			rcpt("deniz@alici.example", ActionFailed, "5.2.2", 552, ClassFull), rcpt("umut@alici.example", ActionFailed, "5.1.1", 550, ClassAddress)}},
+		{"gmail-daily-limit.eml", KindDSN, "b-8", "m10@ornek.com.tr", []Recipient{rcpt("kisi@alici.example", ActionFailed, "5.4.5", 550, ClassBlock)}},
+		{"relay-denied.eml", KindDSN, "", "", []Recipient{rcpt("kisi@alici.example", ActionFailed, "5.0.0", 550, ClassBlock)}},
+		{"exim-sender-refused.eml", KindPlain, "", "m11@ornek.com.tr", []Recipient{rcpt("kisi@alici.example", ActionFailed, "", 550, ClassBlock)}},
 		{"turkce.eml", KindPlain, "", "", []Recipient{rcpt("gul@alici.example", ActionFailed, "", 550, ClassAddress)}},
 		{"autoreply.eml", KindAutoReply, "", "", nil},
 		{"person.eml", KindOther, "", "", nil},

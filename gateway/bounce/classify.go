@@ -17,7 +17,7 @@ const (
 	ClassMailbox   Class = "mailbox"   // disabled: suppress it
 	ClassFull      Class = "full"      // over quota: retry; suppress when it stays so
 	ClassBlock     Class = "block"     // our mail is unwanted there: alarm, slow the route, never the person's fault
-	ClassAuth      Class = "auth"      // SPF, DKIM, DMARC: stop the domain, alarm
+	ClassAuth      Class = "auth"      // SPF, DKIM, DMARC, or the sender itself is not believed: stop the domain, alarm
 	ClassTransient Class = "transient" // retry
 	ClassContent   Class = "content"   // this message only
 	ClassOther     Class = "other"     // nothing known
@@ -77,8 +77,38 @@ func parseRules(tsv string) (out []classRule, err error) {
 	return out, nil
 }
 
-// Classify judges one failure: its enhanced status code (empty without one), its reply code (0 without one) and its text.
-func Classify(status string, code int, text string) Class {
+// Classify judges one failure of a recipient: its enhanced status code (empty without one), its reply code (0 without one) and its text.
+func Classify(status string, code int, text string) Class { return classify(status, code, code, text) }
+
+// The commands of SMTP whose refusal means different things.
+const (
+	CommandMail = "MAIL"
+	CommandRcpt = "RCPT"
+	CommandData = "DATA" // or BDAT, and the end of the message
+)
+
+// ClassifyReply judges a refusal by the command it answered; an empty one is that of RCPT, or no server was asked. What is said to MAIL is
+// about us, before any recipient was named. After the data a server may still mean the recipient, who is the only one of the
+// transaction here, but has to say so: by an enhanced code or in words. The bare reply code is about the message.
+func ClassifyReply(command, status string, code int, text string) Class {
+	switch command {
+	case CommandMail:
+		c := classify(status, code, code, text)
+		switch {
+		case c.Suppress():
+			return ClassBlock
+		case c == ClassFull: // RFC 5321 §4.2.3: 552 is also a message too large, 452 the server's own storage
+			return ClassOther
+		}
+		return c
+	case CommandData:
+		return classify(status, code, 0, text)
+	}
+	return Classify(status, code, text)
+}
+
+// classify takes the reply code twice: as it was, for what is temporary, and as far as it may decide.
+func classify(status string, code, deciding int, text string) Class {
 	if len(text) > maxDiagnostic {
 		text = text[:maxDiagnostic]
 	}
@@ -89,13 +119,16 @@ func Classify(status string, code int, text string) Class {
 	// A temporary failure never costs anybody their address, whatever its text says.
 	temporary := strings.HasPrefix(status, "4") || status == "" && code/100 == 4
 	for _, r := range rules() {
-		if !r.fits(status, code, low) {
+		if !r.fits(status, deciding, low) {
 			continue
 		}
 		if temporary && (r.class.Suppress() || r.class == ClassContent || r.class == ClassOther) {
 			return ClassTransient
 		}
 		return r.class
+	}
+	if temporary {
+		return ClassTransient
 	}
 	return ClassOther
 }

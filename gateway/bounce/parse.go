@@ -288,6 +288,24 @@ func (r *Recipient) judge() {
 		}
 	}
 	if r.Action == ActionFailed || r.Action == ActionDelayed {
-		r.Class = Classify(r.Status, r.Code, r.Diagnostic)
+		r.Class = ClassifyReply(commandOf(r.Diagnostic), r.Status, r.Code, r.Diagnostic)
 	}
+}
+
+// inReplyRE finds what a server says its next hop refused: Postfix "(in reply to MAIL FROM command)", Exim "after MAIL FROM:<…>".
+var inReplyRE = regexp.MustCompile(`(?i)\b(?:in reply to|remote mail server after) (?:pipelined |sending )?(mail|rcpt|data|end of data|initial connection|ehlo|helo|message body)\b`)
+
+// commandOf returns the command a diagnostic names; empty: none.
+func commandOf(diagnostic string) string {
+	m := inReplyRE.FindStringSubmatch(diagnostic)
+	if m == nil {
+		return ""
+	}
+	switch strings.ToLower(m[1]) {
+	case "rcpt":
+		return CommandRcpt
+	case "data", "end of data", "message body":
+		return CommandData
+	}
+	return CommandMail // or the greeting: nobody was named
 }

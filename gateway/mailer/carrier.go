@@ -343,7 +343,7 @@ func (c *carrier) answer(ctx context.Context, out *dispatch.Outgoing, domain str
 	if o.Unasked() {
 		return a
 	}
-	class := bounce.Classify(o.Enhanced, o.Code, o.Text)
+	class := bounce.ClassifyReply(o.Command, o.Enhanced, o.Code, o.Text)
 	if class.Blocks() {
 		c.m.sites.slow(domain, time.Now())
 		c.m.cfg.Blocked(c.Name(), domain, o.Reply())

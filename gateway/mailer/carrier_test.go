@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/dispatch"
 	"izinli/gateway/smarthost"
 )
 
@@ -142,4 +144,45 @@ func TestSilentSmarthost(t *testing.T) {
 			time.Sleep(6 * time.Minute)
 		}
 	})
+}
+
+// ledger is a store that writes down who is suppressed.
+type ledger struct{ classes []string }
+
+func (*ledger) Directory() *gateway.Directory           { return gateway.NewDirectory() }
+func (*ledger) Unseal(s gateway.Sealed) (string, error) { return "", nil }
+func (l *ledger) Suppress(_ context.Context, s *gateway.Suppression) error {
+	l.classes = append(l.classes, s.Class)
+	return nil
+}
+
+// Only what is said about the recipient suppresses him; what is said about us is an alarm.
+func TestAnswerSuppresses(t *testing.T) {
+	for _, c := range []struct {
+		why      string
+		o        smarthost.Outcome
+		suppress string
+		alarm    bool
+	}{
+		{"nobody there", smarthost.Outcome{Command: "RCPT", Code: 550, Enhanced: "5.1.1", Text: "user unknown"}, "address", false},
+		{"nobody there, found out after the data", smarthost.Outcome{Command: "DATA", Code: 550, Enhanced: "5.1.1"}, "address", false},
+		{"our daily limit", smarthost.Outcome{Command: "RCPT", Code: 550, Enhanced: "5.4.5", Text: "Daily user sending limit exceeded"}, "", true},
+		{"the sender", smarthost.Outcome{Command: "MAIL", Code: 550, Text: "no"}, "", true},
+		{"the message", smarthost.Outcome{Command: "DATA", Code: 550, Text: "no"}, "", false},
+		{"no relay", smarthost.Outcome{Command: "RCPT", Code: 550, Text: "relay not permitted"}, "", true},
+		{"a loop found here", smarthost.Outcome{Code: 550, Enhanced: "5.4.6", Text: "mail for the domain comes back to us"}, "", false},
+		{"no such domain, found here", smarthost.Outcome{Code: 550, Enhanced: "5.1.2", Text: "the domain does not exist"}, "address", false},
+	} {
+		st, alarm := &ledger{}, ""
+		m, err := New(Config{Domain: "izinli.example", Blocked: func(_, domain, _ string) { alarm = domain }}, st, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.o.Kind = smarthost.Permanent
+		a := (&carrier{m: m, host: gateway.Smarthost{Name: "h"}}).answer(t.Context(), &dispatch.Outgoing{Batch: &gateway.Batch{Account: 7},
+			Recipient: &gateway.Recipient{Address: "a@c.example"}}, "c.example", c.o)
+		if a.Verdict != dispatch.Refused || strings.Join(st.classes, " ") != c.suppress || alarm != "" != c.alarm {
+			t.Errorf("%s: %+v, suppressed %v, alarm %q", c.why, a, st.classes, alarm)
+		}
+	}
 }

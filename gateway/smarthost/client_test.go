@@ -169,12 +169,13 @@ func TestWholeMessageRefused(t *testing.T) {
 			from string
 			kind Kind
 			code int
-		}{{"bad@b.example", Permanent, 553}, {"good@b.example", Delivered, 250}, {"late@b.example", TryLater, 452}, {"good@b.example", Delivered, 250}} {
+			cmd  string
+		}{{"bad@b.example", Permanent, 553, "MAIL"}, {"good@b.example", Delivered, 250, "DATA"}, {"late@b.example", TryLater, 452, "DATA"}, {"good@b.example", Delivered, 250, "DATA"}} {
 			m := message(small, "x@c.example", "y@c.example")
 			m.From = w.from
 			for _, o := range c.Deliver(t.Context(), m).Outcomes {
-				if o.Kind != w.kind || o.Code != w.code {
-					t.Errorf("without %q, from %s: %+v, want %v %d", hide, w.from, o, w.kind, w.code)
+				if o.Kind != w.kind || o.Code != w.code || o.Command != w.cmd {
+					t.Errorf("without %q, from %s: %+v, want %v %d to %s", hide, w.from, o, w.kind, w.code, w.cmd)
 				}
 			}
 		}

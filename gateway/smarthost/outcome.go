@@ -37,7 +37,9 @@ type Outcome struct {
 	Enhanced string // enhanced status code (RFC 3463), where there was one
 	Text     string // of the reply, one line, without codes; or what went wrong here
 	Host     string
-	QueueID  string // what the host calls the message, of Delivered ones
+	// Command is what the reply answered: MAIL, RCPT, or DATA for all of the message. Empty: no server said it.
+	Command string
+	QueueID string // what the host calls the message, of Delivered ones
 	// DSN says that the host took over the wishes for notices (RFC 3461): of Delivered ones. Otherwise telling the sender
 	// of a delivery stays with us.
 	DSN bool
@@ -111,8 +113,8 @@ func (r reply) kind() Kind {
 	return TryLater
 }
 
-func (r reply) outcome(to, host string) Outcome {
-	return Outcome{To: to, Kind: r.kind(), Code: r.code, Enhanced: r.enhanced, Text: r.text, Host: host}
+func (r reply) outcome(to, host, command string) Outcome {
+	return Outcome{To: to, Kind: r.kind(), Code: r.code, Enhanced: r.enhanced, Text: r.text, Host: host, Command: command}
 }
 
 // queueIDs are the ways servers name a message they took, the surest first.

@@ -47,7 +47,7 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 		return t.out, true, nil
 	}
 	if refusal := t.unable(); refusal != nil {
-		t.all(*refusal)
+		t.all(*refusal, "")
 		return t.out, true, nil
 	}
 	stop := c.bound(ctx)
@@ -63,8 +63,8 @@ func (c *conn) deliver(ctx context.Context, m *Message) (out []Outcome, alive bo
 		t.failed("held back")
 	case isUncanonical(err):
 		t.alive = false
-		t.all(reply{554, "5.6.0", err.Error()})
-		t.finish(reply{554, "5.6.0", err.Error()})
+		t.all(reply{554, "5.6.0", err.Error()}, "")
+		t.finish(reply{554, "5.6.0", err.Error()}, "")
 	case err != nil:
 		t.alive = false
 		if errors.As(err, new(replyError)) { // 421 before the last answer: the host goes, and has not taken the message
@@ -83,11 +83,11 @@ func isUncanonical(err error) bool {
 	return errors.Is(err, mail.ErrBareNewline) || errors.Is(err, mail.ErrNUL) || errors.Is(err, mail.ErrLineTooLong)
 }
 
-// all gives the recipients still open one outcome.
-func (t *transaction) all(r reply) {
+// all gives the recipients still open one outcome, said to the command.
+func (t *transaction) all(r reply, command string) {
 	for i := range t.out {
 		if o := &t.out[i]; o.Code == 0 {
-			*o = r.outcome(o.To, t.c.host.Name)
+			*o = r.outcome(o.To, t.c.host.Name, command)
 		}
 	}
 }
@@ -301,7 +301,7 @@ func (t *transaction) envelopeReply(i int) (refused bool, err error) {
 		return false, nil
 	case i == 0:
 		if r.kind() != Delivered {
-			t.all(r)
+			t.all(r, "MAIL")
 		}
 		return r.kind() != Delivered, nil
 	}
@@ -311,7 +311,7 @@ func (t *transaction) envelopeReply(i int) (refused bool, err error) {
 			t.took++
 			o.Code = r.code // taken so far; the end of the data decides
 		} else {
-			*o = r.outcome(o.To, t.c.host.Name)
+			*o = r.outcome(o.To, t.c.host.Name, "RCPT")
 		}
 	}
 	return false, nil
@@ -331,7 +331,7 @@ func (t *transaction) data() error {
 			return errReply
 		}
 		if t.took > 0 {
-			t.finish(r)
+			t.finish(r, "DATA")
 		}
 		return t.giveUp(nil)
 	}
@@ -373,20 +373,20 @@ func (t *transaction) final() error {
 	if err != nil {
 		return err
 	}
-	t.finish(r)
+	t.finish(r, "DATA")
 	t.alive = r.code != 421
 	return nil
 }
 
-// finish gives the accepted recipients their outcome.
-func (t *transaction) finish(r reply) {
+// finish gives the accepted recipients their outcome, said to the command.
+func (t *transaction) finish(r reply, command string) {
 	_, dsn := t.c.ext["DSN"]
 	for i := range t.out {
 		o := &t.out[i]
 		if o.Code/100 != 2 {
 			continue
 		}
-		*o = r.outcome(o.To, t.c.host.Name)
+		*o = r.outcome(o.To, t.c.host.Name, command)
 		if o.Kind == Delivered {
 			o.QueueID, o.DSN = queueID(r.text), dsn
 		}
@@ -508,7 +508,7 @@ func (t *transaction) chunkReply() (stop bool, err error) {
 	if r.kind() == Delivered {
 		return false, nil
 	}
-	t.finish(r)
+	t.finish(r, "DATA")
 	return true, nil
 }
 
