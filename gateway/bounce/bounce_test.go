@@ -196,11 +196,11 @@ func TestComplaints(t *testing.T) {
 	for _, c := range []struct {
 		file, typ, from string
 		rcpt            []string
-		wanted          bool
+		means           Meaning
 	}{
-		{"arf-full.eml", "abuse", "b+token.mac@bounce.ornek.example", []string{"kisi@posta.example"}, false},
-		{"arf-hidden.eml", "abuse", "b+token.mac@bounce.ornek.example", nil, false},
-		{"arf-not-spam.eml", "not-spam", "", []string{"kisi@posta.example"}, true},
+		{"arf-full.eml", "abuse", "b+token.mac@bounce.ornek.example", []string{"kisi@posta.example"}, MeansComplaint},
+		{"arf-hidden.eml", "abuse", "b+token.mac@bounce.ornek.example", nil, MeansComplaint},
+		{"arf-not-spam.eml", "not-spam", "", []string{"kisi@posta.example"}, MeansNothing},
 	} {
 		rep := parseFile(t, c.file)
 		if rep.Kind != KindComplaint || rep.Complaint == nil {
@@ -208,7 +208,7 @@ func TestComplaints(t *testing.T) {
 			continue
 		}
 		got := rep.Complaint
-		if got.Type != c.typ || got.MailFrom != c.from || !slices.Equal(got.Rcpt, c.rcpt) || got.Wanted() != c.wanted {
+		if got.Type != c.typ || got.MailFrom != c.from || !slices.Equal(got.Rcpt, c.rcpt) || got.Means() != c.means {
 			t.Errorf("%s: %+v", c.file, got)
 		}
 	}

@@ -23,7 +23,8 @@ const (
 	KindDSN       Kind = "dsn"       // RFC 3464
 	KindPlain     Kind = "plain"     // a bounce in free text
 	KindComplaint Kind = "complaint" // RFC 5965
-	KindAutoReply Kind = "autoreply" // out of office and the like
+	KindAutoReply Kind = "autoreply" // out of office and the like: an answer to a mail (auto-replied, RFC 3834 §5)
+	KindAutomatic Kind = "automatic" // written by a machine, and no answer (auto-generated)
 	KindOther     Kind = "other"     // a person, perhaps
 )
 
@@ -75,7 +76,7 @@ type Recipient struct {
 
 // Complaint is a feedback report.
 type Complaint struct {
-	Type      string // abuse, fraud, virus, not-spam, other …
+	Type      string // abuse, auth-failure, fraud, not-spam, other, virus …; other where the report names none
 	UserAgent string
 	MailFrom  string // Original-Mail-From: our return path, often
 	Rcpt      []string
@@ -84,8 +85,29 @@ type Complaint struct {
 	Date      string // Arrival-Date or Received-Date, as written
 }
 
-// Wanted reports whether the person took the complaint back (RFC 6430).
-func (c *Complaint) Wanted() bool { return c.Type == "not-spam" }
+// Meaning is what a feedback report says of the person who got the mail.
+type Meaning uint8
+
+// The meanings.
+const (
+	MeansNothing   Meaning = iota // of the person: a machine's finding (auth-failure, RFC 6591; virus), not-spam (RFC 6430), or a type nobody registered
+	MeansFeedback                 // something that fits no type (other): perhaps a complaint
+	MeansComplaint                // abuse, fraud (RFC 5965 §7.3)
+	MeansOptOut                   // wants no more of it: opt-out and opt-out-list, which drafts of RFC 5965 had and some loops send
+)
+
+// Means sorts a report by its type.
+func (c *Complaint) Means() Meaning {
+	switch c.Type {
+	case "abuse", "fraud":
+		return MeansComplaint
+	case "opt-out", "opt-out-list":
+		return MeansOptOut
+	case "other":
+		return MeansFeedback
+	}
+	return MeansNothing
+}
 
 // Parse reads a returned mail. The error is ErrMalformed, or that of r.
 func Parse(r io.Reader) (*Report, error) {

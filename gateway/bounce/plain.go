@@ -33,8 +33,10 @@ func (rep *Report) unmarked(e *message.Entity) {
 	case e.Header.Get("X-Failed-Recipients") != "", announced && mailerRE.MatchString(text(e, "From")):
 		rep.Kind = KindPlain
 		rep.plain(e)
-	case strings.HasPrefix(auto, "auto-") && !announced, e.Header.Get("X-Autoreply") != "", e.Header.Get("X-Autorespond") != "":
+	case strings.HasPrefix(auto, "auto-replied") && !announced, e.Header.Get("X-Autoreply") != "", e.Header.Get("X-Autorespond") != "":
 		rep.Kind = KindAutoReply // RFC 3834 §5
+	case strings.HasPrefix(auto, "auto-") && !announced:
+		rep.Kind = KindAutomatic
 	}
 }
 

@@ -26,6 +26,8 @@ type Store interface {
 	Return(ctx context.Context, r gateway.MailReturn) (bool, error)
 	// Delayed passes word of a delay on to the submitter, once and if he wants it.
 	Delayed(ctx context.Context, id gateway.MessageID, diagnostic string) (bool, error)
+	// Relayed passes word on to the submitter that nothing more will be heard of the mail, once and if he wants word of success.
+	Relayed(ctx context.Context, id gateway.MessageID) (bool, error)
 }
 
 // Config of an inbox. Zero fields take the default.
@@ -110,12 +112,7 @@ func (in *Inbox) Deliver(ctx context.Context, to []string, body io.Reader) error
 
 func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error {
 	if id, err := in.verp.ParseLeave(addr); err == nil {
-		if rep.Kind == bounce.KindAutoReply || rep.Kind == bounce.KindDSN { // a machine's answer is nobody's wish
-			in.ignored.Add(1)
-			return nil
-		}
-		in.unsubscribes.Add(1)
-		return in.optOut(ctx, id, "mailto", false)
+		return in.leave(ctx, id, rep)
 	}
 	id, err := in.verp.Parse(addr)
 	if err != nil {
@@ -137,6 +134,20 @@ func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error
 	in.ignored.Add(1)
 	in.cfg.Log.Info("mail for ourselves ignored", "kind", string(rep.Kind))
 	return nil
+}
+
+// leave takes a mail to the unsubscribe address, whatever it says: a provider's own way to unsubscribe may be marked auto-generated. Only
+// a machine's answer or report is nobody's wish.
+func (in *Inbox) leave(ctx context.Context, id gateway.MessageID, rep *bounce.Report) error {
+	switch rep.Kind {
+	case bounce.KindAutoReply, bounce.KindDSN, bounce.KindPlain:
+		in.ignored.Add(1)
+		return nil
+	case bounce.KindComplaint:
+		return in.complaint(ctx, id, rep)
+	}
+	in.unsubscribes.Add(1)
+	return in.optOut(ctx, id, "mailto", false)
 }
 
 // refuses reports whether a reply asks for no more, by its subject or by what the person wrote himself.
@@ -164,32 +175,54 @@ func ownWords(text string) string {
 	return text
 }
 
-// returned applies a bounce or a notice of delivery to the message its return path names. The report has one recipient, since the
-// message had; of several, as forwarders write them, a failure decides.
+// returned applies a bounce or a notice of delivery to the message its return path names. The message had one recipient; a report may
+// have several, as forwarders and lists write them.
 func (in *Inbox) returned(ctx context.Context, id gateway.MessageID, rep *bounce.Report) error {
 	b, r, err := in.store.Mail(ctx, id)
 	if err != nil {
 		return in.unknown(err)
 	}
-	for i := range rep.Recipients {
-		x := &rep.Recipients[i]
-		switch x.Action {
-		case bounce.ActionFailed:
-			return in.failed(ctx, id, b, r, x)
-		case bounce.ActionDelivered:
-			in.delivered.Add(1)
-			_, err := in.store.Return(ctx, gateway.MailReturn{Message: id, State: gateway.StateDelivered})
-			return in.unknown(err)
-		case bounce.ActionDelayed:
-			told, err := in.store.Delayed(ctx, id, oneLine(cmp.Or(strings.TrimSpace(x.Diagnostic), x.Status)))
-			if !told {
-				in.ignored.Add(1)
-			}
-			return in.unknown(err)
+	x := decisive(rep.Recipients, r.Address)
+	told := false
+	switch {
+	case x == nil: // nothing is decided
+	case x.Action == bounce.ActionFailed:
+		return in.failed(ctx, id, b, r, x)
+	case x.Action == bounce.ActionDelivered:
+		in.delivered.Add(1)
+		_, err := in.store.Return(ctx, gateway.MailReturn{Message: id, State: gateway.StateDelivered})
+		return in.unknown(err)
+	case x.Action == bounce.ActionRelayed:
+		told, err = in.store.Relayed(ctx, id)
+	case x.Action == bounce.ActionDelayed:
+		told, err = in.store.Delayed(ctx, id, oneLine(cmp.Or(strings.TrimSpace(x.Diagnostic), x.Status)))
+	}
+	if !told {
+		in.ignored.Add(1)
+	}
+	return in.unknown(err)
+}
+
+// weight orders what a report says of its recipients: a failure before all, since the person may not have it, then what is surest. The
+// list may expand or forward: expanded is no end of anything.
+var weight = map[string]int{bounce.ActionFailed: 4, bounce.ActionDelivered: 3, bounce.ActionRelayed: 2, bounce.ActionDelayed: 1}
+
+// decisive returns the recipient of a report that says most about ours, whose own entry goes before those of equal weight; nil: none does.
+func decisive(list []bounce.Recipient, own string) (best *bounce.Recipient) {
+	for i := range list {
+		x := &list[i]
+		switch w := weight[x.Action]; {
+		case w == 0:
+		case best == nil, w > weight[best.Action], w == weight[best.Action] && about(x, own) && !about(best, own):
+			best = x
 		}
 	}
-	in.ignored.Add(1) // relayed, expanded: nothing is decided
-	return nil
+	return best
+}
+
+// about reports whether an entry of a report is of our recipient.
+func about(x *bounce.Recipient, own string) bool {
+	return strings.EqualFold(x.Address, own) || strings.EqualFold(x.Original, own)
 }
 
 func (in *Inbox) failed(ctx context.Context, id gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, x *bounce.Recipient) error {
@@ -200,7 +233,7 @@ func (in *Inbox) failed(ctx context.Context, id gateway.MessageID, b *gateway.Ba
 	}
 	ret := gateway.MailReturn{Message: id, State: gateway.StateUndelivered, Code: gateway.CodeBounced, Err: oneLine(text)}
 	// A recipient who forwards is not the address that failed: only a report about our own recipient suppresses it.
-	own := strings.EqualFold(x.Address, r.Address) || strings.EqualFold(x.Original, r.Address) || x.Address == ""
+	own := about(x, r.Address) || x.Address == ""
 	if own && (x.Class.Suppress() || x.Class == bounce.ClassFull) {
 		ret.Suppress = &gateway.Suppression{Account: b.Account, Address: r.Address, Class: string(x.Class), Text: ret.Err, Message: id, At: in.cfg.Now()}
 	}
@@ -233,14 +266,21 @@ func (in *Inbox) unknown(err error) error {
 	return err
 }
 
-// complaint blocks the address for the brand at once; İYS is told by the account's policy.
+// complaint blocks the address for the brand at once; İYS is told by the account's policy, and of an opt-out always.
 func (in *Inbox) complaint(ctx context.Context, id gateway.MessageID, rep *bounce.Report) error {
-	if rep.Complaint == nil || rep.Complaint.Wanted() {
+	means := bounce.MeansNothing
+	if rep.Complaint != nil {
+		means = rep.Complaint.Means()
+	}
+	if means == bounce.MeansNothing {
 		in.ignored.Add(1)
+		if rep.Complaint != nil && rep.Complaint.Type != "not-spam" {
+			in.cfg.Log.Warn("feedback report that is no complaint", "type", rep.Complaint.Type, "agent", rep.Complaint.UserAgent, "domain", rep.Complaint.Domain)
+		}
 		return nil
 	}
 	if id.IsZero() {
-		id = in.about(rep)
+		id = in.messageOf(rep)
 	}
 	if id.IsZero() {
 		in.ignored.Add(1)
@@ -249,13 +289,14 @@ func (in *Inbox) complaint(ctx context.Context, id gateway.MessageID, rep *bounc
 	}
 	in.complaints.Add(1)
 	acct := in.store.Directory().Accounts[id.Account]
-	return in.optOut(ctx, id, "complaint", acct == nil || !acct.Policy.ComplaintRET)
+	tell := means == bounce.MeansOptOut || means == bounce.MeansComplaint && acct != nil && acct.Policy.ComplaintRET
+	return in.optOut(ctx, id, "complaint", !tell)
 }
 
 var mailtoRE = regexp.MustCompile(`(?i)mailto:([^>?\s,]+)`)
 
-// about finds the message of a complaint by what only we can have signed: its return path, or its unsubscribe address.
-func (in *Inbox) about(rep *bounce.Report) gateway.MessageID {
+// messageOf finds the message of a complaint by what only we can have signed: its return path, or its unsubscribe address.
+func (in *Inbox) messageOf(rep *bounce.Report) gateway.MessageID {
 	if id, err := in.verp.Parse(rep.Complaint.MailFrom); err == nil {
 		return id
 	}

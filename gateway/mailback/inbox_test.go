@@ -19,6 +19,7 @@ type world struct {
 	dir     *gateway.Directory
 	returns []gateway.MailReturn
 	delays  []string
+	relayed int
 	optouts []gateway.OptOut
 	slowed  []string
 	err     error
@@ -54,6 +55,11 @@ func (w *world) Delayed(_ context.Context, _ gateway.MessageID, diagnostic strin
 	return true, w.err
 }
 
+func (w *world) Relayed(context.Context, gateway.MessageID) (bool, error) {
+	w.relayed++
+	return true, w.err
+}
+
 func (w *world) OptOut(_ context.Context, o gateway.OptOut) error {
 	w.optouts = append(w.optouts, o)
 	return errors.Join(w.err, w.optErr)
@@ -86,6 +92,16 @@ func dsn(final, action, status, diagnostic string) string {
 		final, action, status, diagnostic))
 }
 
+// groups is a report with a group for each "address action status".
+func groups(list ...string) string {
+	s := "message/delivery-status\n\nReporting-MTA: dns; next.example\n"
+	for _, g := range list {
+		f := strings.Fields(g)
+		s += fmt.Sprintf("\nFinal-Recipient: rfc822; %s\nAction: %s\nStatus: %s\n", f[0], f[1], f[2])
+	}
+	return report("delivery-status", "text/plain\n\nSorry.", s)
+}
+
 // What comes to a return path, and what follows from it.
 func TestReturns(t *testing.T) {
 	for _, c := range []struct {
@@ -93,6 +109,7 @@ func TestReturns(t *testing.T) {
 		state              gateway.State
 		suppress           string // class
 		slowed, delay, out bool
+		relayed            bool
 	}{
 		{why: "no such address", mail: dsn("ali@alici.example", "failed", "5.1.1", "550 5.1.1 no such user"), state: gateway.StateUndelivered, suppress: "address"},
 		{why: "the same, of the address he forwards to", mail: dsn("ali@baska.example", "failed", "5.1.1", "550 5.1.1 no such user"), state: gateway.StateUndelivered},
@@ -100,7 +117,14 @@ func TestReturns(t *testing.T) {
 		{why: "we are unwanted there: the person is not to blame, the route slows", mail: dsn("ali@alici.example", "failed", "5.7.1", "550 5.7.1 blocked using spamhaus"), state: gateway.StateUndelivered, slowed: true},
 		{why: "delivered", mail: dsn("ali@alici.example", "delivered", "2.0.0", "250 ok"), state: gateway.StateDelivered},
 		{why: "delayed", mail: dsn("ali@alici.example", "delayed", "4.4.1", "451 4.4.1 later"), delay: true},
-		{why: "relayed tells nothing", mail: dsn("ali@alici.example", "relayed", "2.0.0", "250 ok")},
+		{why: "relayed: nothing more will be heard of it", mail: dsn("ali@alici.example", "relayed", "2.0.0", "250 ok"), relayed: true},
+		{why: "expanded tells nothing", mail: dsn("ali@alici.example", "expanded", "2.0.0", "250 ok")},
+		{why: "of several recipients a failure decides, wherever it stands", mail: groups("ali@alici.example delayed 4.4.1", "ali@alici.example failed 5.1.1"), state: gateway.StateUndelivered, suppress: "address"},
+		{why: "and our own goes before others", mail: groups("veli@baska.example failed 5.7.1", "ali@alici.example failed 5.1.1"), state: gateway.StateUndelivered, suppress: "address"},
+		{why: "a delivery before a delay", mail: groups("veli@baska.example delayed 4.4.1", "ali@alici.example delivered 2.0.0"), state: gateway.StateDelivered},
+		{why: "a delivery before the relayed copy", mail: groups("veli@baska.example relayed 2.0.0", "ali@alici.example delivered 2.0.0"), state: gateway.StateDelivered},
+		{why: "word that it went on before a delay", mail: groups("veli@baska.example delayed 4.4.1", "ali@alici.example relayed 2.0.0"), relayed: true},
+		{why: "a machine's own mail", mail: "From: ali@alici.example\nSubject: RET\nAuto-Submitted: auto-generated\n\nRET\n"},
 		{why: "a bounce without a report", mail: "From: MAILER-DAEMON@next.example\nSubject: failure notice\n\n<ali@alici.example>:\n550 5.1.1 user unknown\n", state: gateway.StateUndelivered, suppress: "address"},
 		{why: "out of office", mail: "From: ali@alici.example\nSubject: RET\nAuto-Submitted: auto-replied\n\nRET\n"},
 		{why: "a reply that refuses", mail: "From: ali@alici.example\nSubject: Re: Haber\n\nRET\n", out: true},
@@ -124,7 +148,7 @@ func TestReturns(t *testing.T) {
 				}
 			}
 		}
-		if state != c.state || suppress != c.suppress || len(w.delays) > 0 != c.delay || len(w.optouts) > 0 != c.out || slices.Equal(w.slowed, []string{"alici.example"}) != c.slowed {
+		if state != c.state || suppress != c.suppress || len(w.delays) > 0 != c.delay || w.relayed > 0 != c.relayed || len(w.optouts) > 0 != c.out || slices.Equal(w.slowed, []string{"alici.example"}) != c.slowed {
 			t.Errorf("%s: returns %+v, delays %v, opt-outs %+v, slowed %v", c.why, w.returns, w.delays, w.optouts, w.slowed)
 		}
 		if c.out && (w.optouts[0].Address != "ali@alici.example" || w.optouts[0].Brand != "675403" || w.optouts[0].Route != "mailto" || w.optouts[0].Local) {
@@ -139,10 +163,14 @@ func TestLeave(t *testing.T) {
 		mail string
 		out  bool
 	}{
-		"empty":         {"From: ali@alici.example\n\n", true},
-		"with a word":   {"From: ali@alici.example\nSubject: hello\n\nMerhaba\n", true},
-		"out of office": {"From: ali@alici.example\nAuto-Submitted: auto-replied\nSubject: izinliyim\n\n", false},
-		"a bounce":      {dsn("ali@alici.example", "failed", "5.1.1", "550 x"), false},
+		"empty":                  {"From: ali@alici.example\n\n", true},
+		"with a word":            {"From: ali@alici.example\nSubject: hello\n\nMerhaba\n", true},
+		"out of office":          {"From: ali@alici.example\nAuto-Submitted: auto-replied\nSubject: izinliyim\n\n", false},
+		"marked by its provider": {"From: ali@alici.example\nAuto-Submitted: auto-generated\nSubject: unsubscribe\n\n", true},
+		"in other words":         {"From: ali@alici.example\nAuto-Submitted: auto-notified; owner-email=ali@alici.example\n\n", true},
+		"an answer with words":   {"From: ali@alici.example\nAuto-Submitted: auto-replied; owner-email=ali@alici.example\n\n", false},
+		"a bounce in words":      {"From: MAILER-DAEMON@next.example\nSubject: failure notice\n\n<ali@alici.example>:\n550 x\n", false},
+		"a bounce":               {dsn("ali@alici.example", "failed", "5.1.1", "550 x"), false},
 	} {
 		w, in, verp := newInbox(t)
 		if err := in.Deliver(t.Context(), []string{verp.Leave(letter)}, strings.NewReader(crlf(c.mail))); err != nil || len(w.optouts) > 0 != c.out || len(w.returns) > 0 {
@@ -175,6 +203,13 @@ func TestComplaints(t *testing.T) {
 		{"that goes to İYS", "fbl@bounce.izinli.example", arf("abuse", own, "x@y.example"), true, false, true},
 		{"without the return path", "abuse@bounce.izinli.example", arf("fraud", "", leave), true, false, true},
 		{"to the return path", own, arf("abuse", "", "x@y.example"), false, true, true},
+		{"that fits no type, for the person in doubt, and no word to İYS", "fbl@bounce.izinli.example", arf("other", own, "x@y.example"), true, true, true},
+		{"an opt-out, which İYS hears of whatever the policy", "fbl@bounce.izinli.example", arf("opt-out", own, "x@y.example"), false, false, true},
+		{"a machine's finding about our signature", "fbl@bounce.izinli.example", arf("auth-failure", own, "x@y.example"), true, false, false},
+		{"a machine's finding about the message", own, arf("virus", own, "x@y.example"), true, false, false},
+		{"a type nobody registered", own, arf("dmarc-sample", own, "x@y.example"), true, false, false},
+		{"at the unsubscribe address", leave, arf("abuse", "", "x@y.example"), false, true, true},
+		{"taken back, there too", leave, arf("not-spam", "", "x@y.example"), false, true, false},
 		{"taken back", "fbl@bounce.izinli.example", arf("not-spam", own, leave), true, false, false},
 		{"about a path nobody signed", "fbl@bounce.izinli.example", arf("abuse", "b+x.y@bounce.izinli.example", "u+x.y@bounce.izinli.example"), true, false, false},
 	} {

@@ -20,6 +20,10 @@ import (
 // nextHop is the time under which wishes stand whose message the next hop has: only it can tell of a delay now.
 const nextHop = math.MaxUint64
 
+// toldRelayed is the time under which messages stand whose submitter has been told that the next hop relayed them, so that a report that
+// comes again is not told again.
+const toldRelayed = math.MaxUint64 - 1
+
 // wanted is the value of a wish; an empty one would read like none.
 var wanted = []byte{1}
 

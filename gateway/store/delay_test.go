@@ -162,3 +162,40 @@ func TestRecentKeepsNoBodies(t *testing.T) {
 		t.Errorf("an entry with a header of 4096 octets counts for %d", r.young.size)
 	}
 }
+
+// The next hop's word that nothing more will be heard is passed on to who asked for success, once, and changes nothing.
+func TestRelayedByTheNextHop(t *testing.T) {
+	w := newWorld(t, 4)
+	ids := w.mails("SUCCESS,FAILURE", "FAILURE", "", "SUCCESS", "SUCCESS")
+	for _, id := range ids[:3] {
+		w.put(id, gateway.StateSent, "", "")
+	}
+	w.put(ids[4], gateway.StateRejected, gateway.CodeOperatorRejected, "550 5.7.1 no")
+	tell := func(id gateway.MessageID) bool {
+		told, err := w.st.Relayed(t.Context(), id)
+		w.must(err)
+		return told
+	}
+	list, err := w.st.Notices(t.Context(), gateway.MessageID{}, 10)
+	w.must(err)
+	w.must(w.st.NoticesSent(t.Context(), list))
+	if !tell(ids[0]) || tell(ids[1]) || tell(ids[2]) || tell(ids[3]) || tell(ids[4]) {
+		t.Error("want word of the first alone: the others did not ask, have not left, or failed")
+	}
+	list, err = w.st.Notices(t.Context(), gateway.MessageID{}, 10)
+	w.must(err)
+	if len(list) != 1 || list[0].Message != ids[0] || !list[0].Relayed || list[0].State != gateway.StateSent || list[0].Delayed {
+		t.Fatalf("owed: %+v", list)
+	}
+	w.must(w.st.NoticesSent(t.Context(), list))
+	w.reopen()
+	if tell(ids[0]) {
+		t.Error("told twice")
+	}
+	if changed, err := w.st.Return(t.Context(), gateway.MailReturn{Message: ids[0], State: gateway.StateUndelivered, Code: gateway.CodeBounced, Err: "550 5.1.1 x"}); err != nil || !changed {
+		t.Errorf("a bounce afterwards: %v, %v", changed, err)
+	}
+	if _, err := w.st.Relayed(t.Context(), gateway.BatchRef{Account: w.acct, Batch: 1}.Message(0)); codeOf(err) != gateway.CodeNotFound {
+		t.Errorf("a message nobody knows: %v", err)
+	}
+}

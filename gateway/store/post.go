@@ -370,6 +370,36 @@ func (s *Store) Return(_ context.Context, r gateway.MailReturn) (changed bool, e
 	return changed, err
 }
 
+// Relayed passes on that the next hop has handed a mail to a server that sends no notifications (RFC 3461 §6.2.7.2), once and to who
+// asked for word of success; the message stays as it is. False when nobody wants to know, has been told, or the message is not there
+// any more.
+func (s *Store) Relayed(_ context.Context, m gateway.MessageID) (told bool, err error) {
+	err = s.do(func(t *tx) error {
+		told = false
+		b, r, err := t.message(m)
+		if err != nil || b.Channel != gateway.ChannelEmail {
+			return gateway.Refuse(gateway.CodeNotFound, "id", "")
+		}
+		p, err := t.progress(m)
+		if err != nil || p.State != gateway.StateSent || b.Door != gateway.DoorSMTP || !notifyOf(r).success {
+			return err
+		}
+		k := delayKey(toldRelayed, m)
+		if v, err := t.get(k); err != nil || v != nil {
+			return err
+		}
+		if err := t.set(k, wanted, bodyLife); err != nil {
+			return errFatal{err}
+		}
+		told = true
+		if _, err := t.oweNotice(m, b, r, &p, true, false); err != nil {
+			return errFatal{err}
+		}
+		return nil
+	})
+	return told, err
+}
+
 // returned writes what news of a mail makes of it.
 func (t *tx) returned(m gateway.MessageID, b *gateway.Batch, r *gateway.Recipient, p *gateway.Progress, first bool) error {
 	if err := t.finish(m, b, r, p); err != nil {
