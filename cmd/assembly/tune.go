@@ -57,7 +57,7 @@ func (s *Server) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimInterval)
 	defer tick.Stop()
 	var last, trimmed uint64
-	again := 0
+	again := trimAgain // the start leaves something behind, too
 	for {
 		select {
 		case <-ctx.Done():
