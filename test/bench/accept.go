@@ -25,8 +25,7 @@ func bulkAccept(ctx context.Context, b *bench, r *result) error {
 	r.set("withVariables", rate)
 	r.set("withVariablesCPUPer1000", with.CPU.Gateway)
 	r.set("withVariablesRequestP99ms", with.Values["requestP99ms"])
-	r.Losses, r.Duplicates = r.Losses+with.Losses, r.Duplicates+with.Duplicates
-	r.Notes = append(r.Notes, with.Notes...)
+	r.addHarm(with)
 	return nil
 }
 
@@ -79,6 +78,9 @@ func (s *stand) crashed(ctx context.Context, r *result, n, told int) error {
 	}
 	arrived := func() bool { return seen.unique.Load() >= int64(told) }
 	if err := until(ctx, patience, seen.unique.Load, arrived); err != nil && !errors.Is(err, errQuiet) {
+		return err
+	}
+	if err := s.operator.calm(ctx, time.Second); err != nil { // a repeat may come behind the last of the first copies
 		return err
 	}
 	if n := told - int(seen.unique.Load()); n > 0 {
@@ -142,8 +144,7 @@ func smppAccept(ctx context.Context, b *bench, r *result) error {
 		r.set("steady"+q, steady.Values["response"+q])
 	}
 	r.set("steadyCPUPer1000", steady.CPU.Gateway)
-	r.Losses, r.Duplicates = r.Losses+steady.Losses, r.Duplicates+steady.Duplicates
-	r.Notes = append(r.Notes, steady.Notes...)
+	r.addHarm(steady)
 	return nil
 }
 

@@ -156,6 +156,15 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%+v passes: %v, want %v", c.r, c.r.Pass, c.want)
 		}
 	}
+	for name, harm := range map[string]result{"loss": {Losses: 1}, "repeat": {Duplicates: 1}, "leak": {Leaks: 1}, "durability": {Durability: durability(true, false)}} {
+		r := result{Value: 10, Durability: durability(true, true)}
+		if r.addHarm(&result{Notes: []string{"fine"}, Durability: durability(true, true)}); r.broken() || len(r.Notes) != 1 {
+			t.Errorf("a second run without harm: broken %v, notes %q", r.broken(), r.Notes)
+		}
+		if r.addHarm(&harm); !r.broken() {
+			t.Errorf("the %s of a second run is thrown away", name)
+		}
+	}
 	var out bytes.Buffer
 	m := &machine{}
 	if summarize(&out, m, []*result{{Pass: true}, {Pass: false}}, false) {

@@ -59,7 +59,7 @@ func imports(ctx context.Context, b *bench, r *result, format string) error {
 	if err := b.importOnce(ctx, r, format, n); err != nil {
 		return err
 	}
-	r.Losses, r.Notes = r.Losses+small.Losses, append(r.Notes, small.Notes...)
+	r.addHarm(small)
 	r.set("smallPeakMB", small.Values["peakMB"])
 	r.set("smallLiveHeapMB", small.Values["liveHeapMB"])
 	r.set("smallRestHeapMB", small.Values["restHeapMB"])

@@ -37,12 +37,10 @@ func kannel(ctx context.Context, b *bench, r *result) error {
 	}
 	r.Value, r.Unit = ours.Value/rate, "× Kannel"
 	r.Durability = "izinli: " + ours.Durability + "; Kannel: spool store, never synced"
-	r.Leaks += ours.Leaks
 	r.set("kannelPerSecond", rate)
 	r.set("izinliPerSecond", ours.Value)
 	r.set("izinliCPUPer1000", ours.CPU.Gateway+ours.CPU.Redis)
-	r.Losses, r.Duplicates = r.Losses+ours.Losses, r.Duplicates+ours.Duplicates
-	r.Notes = append(r.Notes, ours.Notes...)
+	r.addHarm(ours)
 	return nil
 }
 

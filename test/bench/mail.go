@@ -42,8 +42,7 @@ func mailRoad(ctx context.Context, b *bench, r *result) error {
 	}
 	r.set("rsa2048", rsa.Value)
 	r.set("rsa2048CPUPer1000", rsa.CPU.Gateway)
-	r.Losses, r.Duplicates = r.Losses+rsa.Losses, r.Duplicates+rsa.Duplicates
-	r.Notes = append(r.Notes, rsa.Notes...)
+	r.addHarm(rsa)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func mailQueue(ctx context.Context, b *bench, r *result) error {
 	if err := b.mailBacklog(ctx, r, n, n, false); err != nil {
 		return err
 	}
-	r.Losses, r.Duplicates, r.Notes = r.Losses+small.Losses, r.Duplicates+small.Duplicates, append(r.Notes, small.Notes...)
+	r.addHarm(small)
 	for _, name := range []string{"acceptPeakMB", "waitingMB", "waitingHeapMB"} {
 		r.set("small_"+name, small.Values[name])
 	}

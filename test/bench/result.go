@@ -68,10 +68,13 @@ type cpuShare struct {
 	GatewaySecond float64 `json:"gatewaySeconds"`
 }
 
+// notKept begins a Durability that is not the promised one.
+const notKept = "NOT"
+
 // durability says of what the gateway's store reports (synced, encrypted) what it means.
 func durability(synced, encrypted bool) string {
 	if !synced || !encrypted {
-		return fmt.Sprintf("NOT as promised: synced %t, encrypted %t", synced, encrypted)
+		return fmt.Sprintf(notKept+" as promised: synced %t, encrypted %t", synced, encrypted)
 	}
 	return stage.Durability
 }
@@ -95,7 +98,16 @@ func (r *result) note(format string, args ...any) {
 
 // broken reports whether a promise was broken, which no speed makes good.
 func (r *result) broken() bool {
-	return r.Losses > 0 || r.Duplicates > 0 || r.Leaks > 0 || strings.HasPrefix(r.Durability, "NOT")
+	return r.Losses > 0 || r.Duplicates > 0 || r.Leaks > 0 || strings.HasPrefix(r.Durability, notKept)
+}
+
+// addHarm takes over what went wrong in a further run of the same figure, so that it is judged like the first, and that run's notes.
+func (r *result) addHarm(o *result) {
+	r.Losses, r.Duplicates, r.Leaks = r.Losses+o.Losses, r.Duplicates+o.Duplicates, r.Leaks+o.Leaks
+	if strings.HasPrefix(o.Durability, notKept) {
+		r.Durability = o.Durability
+	}
+	r.Notes = append(r.Notes, o.Notes...)
 }
 
 func (r *result) judge(f figure) {

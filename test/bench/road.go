@@ -137,11 +137,10 @@ func syncs(ctx context.Context, b *bench, r *result) error {
 	if err != nil {
 		return err
 	}
-	r.Losses, r.Duplicates = r.Losses+slow.Losses, r.Duplicates+slow.Duplicates
 	r.set("slowDiskPerSecond", slow.Value)
 	r.set("slowDiskCallsPer1000", slowCalls)
 	r.set("slowDiskResponseP99ms", slow.Values["responseP99ms"])
-	r.Notes = append(r.Notes, slow.Notes...)
+	r.addHarm(slow)
 	return nil
 }
 
