@@ -122,7 +122,7 @@ func (c *call) batch() error {
 	})})
 	if len(b.Reasons) > 0 {
 		pg.Blocks = append(pg.Blocks, block{Title: c.t("batch.reasons"), Table: c.countTable("message.reason", b.Reasons, b.Count,
-			func(k string) cell { return cell{Text: c.reason(gateway.Code(k)), Sub: k} })})
+			func(k string) cell { return cell{Text: c.reason(b.Channel, gateway.Code(k)), Sub: k} })})
 	}
 	if c.may(post, "/batches/:id/pause") && left > 0 && !b.Cancelled {
 		steer := block{Title: c.t("batch.steer")}

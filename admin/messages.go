@@ -158,7 +158,7 @@ func (c *call) messageTable(list []gateway.MessageView) *grid {
 	for i := range list {
 		m := &list[i]
 		t.Rows = append(t.Rows, []cell{{Text: c.l.when(m.Created), At: m.Created, Href: "/messages/" + m.ID.String()}, {Text: address.Mask(m.To), Mono: true, Sub: m.Ref}, text(m.From),
-			text(c.t("class." + m.Class)), c.state(m.State), text(firstNonEmpty(c.reason(m.Code), "–"))})
+			text(c.t("class." + m.Class)), c.state(m.State), text(firstNonEmpty(c.reasonOf(m), "–"))})
 	}
 	return t
 }
@@ -241,13 +241,13 @@ func (c *call) showMessage(d *desk.MessageDetail, to string, fault error) error 
 	if len(m.Timeline) > 0 {
 		b := block{Title: c.t("timeline.title")}
 		for _, x := range m.Timeline {
-			b.Timeline = append(b.Timeline, event{When: c.l.when(x.At), At: x.At, Title: c.t("state." + x.State.String()), Text: c.reason(x.Code), Sub: x.Note, Kind: stateKind(x.State)})
+			b.Timeline = append(b.Timeline, event{When: c.l.when(x.At), At: x.At, Title: c.t("state." + x.State.String()), Text: c.reason(m.Channel, x.Code), Sub: x.Note, Kind: stateKind(x.State)})
 		}
 		pg.Blocks = append(pg.Blocks, b)
 	}
 	b := block{Title: c.t("decisions.title"), Lead: c.t("decisions.lead")}
 	for i := range d.Decisions {
-		b.Timeline = append(b.Timeline, c.decisionEvent(&d.Decisions[i]))
+		b.Timeline = append(b.Timeline, c.decisionEvent(m.Channel, &d.Decisions[i]))
 	}
 	pg.Blocks = append(pg.Blocks, b)
 	if c.may(post, "/messages/:id/evidence") {

@@ -236,18 +236,44 @@ func TestExplainedByItsWay(t *testing.T) {
 		{"sms", "op1", gateway.StateSent, "", "iletim raporu bekleniyor"},
 		{"sms", "gone", gateway.StateSent, "", "iletim raporu bekleniyor"},
 		{"sms", "sessiz", gateway.StateSent, "", "iletim raporu göndermez"},
-		{"email", "relay1", gateway.StateSent, "", "geri dönmezse başka bir bildirim gelmez"},
+		{"email", "relay1", gateway.StateSent, "", "İletiyi relay1 sunucusu aldı; geri dönmezse başka bir bildirim gelmez"},
 		{"sms", "op1", gateway.StateDelivered, "", "telefona ulaştığını"},
 		{"email", "relay1", gateway.StateDelivered, "", "posta sunucusu teslim ettiğini"},
 		{"sms", "op1", gateway.StateUndelivered, "", "telefona ulaştıramadı"},
 		{"email", "relay1", gateway.StateUndelivered, gateway.CodeBounced, "E-posta alıcısına ulaştırılamadı. E-posta geri döndü."},
 		{"email", "relay1", gateway.StateRejected, "", "Karşı sunucu iletiyi kabul etmedi"},
-		{"email", "", gateway.StateHeld, gateway.CodeOperatorDown, "Posta yollarının hiçbiri"},
+		{"email", "", gateway.StateHeld, gateway.CodeOperatorDown, "E-posta sunucularının hiçbiri"},
 		{"sms", "", gateway.StateHeld, gateway.CodeOperatorDown, "operatörlerin hiçbiri"},
 	} {
 		m.Channel, m.Operator, m.State, m.Code = x.channel, x.operator, x.state, x.code
 		if page := b.get("/messages/" + m.ID.String()).Body.String(); !strings.Contains(page, x.want) {
 			t.Errorf("%s by %q, %s %s: the page lacks %q", x.channel, x.operator, x.state, x.code, x.want)
+		}
+	}
+}
+
+// A message that waits for want of carriers is spoken of in the words of its channel wherever it is shown.
+func TestHeldInTheWordsOfItsChannel(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	b := w.signedIn("admin")
+	m := &w.office.messages[0].Message
+	m.State, m.Code = gateway.StateHeld, gateway.CodeOperatorDown
+	m.Timeline = []gateway.Moment{{At: m.Created, State: gateway.StateHeld, Code: gateway.CodeOperatorDown}}
+	w.office.messages[0].Decisions = []gateway.DecisionView{{Verdict: "hold", Rule: string(gateway.CodeOperatorDown), At: m.Created}}
+	texts := map[string]string{gateway.ChannelSMS: "operatörlerin hiçbiri", gateway.ChannelEmail: "E-posta sunucularının hiçbiri"}
+	for channel, own := range texts {
+		m.Channel = channel
+		for path, times := range map[string]int{"/messages": 1, "/messages/" + m.ID.String(): 3} { // the note, the timeline, the decision
+			page := b.get(path).Body.String()
+			if n := strings.Count(page, own); n < times {
+				t.Errorf("%s, %s: %q stands there %d times, want %d", channel, path, own, n, times)
+			}
+			for other, text := range texts {
+				if other != channel && strings.Contains(page, text) {
+					t.Errorf("%s, %s: the page says %q", channel, path, text)
+				}
+			}
 		}
 	}
 }

@@ -26,12 +26,16 @@ func stateKind(s gateway.State) string {
 
 func (c *call) state(s gateway.State) cell { return badge(stateKind(s), c.t("state."+s.String())) }
 
-// reason is a code in plain words, empty for none.
-func (c *call) reason(code gateway.Code) string {
+// reason is a code in plain words, those of a message's channel where they differ; empty for none.
+func (c *call) reason(channel string, code gateway.Code) string {
 	if code == "" {
 		return ""
 	}
-	if key := "why." + string(code); has(key) {
+	key := "why." + string(code)
+	if channel == gateway.ChannelEmail && has(key+".email") {
+		return c.t(key + ".email")
+	}
+	if has(key) {
 		return c.t(key)
 	}
 	if key := "code." + string(code); has(key) {
@@ -40,13 +44,8 @@ func (c *call) reason(code gateway.Code) string {
 	return string(code)
 }
 
-// reasonOf is the reason of a message, in the words of its channel where they differ.
-func (c *call) reasonOf(m *gateway.MessageView) string {
-	if key := "why." + string(m.Code); m.Channel == gateway.ChannelEmail && has(key+".email") {
-		return c.t(key + ".email")
-	}
-	return c.reason(m.Code)
-}
+// reasonOf is the reason of a message.
+func (c *call) reasonOf(m *gateway.MessageView) string { return c.reason(m.Channel, m.Code) }
 
 // explainKey is the text for a state: mail has its own, and of an operator without receipts nothing is awaited.
 func (c *call) explainKey(m *gateway.MessageView) string {
@@ -66,12 +65,12 @@ func (c *call) silent(operator string) bool {
 	return err == nil && slices.ContainsFunc(list, func(o gateway.Operator) bool { return o.Name == operator && o.NoReceipts })
 }
 
-// ruleText is the sentence for a rule of a decision.
-func (c *call) ruleText(rule string) string {
+// ruleText is the sentence for a rule of a decision about a message of a channel.
+func (c *call) ruleText(channel, rule string) string {
 	if key := "rule." + rule; has(key) {
 		return c.t(key)
 	}
-	return c.reason(gateway.Code(rule))
+	return c.reason(channel, gateway.Code(rule))
 }
 
 // explain answers the two questions people ask of a message: why does it wait, why was it dropped.
@@ -81,7 +80,7 @@ func (c *call) explain(d *desk.MessageDetail) *note {
 	case m.State == gateway.StateDropped:
 		n := &note{Kind: "error", Text: c.t("explain.dropped", c.reasonOf(m))}
 		if len(d.Decisions) > 0 && d.Decisions[0].Verdict == "drop" {
-			n.Text = c.t("explain.dropped", c.ruleText(d.Decisions[0].Rule))
+			n.Text = c.t("explain.dropped", c.ruleText(m.Channel, d.Decisions[0].Rule))
 		}
 		return n
 	case m.State == gateway.StateScheduled:
@@ -110,13 +109,13 @@ func (c *call) explain(d *desk.MessageDetail) *note {
 }
 
 // decisionEvent tells one decision record in a sentence with its proof.
-func (c *call) decisionEvent(d *gateway.DecisionView) event {
+func (c *call) decisionEvent(channel string, d *gateway.DecisionView) event {
 	kind := map[string]string{"send": "ok", "hold": "warn", "drop": "error"}[d.Verdict]
 	title := c.t("decision." + firstKnown("decision.", d.Kind, "accept"))
 	if key := "verdict." + d.Verdict; has(key) {
 		title += ": " + c.t(key)
 	}
-	e := event{When: c.l.when(d.At), At: d.At, Title: title, Text: c.ruleText(d.Rule), Kind: kind}
+	e := event{When: c.l.when(d.At), At: d.At, Title: title, Text: c.ruleText(channel, d.Rule), Kind: kind}
 	add := func(label string, v cell) {
 		if v.Text != "" {
 			e.Facts = append(e.Facts, fact{c.t(label), v})

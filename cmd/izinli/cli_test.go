@@ -217,6 +217,10 @@ func refusals(s *shell) {
 	s.fail("The server must be running", "consent", "opt-out", "+905321234567", "--account", "1", "--brand", "675403")
 	s.fail("The server must be running", "blacklist", "add", "+905321234567", "--account", "1")
 	s.fail("The server must be running", "blacklist", "list", "--account", "1")
+	s.fail("The server must be running", "message", "test", "+905321234567", "--account", "1", "--from", "ORNEK", "--text", "x")
+	if help := s.run("--help"); !strings.Contains(help, "message test") {
+		s.t.Errorf("the help does not say that a test message takes a server: %s", help)
+	}
 	s.fail("unknown command", "acount")
 	s.fail("unknown flag", "account", "list", "--all")
 	_, _, errOut := s.try("", "account", "suspend", "7", "--json")

@@ -69,7 +69,8 @@ func newRoot() *cobra.Command {
 		Long: `izinli takes messages over HTTP, SMPP and SMTP, checks each recipient's consent at İYS and hands them to operators.
 
 Commands of administration reach a running server over admin.sock in the data directory, or open the store themselves when no
-server runs. What only a server knows needs it running, and says so: consent, blacklist, queue, iys, reconcile, retailer, via, packages.`,
+server runs. What only a server knows needs it running, and says so: consent, blacklist, queue, iys, reconcile, retailer, via, packages,
+message test.`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	p := root.PersistentFlags()

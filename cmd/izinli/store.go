@@ -71,7 +71,8 @@ func storeKey(cfg *configs.Config, notices io.Writer) (key []byte, from string, 
 	return key, "the file " + path, nil
 }
 
-// deskOf is the administration over a store no server runs on. What only a server knows, consents, it refuses.
+// deskOf is the administration over a store no server runs on. What takes a server it refuses: consents and the
+// blacklist, the queue, traffic with İYS, and test messages, for nothing here carries them.
 func deskOf(st *store.Store, log *slog.Logger) *desk.Admin {
 	return desk.New(desk.Deps{Store: st, Users: st, Verify: assembly.VerifyFunc(st), Audit: func(ctx context.Context, e desk.Entry) {
 		v, err := json.Marshal(e)
