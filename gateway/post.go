@@ -63,6 +63,16 @@ func (k *DKIMKey) Covers(domain string) bool {
 	return !k.Disabled && (domain == k.Domain || strings.HasSuffix(domain, "."+k.Domain))
 }
 
+// SignsMail reports whether the account has a DKIM key that signs for a From domain.
+func (d *Directory) SignsMail(a AccountID, domain string) bool {
+	for _, k := range d.DKIM {
+		if k.Account == a && k.Covers(domain) {
+			return true
+		}
+	}
+	return false
+}
+
 // RelayPeer is a mail server that may relay without logging in, known by address or client certificate. What it may send is
 // what the SMTP credential it stands for may send.
 type RelayPeer struct {

@@ -37,6 +37,7 @@ const (
 	MarkReturn = ":ret"       // in Headers: FULL or HDRS (§4.3)
 	MarkHead   = ":head"      // in Headers: the fields a notification quotes, at most MaxQuoted octets
 	MarkFooter = ":footer"    // in Headers: "1" when the sender's details have to be added at hand-off
+	MarkLink   = ":link"      // in Headers: "1" when a text names VarUnsubscribe, which has to be filled in at hand-off
 	MarkUTF8   = ":smtputf8"  // in Headers: "1" when declared (RFC 6531)
 	MarkNotify = ":notify"    // in Vars: NEVER, or a list of SUCCESS FAILURE DELAY with commas (RFC 3461 §4.1)
 	MarkORcpt  = ":orcpt"     // in Vars: type;address as the client wrote it, decoded (§4.2)

@@ -50,15 +50,33 @@ func (d Details) Lacking() (out []string) {
 var (
 	tagRE   = regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<!--.*?-->|<[^>]*>`)
 	phoneRE = regexp.MustCompile(`(?:\+|\b0?)\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{2}[ .-]?\d{2}\b|\b0 ?\d{3} \d{3} \d{2} \d{2}\b|\b444 ?\d ?\d{3}\b`)
+	linkRE  = regexp.MustCompile(`\{\{\s*` + mail.VarUnsubscribe + `\s*\}\}`)
 	mailRE  = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+\.[a-z0-9.-]+`)
 )
+
+// Linked reports whether a text names the recipient's own link, {{unsubscribe_url}}: by itself a way to refuse. Package template reads it
+// so, and so does [Edit.Rewrite]; the bare word is a word.
+func Linked(text string) bool {
+	return strings.Contains(text, mail.VarUnsubscribe) && linkRE.MatchString(text)
+}
+
+// Fill writes the recipient's link where a text names it.
+func Fill(text string, markup bool, leave string) string {
+	if !Linked(text) {
+		return text
+	}
+	if markup {
+		leave = html.EscapeString(leave)
+	}
+	return linkRE.ReplaceAllLiteralString(text, leave)
+}
 
 // links and leaving are what a way to refuse is made of: something to follow, and a word that says what for. Both are looked for in
 // folded text; plain substrings, because every commercial mail is searched for them.
 var (
-	links   = []string{"https://", "http://", "mailto:", mail.VarUnsubscribe}
+	links   = []string{"https://", "http://", "mailto:"}
 	leaving = []string{"unsubscribe", "opt-out", "opt out", "optout", "listeden cik", "listeden ayril", "listemizden cik", "abonelikten", "aboneligi",
-		"abonelik iptal", "almak istemiyor", "ileti istemiyor", "reddet", " ret ", mail.VarUnsubscribe}
+		"abonelik iptal", "almak istemiyor", "ileti istemiyor", "reddet", " ret "}
 )
 
 func containsAny(s string, list []string) bool {
@@ -149,7 +167,7 @@ func (d Details) Missing(text string, markup bool) (out []string) {
 		!phoneRE.MatchString(strings.ReplaceAll(seen, d.MERSIS, "")) {
 		out = append(out, "contact")
 	}
-	if !containsAny(raw, links) || !containsAny(raw, leaving) {
+	if !Linked(text) && (!containsAny(raw, links) || !containsAny(raw, leaving)) {
 		out = append(out, "refusal route")
 	}
 	return out
@@ -168,11 +186,12 @@ func (d Details) HTML(leave string) string {
 		"Ticari elektronik ileti almak istemiyorsanız <a href=\"%s\">listeden çıkın / unsubscribe</a>.</p>\n", e(d.Title), e(d.MERSIS), e(d.Contact), e(leave))
 }
 
-// Complete returns the text with the footer below it where it lacks anything.
+// Complete returns the text with the recipient's link where it names it, and with the footer below it where it lacked anything before.
 func (d Details) Complete(text string, markup bool, leave string) string {
 	if strings.TrimSpace(text) == "" || len(d.Missing(text, markup)) == 0 {
-		return text
+		return Fill(text, markup, leave)
 	}
+	text = Fill(text, markup, leave)
 	if !markup {
 		return strings.TrimRight(text, "\r\n") + d.Text(leave)
 	}

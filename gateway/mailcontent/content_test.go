@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 var sender = Details{"Örnek Giyim A.Ş.", "0123456789012345", "0850 000 00 00"}
 
 const leave = "https://u.example/o/TOKEN"
+
+var footed = Edit{sender, leave, true}
 
 func crlf(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n")
@@ -34,6 +37,9 @@ func TestMissing(t *testing.T) {
 		{"the number is no phone", "Örnek Giyim A.Ş. 0123456789012345 listeden çık https://x.example", false, []string{"contact"}},
 		{"a word without a link", "Örnek Giyim A.Ş. 0123456789012345 0850 000 00 00 unsubscribe", false, []string{"refusal route"}},
 		{"the link to come", "Örnek Giyim A.Ş. 0123456789012345 0850 000 00 00 {{unsubscribe_url}}", false, nil},
+		{"with blanks", "Örnek Giyim A.Ş. 0123456789012345 0850 000 00 00 {{ unsubscribe_url }}", false, nil},
+		{"its name alone", "Örnek Giyim A.Ş. 0123456789012345 0850 000 00 00 unsubscribe_url", false, []string{"refusal route"}},
+		{"another variable", "Örnek Giyim A.Ş. 0123456789012345 0850 000 00 00 {{UNSUBSCRIBE_URL}}", false, []string{"refusal route"}},
 	} {
 		if got := sender.Missing(c.text, c.markup); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.why, got, c.want)
@@ -98,9 +104,35 @@ func texts(t *testing.T, raw []byte) (out []string) {
 	return out
 }
 
+// The recipient's link is written where a text names it, in any character set and encoding; nothing else changes.
+func TestLinkIsFilledIn(t *testing.T) {
+	const both = "https://u.example/o/T?a=1&b=2"
+	raw := crlf(strings.NewReplacer("=DE=F0=FD\n", "=DE=F0=FD =7B=7Bunsubscribe=5Furl}} {{ unsubscribe_=\nurl }} {{ad}}\n",
+		"PGh0bWw+PGJvZHk+PHA+xZ7En8SxPC9wPjwvQk9EWT48L2h0bWw+", "PGEgaHJlZj0ie3t1bnN1YnNjcmliZV91cmx9fSI+xLBwdGFsPC9hPg==",
+		"keep me", "keep {{unsubscribe_url}}").Replace(alternative))
+	f, err := sender.CheckWhole([]byte(raw))
+	if err != nil || !f.Linked || slices.Contains(f.Missing, "refusal route") {
+		t.Errorf("found %+v, %v", f, err)
+	}
+	var b bytes.Buffer
+	if err := (Edit{Details: sender, Leave: both}).Rewrite(strings.NewReader(raw), &b); err != nil {
+		t.Fatal(err)
+	}
+	got := texts(t, b.Bytes())
+	for i, want := range []string{"Şğı " + both + " " + both + " {{ad}}", `<a href="https://u.example/o/T?a=1&amp;b=2">İptal</a>`, "keep {{unsubscribe_url}}"} {
+		if strings.TrimSpace(got[i]) != want {
+			t.Errorf("text %d is %q, want %q", i, got[i], want)
+		}
+	}
+	b.Reset()
+	if err := (Edit{Details: sender, Leave: both}).Rewrite(strings.NewReader(crlf(alternative)), &b); err != nil || b.String() != crlf(alternative) {
+		t.Errorf("a mail that names no link was changed: %v\n%s", err, b.String())
+	}
+}
+
 func TestRewrite(t *testing.T) {
 	var b bytes.Buffer
-	if err := sender.Rewrite(strings.NewReader(crlf(alternative)), &b, leave); err != nil {
+	if err := footed.Rewrite(strings.NewReader(crlf(alternative)), &b); err != nil {
 		t.Fatal(err)
 	}
 	got := texts(t, b.Bytes())
@@ -120,7 +152,7 @@ func TestRewrite(t *testing.T) {
 	}
 	// What is complete passes octet for octet.
 	var again bytes.Buffer
-	if err := sender.Rewrite(bytes.NewReader(b.Bytes()), &again, leave); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
+	if err := footed.Rewrite(bytes.NewReader(b.Bytes()), &again); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
 		t.Errorf("a second rewrite changed it (%v):\n%s", err, again.String())
 	}
 }
@@ -130,14 +162,14 @@ func TestRewriteSingle(t *testing.T) {
 		"From: a@b.tr\nContent-Type: text/plain;\n charset=\"utf-8\"\n"} {
 		raw := crlf(head + "\nMerhaba\n")
 		var b bytes.Buffer
-		if err := sender.Rewrite(strings.NewReader(raw), &b, leave); err != nil {
+		if err := footed.Rewrite(strings.NewReader(raw), &b); err != nil {
 			t.Fatal(err)
 		}
 		got := texts(t, b.Bytes())
 		if len(got) != 1 || !strings.HasPrefix(got[0], "Merhaba") || !strings.Contains(got[0], "Örnek Giyim A.Ş.") {
 			t.Errorf("%q became\n%s", raw, b.String())
 		}
-		if missing, err := sender.Check(bytes.NewReader(b.Bytes())); err != nil || len(missing) > 0 {
+		if missing, err := sender.Check(bytes.NewReader(b.Bytes())); err != nil || len(missing.Missing) > 0 {
 			t.Errorf("%q still lacks %v, %v", raw, missing, err)
 		}
 	}
@@ -157,7 +189,7 @@ func TestCheckRefuses(t *testing.T) {
 			t.Errorf("%q: %v, want %v", c.raw, err, c.want)
 		}
 	}
-	if missing, err := sender.Check(strings.NewReader(crlf(alternative))); err != nil || len(missing) != 4 {
+	if missing, err := sender.Check(strings.NewReader(crlf(alternative))); err != nil || len(missing.Missing) != 4 {
 		t.Errorf("missing %v, %v", missing, err)
 	}
 }
@@ -176,10 +208,10 @@ func FuzzRewrite(f *testing.F) {
 		}
 		lacks, err := sender.Check(bytes.NewReader(raw))
 		whole, werr := sender.CheckWhole(bytes.Clone(raw))
-		if !slices.Equal(lacks, whole) || !errors.Is(werr, err) {
+		if !reflect.DeepEqual(lacks, whole) || !errors.Is(werr, err) {
 			t.Errorf("held whole it lacks %v (%v), as a stream %v (%v)", whole, werr, lacks, err)
 		}
-		if err := sender.Rewrite(bytes.NewReader(raw), io.Discard, leave); err != nil {
+		if err := footed.Rewrite(bytes.NewReader(raw), io.Discard); err != nil {
 			t.Errorf("rewriting fails where copying does not: %v", err)
 		}
 	})

@@ -24,7 +24,7 @@ const (
 	maxHead  = 256 << 10 // octets of a part's header
 )
 
-// What Rewrite refuses.
+// What a check and Rewrite refuse.
 var (
 	ErrSealed     = errors.New("mailcontent: the mail is signed or encrypted as a whole: it cannot be changed")
 	ErrNoText     = errors.New("mailcontent: the mail has no text a footer could stand below")
@@ -32,23 +32,31 @@ var (
 	errTooDeep    = errors.New("mailcontent: too many parts")
 )
 
-// Check reads a mail to its end and names what its texts lack, each once. The error is one of those above, or that of r.
-func (d Details) Check(r io.Reader) (missing []string, err error) {
+// Finding is what a check finds.
+type Finding struct {
+	Missing []string // what the texts lack, each once
+	Linked  bool     // a text names the recipient's link
+	Head    []byte   // the header of the mail, as it stands there
+}
+
+// Check reads a mail to its end and says what its texts lack. The error is one of those above, or that of r.
+func (d Details) Check(r io.Reader) (Finding, error) {
 	return d.check(&rewriter{br: bufio.NewReaderSize(r, 16<<10)})
 }
 
 // CheckWhole is Check of a mail held whole.
-func (d Details) CheckWhole(raw []byte) (missing []string, err error) {
+func (d Details) CheckWhole(raw []byte) (Finding, error) {
 	return d.check(&rewriter{raw: raw})
 }
 
-func (d Details) check(rw *rewriter) (missing []string, err error) {
+func (d Details) check(rw *rewriter) (f Finding, err error) {
 	texts := 0
 	rw.edit = func(text string, markup bool) string {
 		texts++
+		f.Linked = f.Linked || Linked(text)
 		for _, m := range d.Missing(text, markup) {
-			if !slices.Contains(missing, m) {
-				missing = append(missing, m)
+			if !slices.Contains(f.Missing, m) {
+				f.Missing = append(f.Missing, m)
 			}
 		}
 		return text
@@ -57,7 +65,8 @@ func (d Details) check(rw *rewriter) (missing []string, err error) {
 	if err = rw.run(); err == nil && texts == 0 {
 		err = ErrNoText
 	}
-	return missing, err
+	f.Head = rw.top
+	return f, err
 }
 
 // Texts reads a mail to its end and shows what a person reads of it, without markup. What cannot be read is passed over; the error is
@@ -79,9 +88,21 @@ func Texts(r io.Reader, see func(text string)) error {
 	return err
 }
 
-// Rewrite copies a mail and puts the footer below every text that lacks something.
-func (d Details) Rewrite(r io.Reader, w io.Writer, leave string) error {
-	return rewrite(r, w, func(text string, markup bool) string { return d.Complete(text, markup, leave) })
+// Edit is what is written into a mail for one recipient.
+type Edit struct {
+	Details
+	Leave  string // his link, which stands for {{unsubscribe_url}}
+	Footer bool   // the details go below every text that lacks something
+}
+
+// Rewrite copies a mail and edits its texts.
+func (e Edit) Rewrite(r io.Reader, w io.Writer) error {
+	return rewrite(r, w, func(text string, markup bool) string {
+		if e.Footer {
+			return e.Complete(text, markup, e.Leave)
+		}
+		return Fill(text, markup, e.Leave)
+	})
 }
 
 // rewriter copies a mail line by line and lets edit change the texts a person reads.
@@ -91,6 +112,7 @@ type rewriter struct {
 	bw    *bufio.Writer
 	edit  func(text string, markup bool) string
 	parts int
+	top   []byte // the header of the mail
 }
 
 func rewrite(r io.Reader, w io.Writer, edit func(string, bool) string) error {
@@ -153,6 +175,9 @@ func (rw *rewriter) entity(ends []string, depth int) (end []byte, err error) {
 		return nil, errTooDeep
 	}
 	head, end, err := rw.head(ends)
+	if depth == 0 {
+		rw.top = head
+	}
 	if err != nil || end != nil {
 		_, werr := rw.bw.Write(head)
 		return end, errors.Join(err, werr)

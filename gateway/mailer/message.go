@@ -39,7 +39,9 @@ func (m *Manager) message(ctx context.Context, out *dispatch.Outgoing) (*smartho
 	if err != nil {
 		return nil, err
 	}
-	if p.Keys, err = m.keys.of(m.store, b.Account, domainOf(addressOf(b.From))); err != nil {
+	p.Domain = domainOf(addressOf(b.From))
+	p.Rewritten = b.Headers[mail.MarkFooter] != "" || b.Headers[mail.MarkLink] != ""
+	if p.Keys, err = m.keys.of(m.store, b.Account, p.Domain); err != nil {
 		return nil, err
 	}
 	c, err := src.compose(p)
@@ -100,10 +102,10 @@ func (m *Manager) source(ctx context.Context, out *dispatch.Outgoing, click stri
 	} else if s.whole, err = m.bodies.get(ctx, m.cfg.Bodies, b); err != nil {
 		return s, err
 	}
-	if b.Headers[mail.MarkFooter] == "" {
+	if b.Headers[mail.MarkFooter] == "" && b.Headers[mail.MarkLink] == "" {
 		return s, nil
 	}
-	return m.withFooter(s, b, click)
+	return m.rewritten(s, b, click)
 }
 
 // letter renders the templates.
@@ -135,13 +137,13 @@ func (m *Manager) details(b *gateway.Batch) mailcontent.Details {
 	return mailcontent.DetailsOf(dir.Accounts[b.Account], dir.BrandOf(b.Account, b.Brand))
 }
 
-// withFooter is a stored mail with the sender's details below its texts. A small one is written once, a large one streams each
-// time it is read.
-func (m *Manager) withFooter(s source, b *gateway.Batch, click string) (source, error) {
-	d := m.details(b)
+// rewritten is a stored mail with the recipient's link where its texts name it, and the sender's details below them where the account
+// wants that. A small one is written once, a large one streams each time it is read.
+func (m *Manager) rewritten(s source, b *gateway.Batch, click string) (source, error) {
+	edit := mailcontent.Edit{Details: m.details(b), Leave: click, Footer: b.Headers[mail.MarkFooter] != ""}
 	if s.open == nil {
 		var out bytes.Buffer
-		if err := d.Rewrite(bytes.NewReader(s.whole), &out, click); err != nil {
+		if err := edit.Rewrite(bytes.NewReader(s.whole), &out); err != nil {
 			return s, unfit{err}
 		}
 		return source{whole: out.Bytes()}, nil
@@ -154,7 +156,7 @@ func (m *Manager) withFooter(s source, b *gateway.Batch, click string) (source, 
 		pr, pw := io.Pipe()
 		go func() {
 			defer rc.Close()
-			pw.CloseWithError(d.Rewrite(rc, pw, click)) // ends with the reader: a closed pipe fails the write
+			pw.CloseWithError(edit.Rewrite(rc, pw)) // ends with the reader: a closed pipe fails the write
 		}()
 		return pr, nil
 	}}, nil

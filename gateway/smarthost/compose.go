@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type Plan struct {
 	FeedbackID string
 	Add        []mail.Field // further fields
 	Keys       []*Key       // DKIM keys of the From domain; none: not signed here
+	Domain     string       // the From domain, lower case
+	Rewritten  bool         // the texts are not as they came
 
 	lower bool // 7-bit, whatever signatures it came with
 }
@@ -50,7 +53,7 @@ type Composed struct {
 // for an 8-bit message.
 //
 // Octets above 127 are encoded before that, so that no server on the way has to, which would break what was signed (RFC 6376 §5.3;
-// package sevenbit). A message that came signed stays as it is, and so does one that cannot be encoded: then the host has to take such
+// package sevenbit). A message that came signed stays as it is, unless it was changed already, and so does one that cannot be encoded: then the host has to take such
 // octets ([Composed.EightBit]), or is given [Composed.Lower].
 func Compose(open func() (io.ReadCloser, error), p Plan) (*Composed, error) {
 	c := &Composed{}
@@ -125,11 +128,13 @@ func (c *Composed) hashedWhole(keys []*Key) *relaxedBody {
 
 // finish encodes what has to be, signs and writes the header.
 func (c *Composed) finish(h mail.Header, body *relaxedBody, p Plan, again func(Plan) (*Composed, error)) (err error) {
+	h = p.unbroken(h, p.Rewritten)
 	switch eight := body.high || h.NonASCII(); {
-	case eight && (p.lower || h.Count("DKIM-Signature") == 0):
+	case eight && (p.lower || p.Rewritten || h.Count("DKIM-Signature") == 0):
 		if h, body, err = c.encode(h, body, p.Keys); err != nil {
 			return err
 		}
+		h = p.unbroken(h, true)
 	case eight:
 		p.lower = true
 		c.Lower = func() (*Composed, error) { return again(p) }
@@ -144,6 +149,28 @@ func (c *Composed) finish(h mail.Header, body *relaxedBody, p Plan, again func(P
 	c.Header, c.head, c.UTF8, c.EightBit = h, h.Bytes(), h.NonASCII(), body.high
 	c.Size = int64(len(c.head)) + body.size
 	return nil
+}
+
+// unbroken drops the signatures of the From domain that do not hold any more, where we sign for that domain instead: they would tell
+// its readers of tampering. Those of others are none of ours to take away (RFC 6376 §4.2), nor is one we put nothing in the place of.
+func (p *Plan) unbroken(h mail.Header, rewritten bool) mail.Header {
+	if len(p.Keys) == 0 || h.Count("DKIM-Signature") == 0 {
+		return h
+	}
+	out := make(mail.Header, 0, len(h))
+	for _, f := range h {
+		if s, ok := f.Signature(); !ok || !s.Aligned(p.Domain) || !rewritten && !slices.ContainsFunc(s.Fields, p.edits) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// edits reports whether the header leaves with another field of that name than it came with.
+func (p *Plan) edits(name string) bool {
+	return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
+		p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID") ||
+		slices.ContainsFunc(p.Add, func(f mail.Field) bool { return strings.EqualFold(f.Name, name) })
 }
 
 // encode makes the message 7-bit as far as that can be.
@@ -213,6 +240,9 @@ func (c *Composed) inspect(h mail.Header) (*sevenbit.Plan, error) {
 
 // header edits the fields.
 func (p *Plan) header(h mail.Header) (mail.Header, error) {
+	if len(p.Keys) == 0 && p.FeedbackID != "" && slices.ContainsFunc(h.Signatures(), func(s mail.Signature) bool { return s.Covers("Feedback-ID") }) {
+		p.FeedbackID = "" // not worth their signature
+	}
 	h = h.Without(func(name string) bool {
 		return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
 			p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID")

@@ -34,10 +34,10 @@ type session struct {
 	// Owned by the command loop.
 	party
 	known    *gateway.Credential // of the directory, which the principal of a login was made of
-	byCert   bool   // the peer is known by its certificate, not its address
-	joined   bool   // counted as a session of the account
-	mech     string // of the login under way
-	failures int    // logins
+	byCert   bool                // the peer is known by its certificate, not its address
+	joined   bool                // counted as a session of the account
+	mech     string              // of the login under way
+	failures int                 // logins
 	messages int
 	taken    int // recipients
 	refused  int // recipients
