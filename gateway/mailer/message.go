@@ -8,6 +8,7 @@ import (
 	"io"
 	netmail "net/mail"
 	"sync"
+	"time"
 
 	"izinli/gateway"
 	"izinli/gateway/dispatch"
@@ -112,7 +113,7 @@ func (m *Manager) source(ctx context.Context, out *dispatch.Outgoing, click stri
 func (m *Manager) letter(out *dispatch.Outgoing, click string) ([]byte, error) {
 	b := out.Batch
 	vars := append(out.Recipient.Vars[:len(out.Recipient.Vars):len(out.Recipient.Vars)], gateway.Var{Name: mail.VarUnsubscribe, Value: click})
-	l := mail.Letter{From: b.From, To: out.Recipient.Address, ReplyTo: b.ReplyTo, Headers: b.Headers, Date: b.Created(),
+	l := mail.Letter{From: b.From, To: out.Recipient.Address, ReplyTo: b.ReplyTo, Headers: b.Headers, Date: dated(b),
 		MessageID: out.ID.String() + "@" + m.cfg.Domain, Bulk: b.Class == gateway.ClassCommercial}
 	var err error
 	if l.Subject, err = render(b.Subject, vars, false); err != nil {
@@ -129,6 +130,16 @@ func (m *Manager) letter(out *dispatch.Outgoing, click string) ([]byte, error) {
 		l.Text, l.HTML = d.Complete(l.Text, false, click), d.Complete(l.HTML, true, click)
 	}
 	return l.Bytes(), nil
+}
+
+// dated is when a mail was put into final form, which its Date tells (RFC 5322 §3.6.1): when it was accepted, or the time it was meant
+// for. It is the same at every attempt.
+func dated(b *gateway.Batch) time.Time {
+	at := b.Created()
+	if b.SendAt.After(at) {
+		at = b.SendAt.In(at.Location())
+	}
+	return at
 }
 
 // details are what mail of the batch's brand says of its sender.
