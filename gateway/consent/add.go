@@ -185,23 +185,53 @@ func (a *addition) take(ctx context.Context, i int) error {
 		refuse(r, gateway.CodeInvalid, ref)
 		return nil
 	}
-	if err := a.lift(ctx, &a.consents[i], rec, a.dry, r); err != nil || r.Code != "" {
-		return err
-	}
-	e := exchange.NewEntry(*rec, a.now, a.cal)
 	b := a.rec.Directory().BrandOf(a.who.Account, rec.Brand)
 	if b == nil { // removed this very moment
 		r.Code, r.Field, r.Text, r.Turkish = gateway.CodeBrand, "brand", gateway.CodeBrand.Wire().Title, "Marka bu hesaba ait değil."
 		return nil
 	}
-	mode := modeOf(b, rec.Channel)
-	if iys.Mode(mode.Mode) != iys.ModePartner || mode.ReadOnly {
-		e.State = exchange.StateOwed
+	e := exchange.NewEntry(*rec, a.now, a.cal)
+	e.State = approvalState(modeOf(b, rec.Channel))
+	if e.State == exchange.StateNotApplicable { // it is never under way, so the history tells whether this is a repeat
+		var err error
+		if r.Known, err = a.repeats(ctx, rec); err != nil {
+			return unavailable(err)
+		}
+	}
+	if !r.Known {
+		if err := a.lift(ctx, &a.consents[i], rec, a.dry, r); err != nil || r.Code != "" {
+			return err
+		}
 	}
 	r.Sync = string(e.State)
 	a.under(e)
-	if !a.dry {
+	if !a.dry && !r.Known {
 		a.entries, a.evidence = append(a.entries, e), append(a.evidence, a.consents[i].Evidence)
 	}
 	return nil
+}
+
+// approvalState is how far İYS is to be told of an approval, and by whom. Of an exempt brand's nobody tells it.
+func approvalState(mode gateway.BrandMode) exchange.State {
+	switch {
+	case iys.Mode(mode.Mode) == iys.ModeExempt:
+		return exchange.StateNotApplicable
+	case iys.Mode(mode.Mode) == iys.ModePartner && !mode.ReadOnly:
+		return exchange.StatePending
+	}
+	return exchange.StateOwed
+}
+
+// repeats reports whether an approval that nothing blocks is in the address's history already, of the same instant.
+func (a *addition) repeats(ctx context.Context, rec *iys.Consent) (bool, error) {
+	if _, blocked := a.office.mirror.Blocked(rec.Brand, rec.Channel, rec.Recipient); blocked {
+		return false, nil
+	}
+	list, err := a.rec.History(ctx, rec.Brand, rec.Channel, rec.Recipient)
+	for _, e := range list {
+		if e.Consent.RecipientType == string(rec.RecipientType) && e.Consent.Status == string(rec.Status) && e.Consent.ConsentDate.Equal(rec.ConsentDate) {
+			return true, err
+		}
+	}
+	return false, err
 }

@@ -380,6 +380,56 @@ func TestAddPerItem(t *testing.T) {
 	}
 }
 
+// Of an approval for an exempt brand nobody tells İYS anything: it is owed by nobody, its evidence is kept, and it can be repeated.
+func TestApprovalForAnExemptBrand(t *testing.T) {
+	b := newBench(t)
+	give := func(brand string, change func(*gateway.Consent)) gateway.ConsentResult {
+		t.Helper()
+		c := gateway.Consent{Brand: brand, Channel: "MESAJ", Address: "05321234567", Status: "ONAY", Source: "HS_WEB", ConsentDate: b.now.Add(-time.Hour), Evidence: "form 12"}
+		if change != nil {
+			change(&c)
+		}
+		out, err := b.desk.Add(t.Context(), b.principal(), []gateway.Consent{c})
+		b.must(err)
+		return out[0]
+	}
+	history := func() []gateway.ConsentEvent {
+		t.Helper()
+		h, err := b.st.History(t.Context(), exempt, iys.ChannelSMS, ayse)
+		b.must(err)
+		return h
+	}
+	key := iys.Key{Brand: exempt, Channel: iys.ChannelSMS, RecipientType: iys.RecipientPerson, Recipient: ayse}
+	for again := range 2 {
+		r := give(exempt, nil)
+		if r.Code != "" || r.Sync != "not_applicable" || r.Known != (again == 1) {
+			t.Errorf("call %d: %+v, want not_applicable, known only when repeated", again+1, r)
+		}
+		if h := history(); len(h) != 1 || h[0].Evidence != "form 12" || h[0].Sync != "not_applicable" {
+			t.Errorf("call %d: history %+v", again+1, h)
+		}
+		open, err := b.st.OpenEntries(t.Context(), []iys.Key{key})
+		if b.must(err); len(open) != 0 {
+			t.Errorf("call %d: open entries %+v", again+1, open)
+		}
+	}
+	if r := give(selfMan, nil); r.Sync != "owed_by_customer" {
+		t.Errorf("self_managed: %+v, want it owed", r)
+	}
+	b.optOut(exempt, ayse)
+	if r := give(exempt, nil); r.Code != gateway.CodeBlocked {
+		t.Errorf("the old approval after a refusal: %+v, want it refused", r)
+	}
+	b.now = b.now.Add(30 * time.Minute)
+	later := func(c *gateway.Consent) { c.OverrideBlock, c.ConsentDate = true, b.now.Add(-time.Minute) }
+	if r := give(exempt, later); r.Code != "" || r.Known || r.Sync != "not_applicable" {
+		t.Errorf("a later one that lifts the block: %+v", r)
+	}
+	if v := b.decide(exempt, ayse); v.Outcome != iys.OutcomeSend {
+		t.Errorf("after it: %+v, want send", v)
+	}
+}
+
 // Another account's brand does not exist: nothing of it can be read, blocked or written.
 func TestTenants(t *testing.T) {
 	b := newBench(t)

@@ -245,7 +245,8 @@ func (s *Store) SyncState(_ context.Context, k iys.Key) (state string, err error
 }
 
 // PutEntries queues movements for İYS and returns after the sync. How they came, and what proves them (aligned, or nil), stands in
-// their history. Many are written in several commits; after an error some may be queued, and queuing them again does no harm.
+// their history; one that is not applicable from the start stands there alone. Many are written in several commits;
+// after an error some may be queued, and queuing them again does no harm.
 func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry, how string, evidence []string) error {
 	c := &cutter{limit: s.maxPart()}
 	i := -1
@@ -273,8 +274,10 @@ func (s *Store) PutEntries(_ context.Context, entries []exchange.Entry, how stri
 
 func (t *tx) putEntries(entries []exchange.Entry, how string, evidence []string) error {
 	for i := range entries {
-		if err := t.putOutbox(&entries[i]); err != nil {
-			return err
+		if entries[i].State != exchange.StateNotApplicable { // else nobody is told, and the history alone keeps it
+			if err := t.putOutbox(&entries[i]); err != nil {
+				return err
+			}
 		}
 		a, err := t.s.accountOf(entries[i].Brand)
 		if err != nil {
