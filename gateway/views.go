@@ -186,6 +186,9 @@ type PackageReport struct {
 	At        time.Time `json:"at"`
 }
 
+// ImportChannels refuses a file for another channel. İYS knows a third, ARAMA, which this gateway does not carry.
+const ImportChannels = "The channel must be sms or email (MESAJ, EPOSTA); files of consents to calls are not imported, POST /v1/consents takes such consents."
+
 // ImportRequest starts a consent import.
 type ImportRequest struct {
 	Brand, Channel, RecipientType, Mode string

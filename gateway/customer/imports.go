@@ -185,7 +185,7 @@ func (m *Imports) draft(p *gateway.Principal, r *gateway.ImportRequest) (*gatewa
 	}
 	ch := wireChannel(r.Channel)
 	if ch != string(iys.ChannelSMS) && ch != string(iys.ChannelEmail) {
-		return nil, gateway.Refuse(gateway.CodeInvalid, "channel", "Files can be imported for MESAJ and EPOSTA.")
+		return nil, gateway.Refuse(gateway.CodeInvalid, "channel", gateway.ImportChannels)
 	}
 	rt := gateway.RecipientIndividual
 	if r.RecipientType != "" {

@@ -302,7 +302,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	}{
 		{"another account's brand", func(r *gateway.ImportRequest) { r.Brand = "700001" }, gateway.CodeBrand, ""},
 		{"no such mode", func(r *gateway.ImportRequest) { r.Mode = "both" }, gateway.CodeInvalid, "verify"},
-		{"no such channel", func(r *gateway.ImportRequest) { r.Channel = "ARAMA" }, gateway.CodeInvalid, "MESAJ"},
+		{"no such channel", func(r *gateway.ImportRequest) { r.Channel = "ARAMA" }, gateway.CodeInvalid, "sms or email"},
 		{"no such type", func(r *gateway.ImportRequest) { r.RecipientType = "X" }, gateway.CodeInvalid, "BIREYSEL"},
 		{"no file", func(r *gateway.ImportRequest) { r.File = nil }, gateway.CodeInvalid, "required"},
 		{"an empty file", func(r *gateway.ImportRequest) { r.File = strings.NewReader("\xEF\xBB\xBF\r\n") }, gateway.CodeInvalid, "empty"},

@@ -116,9 +116,8 @@ func (a *API) importFile(c *call, q map[string]string, file io.Reader) error {
 		}
 		r.Defaults.RetailerCode = n
 	}
-	var err error
-	if r.Channel, err = knownChannel(q["channel"]); err != nil {
-		return err
+	if r.Channel = wireChannel(q["channel"]); r.Channel != "MESAJ" && r.Channel != "EPOSTA" {
+		return gateway.Refuse(gateway.CodeInvalid, "channel", gateway.ImportChannels)
 	}
 	v, err := a.deps.Imports.StartImport(c.Request().Context(), c.p, r)
 	if err != nil {
