@@ -2,6 +2,8 @@ package admin
 
 import (
 	"cmp"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,7 +25,9 @@ func (c *call) userList() error {
 		acts := cell{Links: c.editButton("/users/edit", "/users/edit?name="+u.Name)}
 		if c.may(post, "/users/invite") && u.Name != c.user.Name {
 			name := field{Name: "name", Kind: "hidden", Value: u.Name}
-			acts.Forms = []form{{Action: "/users/invite", Submit: c.t("user.invite"), Kind: "plain", Fields: []field{name}}}
+			if !u.Disabled {
+				acts.Forms = []form{{Action: "/users/invite", Submit: c.t("user.invite"), Kind: "plain", Fields: []field{name}}}
+			}
 			acts.Forms = append(acts.Forms, c.deleteButton("/users/delete", "/users/delete", name)...)
 		}
 		t.Rows = append(t.Rows, []cell{{Text: u.Name, Sub: cidrText(u.CIDRs, ", ")}, text(c.t("role." + firstKnown("role.", string(u.Role), "none"))), text(c.accountsText(u)),
@@ -193,15 +197,39 @@ func (c *call) keepAdmin(name string, stays bool) error {
 // inviteUser gives a user a new one-time link; password and authenticator stay until it is used.
 func (c *call) inviteUser() error {
 	name := c.value("name")
+	u, err := c.p.deps.Users.PanelUser(c.Request().Context(), name)
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return c.noInvitation(name)
+	}
 	ok, err := c.confirmed(page{Nav: "/users"}, c.t("user.invite.ask", name), c.t("user.invite"), "/users", "name")
 	if !ok {
 		return err
 	}
 	token := ""
-	if err := c.changeUser(name, "InviteUser", func(u *gateway.PanelUser) { token = u.Invite(c.p.now()) }); err != nil {
+	err = c.changeUser(name, "InviteUser", func(u *gateway.PanelUser) {
+		if !u.Disabled { // as it may have become this very moment
+			token = u.Invite(c.p.now())
+		}
+	})
+	switch {
+	case err != nil:
 		return err
+	case token == "":
+		return c.noInvitation(name)
 	}
 	return c.showInvitation(name, token)
+}
+
+// noInvitation says that a disabled user gets no link: it would work once the user is let in again, by when nobody may remember it.
+func (c *call) noInvitation(name string) error {
+	pg := c.upTo("user.invitation", "users.title", "/users")
+	pg.status = http.StatusConflict
+	pg.Blocks = []block{{Note: &note{Kind: "error", Text: c.t("user.invite.disabled", name)},
+		Links: []link{{Text: c.t("user.title"), Href: "/users/edit?name=" + url.QueryEscape(name), Kind: "primary"}}}}
+	return c.show(pg)
 }
 
 func (c *call) showInvitation(name, token string) error {

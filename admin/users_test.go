@@ -139,6 +139,21 @@ func TestDisablingEndsTheLink(t *testing.T) {
 		}
 	}
 	shows("Davetin süresi doldu")
+	before := w.people.m["yeni"]
+	shut := before
+	shut.Disabled = true
+	w.people.m["yeni"] = shut
+	rec := b.post("/users/invite", "name", "yeni", "confirm", "yes")
+	if rec.Code != http.StatusConflict || tokenIn.MatchString(rec.Body.String()) || !strings.Contains(rec.Body.String(), "Önce kullanıcıyı yeniden açın") {
+		t.Errorf("a link for a disabled user: %d %s", rec.Code, rec.Body)
+	}
+	if got := w.people.m["yeni"]; got.InviteHash != before.InviteHash {
+		t.Error("a disabled user has a link, which works once he is let in")
+	}
+	if strings.Contains(b.get("/users").Body.String(), `action="/users/invite"`) {
+		t.Error("the list offers a link for a disabled user")
+	}
+	w.people.m["yeni"] = before
 	path = tokenIn.FindString(b.post("/users/invite", "name", "yeni", "confirm", "yes").Body.String())
 	if rec := w.browser().get(path); rec.Code != http.StatusOK {
 		t.Errorf("a new link: %d", rec.Code)
