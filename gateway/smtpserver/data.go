@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -262,10 +263,15 @@ func (s *session) traced(h mail.Header, tx *transaction) mail.Header {
 	date := now.Format("Mon, 02 Jan 2006 15:04:05 -0700")
 	received := mail.NewField("Received", fmt.Sprintf("from %s by %s with %s id %s; %s", from, s.srv.cfg.Domain, with, s.id, date))
 	h = append(mail.Header{received}, h...)
-	if h.Count("Date") == 0 {
+	// A signature may cover a field as absent (RFC 6376 §5.4.2): what a server may add it need not.
+	sigs := h.Signatures()
+	lacks := func(name string) bool {
+		return h.Count(name) == 0 && !slices.ContainsFunc(sigs, func(x mail.Signature) bool { return x.Covers(name) })
+	}
+	if lacks("Date") {
 		h = h.With("Date", date)
 	}
-	if h.Count("Message-ID") == 0 {
+	if lacks("Message-ID") {
 		h = h.With("Message-ID", "<"+strings.ToLower(rand.Text())+"@"+s.srv.cfg.Domain+">")
 	}
 	return h

@@ -75,6 +75,26 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// A field that is signed as absent is not added.
+func TestAbsentFieldsSigned(t *testing.T) {
+	w := newWorld(t, nil)
+	k := w.ready(SubmissionTLS, user)
+	for i, c := range []struct {
+		fields    string
+		date, mid bool
+	}{{"from:date", false, true}, {"from:message-id", true, false}, {"from", true, true}} {
+		k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+		k.do("RCPT TO:<ali@alici.example>", "250")
+		k.do("DATA", "354")
+		k.send("DKIM-Signature: v=1; d=ornek.example; h=" + c.fields + "; b=x\r\nFrom: bilgi@ornek.example\r\n\r\nx\r\n.\r\n")
+		k.expect("250")
+		_, texts := w.submissions()
+		if date, mid := strings.Contains(texts[i], "\r\nDate:"), strings.Contains(texts[i], "\r\nMessage-ID:"); date != c.date || mid != c.mid {
+			t.Errorf("signed %s: Date was added: %v, Message-ID: %v", c.fields, date, mid)
+		}
+	}
+}
+
 // The five sequences, and some more, by DATA and by BDAT, on every door: one message or a refusal, never two.
 func TestSmuggling(t *testing.T) {
 	w := newWorld(t, func(w *world) {
