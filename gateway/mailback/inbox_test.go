@@ -124,6 +124,8 @@ func TestReturns(t *testing.T) {
 		{why: "a delivery before a delay", mail: groups("veli@baska.example delayed 4.4.1", "ali@alici.example delivered 2.0.0"), state: gateway.StateDelivered},
 		{why: "a delivery before the relayed copy", mail: groups("veli@baska.example relayed 2.0.0", "ali@alici.example delivered 2.0.0"), state: gateway.StateDelivered},
 		{why: "word that it went on before a delay", mail: groups("veli@baska.example delayed 4.4.1", "ali@alici.example relayed 2.0.0"), relayed: true},
+		{why: "cut off in the message it returns", mail: strings.TrimSuffix(report("delivery-status", "message/delivery-status\n\nReporting-MTA: dns; next.example\n\nFinal-Recipient: rfc822; ali@alici.example\nAction: failed\nStatus: 5.1.1\n",
+			"message/rfc822\n\nSubject: Haber\n\n"+strings.Repeat("x\n", 100)), "x\n--b--\n"), state: gateway.StateUndelivered, suppress: "address"},
 		{why: "a machine's own mail", mail: "From: ali@alici.example\nSubject: RET\nAuto-Submitted: auto-generated\n\nRET\n"},
 		{why: "a bounce without a report", mail: "From: MAILER-DAEMON@next.example\nSubject: failure notice\n\n<ali@alici.example>:\n550 5.1.1 user unknown\n", state: gateway.StateUndelivered, suppress: "address"},
 		{why: "out of office", mail: "From: ali@alici.example\nSubject: RET\nAuto-Submitted: auto-replied\n\nRET\n"},

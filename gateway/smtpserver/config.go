@@ -33,7 +33,7 @@ type Config struct {
 	TLS       *tls.Config
 
 	MaxSize       int64 // octets of a message, announced as SIZE; default 25 MiB
-	MaxInbox      int64 // octets of a message for ourselves; default 2 MiB
+	MaxInbox      int64 // octets of a message for ourselves that are looked at, of up to MaxSize; default 2 MiB
 	MaxRecipients int   // of a message; default 1000, at least 100 (RFC 5321 §4.5.3.1.8)
 	MaxRefused    int   // recipients refused: of a message, and of a connection that has more of them than others; default 100
 	MaxMessages   int   // of a connection; default 10 000
@@ -115,7 +115,7 @@ type Incoming struct {
 	RemoteIP netip.Addr
 	Helo     string
 	TLS      bool
-	Body     io.Reader // canonical, at most Config.MaxInbox octets
+	Body     io.Reader // canonical, cut off after Config.MaxInbox octets; its end is that of the whole mail
 }
 
 // Peer is a mail server that may relay without AUTH.

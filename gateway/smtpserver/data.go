@@ -66,7 +66,7 @@ func (w *whole) Read(p []byte) (int, error) {
 // deliver hands mail for ourselves to the Inbox.
 func (s *session) deliver(tx *transaction, body io.Reader) error {
 	in := Incoming{From: tx.from, RemoteIP: s.guard.from, Helo: s.helo, TLS: s.secure,
-		Body: &capped{r: body, left: s.srv.cfg.MaxInbox}}
+		Body: &beginning{r: body, left: s.srv.cfg.MaxInbox}}
 	for _, r := range tx.to {
 		in.To = append(in.To, r.addr)
 	}
@@ -75,6 +75,25 @@ func (s *session) deliver(tx *transaction, body io.Reader) error {
 	}
 	s.srv.tally.inbox()
 	return nil
+}
+
+// beginning ends at its bound, with the rest of the mail read and dropped: a bounce may return the whole message, and what it says stands
+// in front of that. The end is told only once all of the mail was there, as it should be.
+type beginning struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *beginning) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		if _, err := io.Copy(io.Discard, b.r); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 // capped fails beyond its bound.

@@ -289,16 +289,30 @@ func TestNeverAnOpenRelay(t *testing.T) {
 	}
 }
 
+// Of a mail for ourselves the beginning is acted on, however large the rest: a bounce may return all of a message we let out. All of it has
+// to come first, and to be a mail.
 func TestInboxBounds(t *testing.T) {
-	w := newWorld(t, func(w *world) { w.cfg.MaxInbox = 1000; w.peers = []*Peer{localPeer(w, user)} })
+	w := newWorld(t, func(w *world) {
+		w.cfg.MaxInbox, w.cfg.MaxSize, w.peers = 1000, 100_000, []*Peer{localPeer(w, user)}
+	})
 	k := w.ready(Relay, "")
-	k.do("MAIL FROM:<bilgi@ornek.example>", "250")
-	k.do("RCPT TO:<b@bounce.izinli.example>", "250")
-	k.do("RCPT TO:<ali@alici.example>", "452 4.5.3") // another kind: another transaction
-	k.do("DATA", "354")
-	k.send("Subject: x\r\n\r\n" + strings.Repeat("yyyy\r\n", 200) + ".\r\n")
-	k.expect("552 5.3.4")
-	k.do("NOOP", "250")
+	for _, c := range []struct{ why, rest, want string }{
+		{"larger than what is read", strings.Repeat("yyyy\r\n", 2000), "250"},
+		{"no mail, behind what is read", strings.Repeat("yyyy\r\n", 2000) + "y\ny\r\n", "550 5.5.2"},
+		{"larger than any mail", strings.Repeat("yyyy\r\n", 20_000), "552"},
+	} {
+		w.inbox = nil
+		k.do("MAIL FROM:<bilgi@ornek.example>", "250")
+		k.do("RCPT TO:<b@bounce.izinli.example>", "250")
+		k.do("RCPT TO:<ali@alici.example>", "452 4.5.3") // another kind: another transaction
+		k.do("DATA", "354")
+		k.send("Subject: x\r\n\r\n" + c.rest + ".\r\n")
+		k.expect(c.want)
+		if c.want == "250" && (len(w.inbox) != 1 || len(w.inbox[0]) != 1000 || !strings.HasPrefix(w.inbox[0], "Subject: x\r\n\r\nyyyy")) || c.want != "250" && len(w.inbox) > 0 {
+			t.Errorf("%s: the inbox got %d octets of %d mails", c.why, len(strings.Join(w.inbox, "")), len(w.inbox))
+		}
+		k.do("NOOP", "250")
+	}
 }
 
 func TestRecipients(t *testing.T) {
