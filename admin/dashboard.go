@@ -50,6 +50,9 @@ func (c *call) dashboardBlocks() ([]block, <-chan struct{}, error) {
 	return out, changed, nil
 }
 
+// unwantedShown is how many domains that refuse our mail have an alarm of their own.
+const unwantedShown = 5
+
 // alarms are what wants a person, worst first.
 func (c *call) alarms(s *Snapshot, now time.Time) (out []block) {
 	add := func(kind, text, detail string) {
@@ -81,6 +84,12 @@ func (c *call) alarms(s *Snapshot, now time.Time) (out []block) {
 		}
 		if s.Outbox.Warning > 0 {
 			add("warn", c.l.n("alarm.warning", s.Outbox.Warning), "")
+		}
+		for _, u := range s.Unwanted[:min(len(s.Unwanted), unwantedShown)] {
+			add("warn", c.t("alarm.mail."+u.Class, u.Domain, c.l.num(int64(u.Count))), u.Reply)
+		}
+		if more := len(s.Unwanted) - unwantedShown; more > 0 {
+			add("warn", c.l.n("alarm.mail.more", more), "")
 		}
 	}
 	for i := range s.Brands {

@@ -78,7 +78,8 @@ func snapshot() Snapshot {
 		Operators: []OperatorState{{Operator: "op1", Bind: 1, State: "bound", Up: true, Since: noon, Window: 50, InUse: 12, Sent: 9000}, {Operator: "op1", Bind: 2, State: "bound", Up: true, Since: noon, Window: 50, ThrottledUntil: noon.Add(time.Minute)}, {Operator: "op3", Bind: 1, State: "waiting", LastError: "connection refused", Since: noon}},
 		Brands: []BrandState{{Account: 1, Brand: "675403", Name: "Örnek", Channel: "sms", Mode: "partner", PulledAt: noon.Add(-4 * time.Hour), FreshFor: 3 * time.Hour},
 			{Account: 2, Brand: "700001", Name: "Başka", Channel: "email", Mode: "self_managed"}},
-		Outbox: OutboxState{Open: 14, Warning: 3, Late: 1, Owed: 4}, Queue: QueueState{Up: true, Embedded: true},
+		Unwanted: []UnwantedMail{{"posta.example", "block", "550 5.7.1 blocked using a list", 12}, {"kurum.example", "auth", "550 5.7.26 DMARC", 1}},
+		Outbox:   OutboxState{Open: 14, Warning: 3, Late: 1, Owed: 4}, Queue: QueueState{Up: true, Embedded: true},
 		Storage: StorageState{Free: 40 << 30, Reserve: 1 << 30}, Latency: []LatencyBucket{{10 * time.Millisecond, 900}, {time.Second, 95}, {0, 5}}}
 }
 
@@ -381,5 +382,27 @@ func TestAssets(t *testing.T) {
 	}
 	if rec := w.browser().get(assetPrefix + "panel.css"); rec.Code != http.StatusNotFound {
 		t.Errorf("a name without its hash answers %d", rec.Code)
+	}
+}
+
+// A domain that refuses our mail is an alarm with what was said, for those who see every account; of many the latest have one each.
+func TestUnwantedMailIsAnAlarm(t *testing.T) {
+	w := newWorld(t)
+	s := snapshot()
+	for i := range 5 {
+		s.Unwanted = append(s.Unwanted, UnwantedMail{Domain: fmt.Sprintf("d%d.example", i), Class: "block", Reply: "550 no", Count: 1})
+	}
+	w.snap = s
+	w.hire("admin", gateway.RolePlatform)
+	b := w.signedIn("admin")
+	b.cookies[cookieLang] = "en"
+	page := b.get("/").Body.String()
+	for _, want := range []string{"posta.example does not want our mail (12 refusals)", "550 5.7.1 blocked using a list", "kurum.example does not believe our sender", "2 more domains do not want our mail"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "d3.example") {
+		t.Error("every domain has an alarm of its own")
 	}
 }

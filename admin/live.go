@@ -26,6 +26,7 @@ type Snapshot struct {
 	Operators []OperatorState
 	Brands    []BrandState
 	Outbox    OutboxState
+	Unwanted  []UnwantedMail // the latest first
 	Queue     QueueState
 	Storage   StorageState
 	// Latency is how many operator answers took up to each bound, not cumulated; the last entry has no bound.
@@ -76,6 +77,14 @@ type OutboxState struct {
 	Warning int // past the first business day
 	Late    int // past the third: the legal deadline
 	Owed    int // of Open: owed by customers, whose brand we may not write
+}
+
+// UnwantedMail is a domain that refuses our mail now.
+type UnwantedMail struct {
+	Domain string
+	Class  string // block: we are unwanted there; auth: it does not believe who sends
+	Reply  string // the last one
+	Count  int    // refusals
 }
 
 // QueueState is the queue's health.

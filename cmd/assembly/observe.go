@@ -193,7 +193,11 @@ func (s *Server) mailDoor() metrics.MailDoor {
 	m, in := s.SMTP.Metrics(), s.Mail.Inbox.Counts()
 	d := metrics.MailDoor{Open: m.Open, Connections: m.Connections, TurnedAway: m.TurnedAway, Accepted: m.Accepted, Logins: m.Logins,
 		LoginFailures: m.LoginFailures, Inbox: map[string]uint64{"bounce": in.Bounces, "delivered": in.Delivered, "complaint": in.Complaints,
-			"unsubscribe": in.Unsubscribes, "ignored": in.Ignored}}
+			"unsubscribe": in.Unsubscribes, "ignored": in.Ignored},
+		Unwanted: s.Mail.Mailer.Unwanted(), Trouble: map[string]int{"block": 0, "auth": 0}}
+	for _, x := range s.Mail.Mailer.Troubles() {
+		d.Trouble[string(x.Class)]++
+	}
 	for r, n := range m.Refused {
 		d.Refused = append(d.Refused, metrics.MailRefusals{Command: r.Command, Reply: r.Reply, Code: string(r.Code), Count: n})
 	}

@@ -62,6 +62,9 @@ func (s *Server) live(context.Context) admin.Snapshot {
 	if o, err := s.outboxState(); err == nil {
 		out.Outbox = admin.OutboxState{Open: o.Open, Owed: o.Owed, Warning: o.Warning, Late: o.Late}
 	}
+	for _, x := range s.Mail.Mailer.Troubles() {
+		out.Unwanted = append(out.Unwanted, admin.UnwantedMail{Domain: x.Domain, Class: string(x.Class), Reply: x.Reply, Count: int(x.Count)})
+	}
 	out.Storage.Full = s.Store.Full()
 	out.Storage.Free, out.Storage.Reserve = s.Store.Space()
 	return out

@@ -35,7 +35,7 @@ type Config struct {
 	Log *slog.Logger
 	Now func() time.Time
 	// Slow is told of a domain that says our mail is unwanted.
-	Slow func(domain, diagnostic string)
+	Slow func(domain string, class bounce.Class, diagnostic string)
 }
 
 // Counts are what came in since the start.
@@ -61,7 +61,7 @@ func New(cfg Config, st Store, desk gateway.ConsentDesk, verp *smarthost.VERP) *
 		cfg.Now = time.Now
 	}
 	if cfg.Slow == nil {
-		cfg.Slow = func(string, string) {}
+		cfg.Slow = func(string, bounce.Class, string) {}
 	}
 	words, err := keyword.Compile(keyword.Config{})
 	if err != nil { // the built-in words are part of the program; a test compiles them
@@ -238,7 +238,7 @@ func (in *Inbox) failed(ctx context.Context, id gateway.MessageID, b *gateway.Ba
 		ret.Suppress = &gateway.Suppression{Account: b.Account, Address: r.Address, Class: string(x.Class), Text: ret.Err, Message: id, At: in.cfg.Now()}
 	}
 	if x.Class.Blocks() {
-		in.cfg.Slow(r.Address[strings.LastIndexByte(r.Address, '@')+1:], ret.Err)
+		in.cfg.Slow(r.Address[strings.LastIndexByte(r.Address, '@')+1:], x.Class, ret.Err)
 	}
 	changed, err := in.store.Return(ctx, ret)
 	in.cfg.Log.Info("mail came back", "msg_id", id.String(), "class", string(x.Class), "status", x.Status, "changed", changed)

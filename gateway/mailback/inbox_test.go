@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/bounce"
 	"izinli/gateway/smarthost"
 )
 
@@ -73,7 +74,7 @@ func newInbox(t *testing.T) (*world, *Inbox, *smarthost.VERP) {
 	}
 	w := &world{dir: gateway.NewDirectory()}
 	w.dir.Accounts[7] = &gateway.Account{ID: 7}
-	return w, New(Config{Slow: func(domain, _ string) { w.slowed = append(w.slowed, domain) }}, w, w, verp), verp
+	return w, New(Config{Slow: func(domain string, _ bounce.Class, _ string) { w.slowed = append(w.slowed, domain) }}, w, w, verp), verp
 }
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }

@@ -345,9 +345,7 @@ func (c *carrier) answer(ctx context.Context, out *dispatch.Outgoing, domain str
 	}
 	class := bounce.ClassifyReply(o.Command, o.Enhanced, o.Code, o.Text)
 	if class.Blocks() {
-		c.m.sites.slow(domain, time.Now())
-		c.m.cfg.Blocked(c.Name(), domain, o.Reply())
-		c.m.cfg.Log.Warn("mail is unwanted there", "smarthost", c.host.Name, "domain", domain, "class", string(class), "reply", o.Reply())
+		c.m.unwanted(Trouble{Domain: domain, Class: class, Carrier: c.host.Name, Reply: o.Reply()})
 	}
 	if a.Verdict == dispatch.Refused && (class.Suppress() || class == bounce.ClassFull) {
 		a.Code = gateway.CodeBounced

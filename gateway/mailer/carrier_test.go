@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"izinli/gateway"
+	"izinli/gateway/bounce"
 	"izinli/gateway/dispatch"
 	"izinli/gateway/smarthost"
 )
@@ -173,16 +177,51 @@ func TestAnswerSuppresses(t *testing.T) {
 		{"a loop found here", smarthost.Outcome{Code: 550, Enhanced: "5.4.6", Text: "mail for the domain comes back to us"}, "", false},
 		{"no such domain, found here", smarthost.Outcome{Code: 550, Enhanced: "5.1.2", Text: "the domain does not exist"}, "address", false},
 	} {
-		st, alarm := &ledger{}, ""
-		m, err := New(Config{Domain: "izinli.example", Blocked: func(_, domain, _ string) { alarm = domain }}, st, nil)
+		st := &ledger{}
+		m, err := New(Config{Domain: "izinli.example"}, st, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.o.Kind = smarthost.Permanent
 		a := (&carrier{m: m, host: gateway.Smarthost{Name: "h"}}).answer(t.Context(), &dispatch.Outgoing{Batch: &gateway.Batch{Account: 7},
 			Recipient: &gateway.Recipient{Address: "a@c.example"}}, "c.example", c.o)
-		if a.Verdict != dispatch.Refused || strings.Join(st.classes, " ") != c.suppress || alarm != "" != c.alarm {
-			t.Errorf("%s: %+v, suppressed %v, alarm %q", c.why, a, st.classes, alarm)
+		if a.Verdict != dispatch.Refused || strings.Join(st.classes, " ") != c.suppress || len(m.Troubles()) > 0 != c.alarm {
+			t.Errorf("%s: %+v, suppressed %v, alarms %+v", c.why, a, st.classes, m.Troubles())
 		}
+	}
+}
+
+// A trouble is an alarm for an hour after its last refusal, is counted on, and logged as an error when it begins.
+func TestTroubles(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	var log strings.Builder
+	m, err := New(Config{Domain: "izinli.example", Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Slow("a.example", bounce.ClassBlock, "550 5.7.1 listed")
+	now = now.Add(time.Minute)
+	m.Slow("a.example", bounce.ClassBlock, "550 5.7.1 still listed")
+	m.unwanted(Trouble{Domain: "b.example", Class: bounce.ClassAuth, Carrier: "h", Reply: "550 5.7.26 dmarc"})
+	want := []Trouble{{"a.example", bounce.ClassBlock, "", "550 5.7.1 still listed", now, 2}, {"b.example", bounce.ClassAuth, "h", "550 5.7.26 dmarc", now, 1}}
+	if got := m.Troubles(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n != 2 {
+		t.Errorf("%d errors, want one for each trouble:\n%s", n, log.String())
+	}
+	now = now.Add(troubleLasts + time.Second)
+	if got := m.Troubles(); len(got) != 0 {
+		t.Errorf("an hour later: %+v", got)
+	}
+	for i := range troubleMost + 10 {
+		now = now.Add(time.Second)
+		m.Slow(fmt.Sprintf("d%d.example", i), bounce.ClassBlock, "550 5.7.1 no")
+	}
+	if got := m.Troubles(); len(got) != troubleMost || got[0].Domain != fmt.Sprintf("d%d.example", troubleMost+9) {
+		t.Errorf("%d remembered", len(got))
+	}
+	if got := m.Unwanted(); got["block"] != troubleMost+12 || got["auth"] != 1 {
+		t.Errorf("counted %v", got)
 	}
 }

@@ -57,8 +57,6 @@ type Config struct {
 	Timeouts smarthost.Config
 	// Attempt bounds one delivery; default 15 min.
 	Attempt time.Duration
-	// Blocked is told when a route is in trouble: our mail is unwanted there, or its authentication fails. It must not block.
-	Blocked func(carrier, domain, reply string)
 }
 
 // Manager runs the carriers.
@@ -69,6 +67,7 @@ type Manager struct {
 	keys     keyring
 	bodies   bodyCache
 	sites    *sites
+	troubles troubles
 	table    siteTable
 	sts      *mtasts.Cache // nil: policies are not asked for
 
@@ -99,9 +98,6 @@ func New(cfg Config, st Store, d Dispatcher) (*Manager, error) {
 	}
 	if cfg.Attempt == 0 {
 		cfg.Attempt = 15 * time.Minute
-	}
-	if cfg.Blocked == nil {
-		cfg.Blocked = func(string, string, string) {}
 	}
 	cfg.Timeouts.Helo = cfg.Domain
 	m := &Manager{cfg: cfg, store: st, dispatch: d, sites: newSites(), running: map[string]*carrier{}}
@@ -235,11 +231,4 @@ func (m *Manager) Up() bool {
 		}
 	}
 	return len(m.running) == 0
-}
-
-// Slow lets mail to a domain pass one by one for a while: a bounce said that ours is unwanted there.
-func (m *Manager) Slow(domain, diagnostic string) {
-	m.sites.slow(domain, time.Now())
-	m.cfg.Blocked("", domain, diagnostic)
-	m.cfg.Log.Warn("mail came back as unwanted", "domain", domain, "diagnostic", diagnostic)
 }

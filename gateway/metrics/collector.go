@@ -66,6 +66,8 @@ var (
 	mailLogins   = desc("smtp_logins_total", "Logins by mechanism.", "mechanism")
 	mailFailures = desc("smtp_auth_failures_total", "Failed logins by mechanism.", "mechanism")
 	mailInbox    = desc("smtp_inbox_total", "Mails for ourselves by meaning: bounce, delivered, complaint, unsubscribe, ignored.", "kind")
+	mailUnwanted = desc("mail_unwanted_total", "Mails refused or returned as unwanted by class: block (we are listed, limited or taken for spam), auth (SPF, DKIM, DMARC, the sender).", "class")
+	mailTrouble  = desc("mail_trouble_domains", "Domains of recipients that said so within the last hour, by class.", "class")
 	journalLines = desc("journal_events_total", "Events of the message journal by fate: written, lost.", "fate")
 )
 

@@ -71,8 +71,11 @@ func (c *collector) mail(s sink) {
 	for listener, n := range d.Open {
 		s.gauge(mailConns, float64(n), listener)
 	}
+	for class, n := range d.Trouble {
+		s.gauge(mailTrouble, float64(n), class)
+	}
 	for desc, counts := range map[*prometheus.Desc]map[string]uint64{mailIn: d.Connections, mailAway: d.TurnedAway, mailAccepted: d.Accepted,
-		mailLogins: d.Logins, mailFailures: d.LoginFailures, mailInbox: d.Inbox} {
+		mailLogins: d.Logins, mailFailures: d.LoginFailures, mailInbox: d.Inbox, mailUnwanted: d.Unwanted} {
 		for label, n := range counts {
 			s.count(desc, n, label)
 		}

@@ -87,6 +87,8 @@ type MailDoor struct {
 	Logins        map[string]uint64 // by mechanism
 	LoginFailures map[string]uint64 // by mechanism
 	Inbox         map[string]uint64 // mails for ourselves by what they meant
+	Unwanted      map[string]uint64 // mails refused or returned as unwanted, by class
+	Trouble       map[string]int    // domains that want none now, by class
 }
 
 // MailRefusals counts what was refused in one way.

@@ -51,7 +51,8 @@ func sources() Sources {
 		Mail: func() MailDoor {
 			return MailDoor{Open: map[string]int{"relay": 2}, Connections: map[string]uint64{"relay": 5}, TurnedAway: map[string]uint64{"address_full": 4},
 				Accepted: map[string]uint64{"submission": 7}, Refused: []MailRefusals{{"RCPT", "550 5.7.1", "no_consent", 6}},
-				Logins: map[string]uint64{"PLAIN": 8}, LoginFailures: map[string]uint64{"SCRAM-SHA-256": 3}, Inbox: map[string]uint64{"bounce": 9}}
+				Logins: map[string]uint64{"PLAIN": 8}, LoginFailures: map[string]uint64{"SCRAM-SHA-256": 3}, Inbox: map[string]uint64{"bounce": 9},
+				Unwanted: map[string]uint64{"auth": 12}, Trouble: map[string]int{"auth": 2}}
 		},
 		Journal: func() Journal { return Journal{Written: 100, Lost: 1} },
 	}
@@ -85,6 +86,8 @@ func TestEverySourceIsShown(t *testing.T) {
 		`izinli_operator_response_seconds_bucket{bind="2",operator="op1",le="0.005"} 6`,
 		`izinli_operator_response_seconds_bucket{bind="2",operator="op1",le="10"} 6`,
 		`izinli_operator_response_seconds_count{bind="2",operator="op1"} 7`,
+		`izinli_mail_unwanted_total{class="auth"} 12`,
+		`izinli_mail_trouble_domains{class="auth"} 2`,
 		`izinli_carrier_up{carrier="op1"} 1`,
 		`izinli_carrier_open_segments{carrier="op1",lane="commercial"} 3`,
 		`izinli_operator_deliveries_total{kind="mo"} 4`,
