@@ -129,7 +129,7 @@ func (s *storm) audit(raged time.Duration) {
 		Panel: s.traffic.clerk.done, Durability: s.durability(), Settings: s.settings(), Machine: s.machine, At: time.Now().UTC().Truncate(time.Second)}
 	r.Messages.Bound = 2 * window * binds * len(s.ops) * s.links
 	r.Mails.Bound = 2*mailConns*s.posts + s.hop.cuts
-	r.Messages.Strange = s.auditRepeats()
+	r.Messages.Strange, r.Mails.Strange = s.auditRepeats(s.w, &s.troubles), s.auditRepeats(s.mails, &s.cuts)
 	s.open(func(st *store.Store) {
 		report := stage.VerifyStore(s.t, st)
 		if report == nil {
@@ -190,7 +190,7 @@ func (s *storm) judge(what string, w *witness, r *tally) {
 		s.t.Errorf("%d %s were repeated, want at most %d", r.Repeats, what, r.Bound)
 	}
 	if r.Strange > 0 {
-		s.t.Errorf("%d %s were repeated although the operator had answered and no fault was near", r.Strange, what)
+		s.t.Errorf("%d %s were repeated although an earlier copy had been answered and no fault was near", r.Strange, what)
 	}
 }
 

@@ -1,12 +1,16 @@
 package crash
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"izinli/gateway"
 	"izinli/gateway/smpp"
 	"izinli/gateway/smppclient"
+	"izinli/gateway/smtptest"
 	"izinli/test/stage"
 )
 
@@ -81,7 +85,7 @@ func TestRepeatNeedsAReason(t *testing.T) {
 		s.troubles.add(at(10), at(12))
 		ref := s.w.issue(transactional, 1)
 		s.w.refs[ref-1].copies = c.copies
-		if got := s.auditRepeats(); got != c.want {
+		if got := s.auditRepeats(s.w, &s.troubles); got != c.want {
 			t.Errorf("%s: %d unexplained, want %d", c.name, got, c.want)
 		}
 	}
@@ -99,6 +103,63 @@ func TestAnswersAreNoted(t *testing.T) {
 	}
 	if answered := w.watch(submitted(transactional, ref, 1), smpp.StatusThrottled); answered != nil || w.refs[ref-1].seen != 2 {
 		t.Error("a throttled copy counts as one that came")
+	}
+}
+
+// Mails are seen one by one as short messages are: a second copy after an answer is a repeat without a reason.
+func TestMailsAreSeenOneByOne(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		mute      bool // the first is taken and the connection cut
+		trouble   bool // a fault that breaks the links to the smarthost
+		elsewhere bool // and one that breaks those to operators
+		want      int
+	}{
+		{"answered", false, false, false, 1},
+		{"answered, while an operator was cut", false, false, true, 1},
+		{"not answered", true, false, false, 0},
+		{"answered just before a fault", false, true, false, 0},
+	} {
+		s := &storm{t: &testing.T{}, mails: newWitness(mailboxes(100), "mail", time.Second), troubles: troubles{margin: answerLost}, cuts: troubles{margin: answerLost}}
+		p := &post{w: s.mails, t: &traffic{line: line{tb: t}}, domain: "ornek.example"}
+		hop := newNextHop(p.received)
+		sink, err := smtptest.Listen(hop.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref := s.mails.issue(transactional, 1)
+		deliver := func() error {
+			conn, err := smtp.Dial(sink.Addr())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			return conn.SendMail("bulten@ornek.example", []string{mailbox(1)},
+				strings.NewReader("Subject: "+text(transactional, ref)+"\r\n\r\n"+filler(ref)))
+		}
+		hop.feel(mood{mute: c.mute})
+		if err := deliver(); (err != nil) != c.mute {
+			t.Errorf("%s: the first copy: %v", c.name, err)
+		}
+		hop.feel(mood{})
+		if c.trouble {
+			s.cuts.add(time.Now(), time.Now())
+		}
+		if c.elsewhere {
+			s.cut()
+		}
+		if err := deliver(); err != nil {
+			t.Errorf("%s: the second copy: %v", c.name, err)
+		}
+		if err := sink.Close(); err != nil {
+			t.Error(err)
+		}
+		if f := s.mails.refs[ref-1]; f.seen != 2 || len(f.copies) != 2 || len(s.mails.damaged) != 0 {
+			t.Errorf("%s: %+v, damaged %q", c.name, f, s.mails.damaged)
+		}
+		if got := s.auditRepeats(s.mails, &s.cuts); got != c.want {
+			t.Errorf("%s: %d unexplained, want %d", c.name, got, c.want)
+		}
 	}
 }
 

@@ -191,8 +191,8 @@ func contains(list []uint32, x uint32) bool {
 // clickEvery is which commercial mails make somebody click.
 const clickEvery = 100
 
-// received is a smarthost that has read a mail to its end.
-func (p *post) received(m *smtptest.Message) {
+// received is a smarthost that has read a mail to its end and takes it. Not answered, it cuts the connection instead of saying so.
+func (p *post) received(m *smtptest.Message, answered bool) {
 	class, ref, known := subject(m.Body)
 	w := p.w
 	w.mu.Lock()
@@ -207,7 +207,12 @@ func (p *post) received(m *smtptest.Message) {
 			at, person = w.placeLocked(ref, r.Addr)
 		}
 		if f := w.leftLocked(class, at, r.Addr, m.Began); f != nil {
+			seen := sighting{read: m.At}
+			if answered {
+				seen.answered = time.Now()
+			}
 			f.seen++
+			f.copies = append(f.copies, seen)
 		}
 		if at == 0 {
 			continue
@@ -307,10 +312,10 @@ type mood struct {
 	mute             bool // takes mails and cuts the connection instead of saying so
 }
 
-// newNextHop returns a smarthost that tells of what it took; Config makes it listen.
-func newNextHop(took func(*smtptest.Message)) *nextHop {
+// newNextHop returns a smarthost that tells of what it took and whether it says so; Config makes it listen.
+func newNextHop(took func(m *smtptest.Message, answered bool)) *nextHop {
 	h := &nextHop{}
-	h.cfg = smtptest.Config{Received: took, Script: &smtptest.Script{
+	h.cfg = smtptest.Config{Received: func(m *smtptest.Message) { took(m, true) }, Script: &smtptest.Script{
 		Mail: func(string) smtptest.Reply { return h.now().mail },
 		Rcpt: func(_, _ string) smtptest.Reply { return h.now().rcpt },
 		Start: func(*smtptest.Message) smtptest.Reply {
@@ -321,7 +326,7 @@ func newNextHop(took func(*smtptest.Message)) *nextHop {
 			if !now.mute {
 				return now.data
 			}
-			took(m)
+			took(m, false)
 			h.mu.Lock()
 			h.cuts++
 			h.mu.Unlock()

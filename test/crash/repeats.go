@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// sighting is one copy of a message an operator took. answered is when the answer was written to the connection; zero: it was not.
+// sighting is one copy of a message an operator or the smarthost took. answered is when the answer was written to the connection (a
+// smarthost's: about to be); zero: it was not.
 type sighting struct{ read, answered time.Time }
 
 // span is a stretch of time; a zero end has not come yet.
@@ -26,7 +27,8 @@ func (s span) overlap(from, to time.Time) time.Duration {
 // Where the machine is so slow that more time is granted for what is on its way the other way (InFlight), as much is granted here.
 const answerLost = time.Second
 
-// troubles are when the links to operators and customers, or the gateway's memory of what came over them, broke.
+// troubles are when links, or the gateway's memory of what came over them, broke: those to operators and customers, or those to the
+// smarthost.
 type troubles struct {
 	margin time.Duration // answerLost, or InFlight
 
@@ -56,17 +58,17 @@ func (tr *troubles) near(at time.Time) bool {
 func (s *storm) cut() { s.troubles.add(time.Now(), time.Now()) }
 
 // auditRepeats counts the copies that came although an earlier one was answered and no fault can have lost that answer.
-func (s *storm) auditRepeats() (unexplained int) {
+func (s *storm) auditRepeats(w *witness, tr *troubles) (unexplained int) {
 	complain := s.complaints()
-	for i := range s.w.refs {
-		f := &s.w.refs[i]
+	for i := range w.refs {
+		f := &w.refs[i]
 		for k := 1; k < len(f.copies); k++ {
-			early, ok := s.settledBefore(f.copies[:k])
+			early, ok := settledBefore(f.copies[:k], tr)
 			if !ok {
 				continue
 			}
 			unexplained++
-			complain("message %d (%s), class %c: copy %d was read at %s, although an earlier one, read at %s, was answered at %s and no fault was near", i+1,
+			complain("%s %d (%s), class %c: copy %d was read at %s, although an earlier one, read at %s, was answered at %s and no fault was near", w.kind, i+1,
 				f.id, f.class, k+1, f.copies[k].read.Format(instant), early.read.Format(instant), early.answered.Format(instant))
 		}
 	}
@@ -74,9 +76,9 @@ func (s *storm) auditRepeats() (unexplained int) {
 }
 
 // settledBefore finds a copy that was answered for good.
-func (s *storm) settledBefore(copies []sighting) (sighting, bool) {
+func settledBefore(copies []sighting, tr *troubles) (sighting, bool) {
 	for _, c := range copies {
-		if !c.answered.IsZero() && !s.troubles.near(c.answered) {
+		if !c.answered.IsZero() && !tr.near(c.answered) {
 			return c, true
 		}
 	}

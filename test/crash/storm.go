@@ -69,7 +69,8 @@ type storm struct {
 	credits int64
 
 	receipts *receipts
-	troubles troubles
+	troubles troubles // of the links to operators and customers
+	cuts     troubles // of those to the smarthost
 
 	kinds  map[string]int
 	links  int // how often open intents towards operators may have been left in doubt
@@ -100,7 +101,7 @@ func RunStorm(t *testing.T, plan Storm) {
 	}
 	t.Logf("seed %d", plan.Seed)
 	s := &storm{Storm: plan, t: t, kinds: map[string]int{}, receipts: &receipts{said: map[gateway.MessageID][]receipt{}},
-		troubles: troubles{margin: max(answerLost, plan.InFlight)}}
+		troubles: troubles{margin: max(answerLost, plan.InFlight)}, cuts: troubles{margin: max(answerLost, plan.InFlight)}}
 	s.setUp()
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(context.WithoutCancel(t.Context()))
@@ -289,6 +290,9 @@ func (s *storm) blow() {
 		if f.link > 0 {
 			s.troubles.add(began, time.Now())
 		}
+		if f.post > 0 {
+			s.cuts.add(began, time.Now())
+		}
 		s.kinds[f.name]++
 		s.links += f.link
 		s.posts += f.post
@@ -358,6 +362,7 @@ func (s *storm) calmDown() {
 		began := time.Now()
 		s.gw.stop(s.t)
 		s.troubles.add(began, time.Now())
+		s.cuts.add(began, time.Now())
 		left := s.left()
 		left.untold = untold
 		if left == (remains{}) || time.Now().After(deadline) || s.t.Failed() {

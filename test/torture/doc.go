@@ -16,8 +16,8 @@
 // message over SMPP has a receipt, delivered or still owed, that says what is so.
 //
 // Repeats are bounded twice: by what the faults may leave open together, and one by one. A second copy is explained only if no earlier
-// one was answered, or if its answer was given during a fault that breaks links, or in the second before it. The same goes for
-// receipts that come twice.
+// one was answered, or if its answer was given during a fault that breaks links, or in the second before it: for short messages those
+// to the operators, for mails those to the smarthost. The same goes for receipts that come twice.
 //
 // The store is verified. What is in doubt and may not be tried again is "unknown" and counted apart. The storm itself lives in package
 // crash, with the shorter stories of kills.
