@@ -1,9 +1,10 @@
 // Package mailcontent knows what a commercial mail must say of its sender (regulation.md §7: trade name, MERSİS number, a contact, a
-// way to refuse), finds what a mail lacks, and writes it below the texts that lack it.
+// way to refuse), finds what a mail lacks, and writes it below the texts that lack it. Where a text names the recipient's own link,
+// {{unsubscribe_url}}, it writes that.
 //
 // A mail is read and rewritten as a stream of lines: only the texts a person reads are held and decoded, everything else passes octet
-// for octet. A text that gets a footer becomes UTF-8 in quoted-printable, whatever it was before; signed and encrypted mail cannot
-// get one ([ErrSealed]).
+// for octet. A text that is changed becomes UTF-8 in quoted-printable, whatever it was before; mail signed or encrypted
+// as a whole cannot be ([ErrSealed]).
 //
 // The package refuses to know where mails are kept and who may send them.
 package mailcontent

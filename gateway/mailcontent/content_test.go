@@ -197,6 +197,7 @@ func TestCheckRefuses(t *testing.T) {
 func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(crlf(alternative)))
 	f.Add([]byte("From: a\r\n\r\nx"))
+	f.Add([]byte("From: a\r\nContent-Type: text/html; charset=iso-8859-9\r\n\r\n<a href='{{ unsubscribe_url }}'>\xfd</a>"))
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n--a--"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var b bytes.Buffer
