@@ -73,8 +73,8 @@ func printConsent(cmd *cobra.Command, v gateway.ConsentView) error {
 
 func consentAddCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "add <address>", Short: "Record a consent a person gave", Args: cobra.ExactArgs(1),
-		Long: "Record a consent a person gave. If we may write to İYS for the brand we do; otherwise the customer must within three business days:\n" +
-			"see \"izinli iys outbox\". For an exempt brand nobody has to.",
+		Long: "Record a consent a person gave. If we may write to İYS for the brand we do; otherwise the customer must within three business days\n" +
+			"(\"izinli iys outbox\" names what is left after one). For an exempt brand nobody has to.",
 		Example: "  izinli consent add +905321234567 --account 1 --brand 675403 --source HS_WEB --date 2026-11-20T12:00:00+03:00 --evidence \"form 12\""}
 	q := consentFlags(cmd)
 	c := gateway.Consent{}
@@ -108,7 +108,7 @@ func consentAddCmd() *cobra.Command {
 func consentOptOutCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "opt-out <address>", Short: "Block an address for a brand at once", Args: cobra.ExactArgs(1),
 		Long: "Block an address for a brand at once: no commercial message goes there any more. If we may write to İYS for the brand we tell it; otherwise\n" +
-			"the customer must within three business days: see \"izinli iys outbox\". For an exempt brand nobody has to.",
+			"the customer must within three business days (\"izinli iys outbox\" names what is left after one). For an exempt brand nobody has to.",
 		Example: "  izinli consent opt-out +905321234567 --account 1 --brand 675403 --date 2026-11-20T09:30:00+03:00"}
 	q := consentFlags(cmd)
 	o := gateway.OptOut{Route: "panel"}

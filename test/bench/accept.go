@@ -298,6 +298,7 @@ func (s *stand) singleRate(ctx context.Context, r *result, n int, name string) (
 		return 0, 0, err
 	}
 	r.CPU, r.Bottleneck = scratch.CPU, scratch.Bottleneck // Messages stays the figure's own
+	r.addHarm(scratch)
 	return rate, int(load.ok.Load()), nil
 }
 
@@ -330,6 +331,6 @@ func (s *stand) fillWaiting(ctx context.Context, r *result, n int) (told int, er
 	load.schedule, load.noReceipts = "000001000000000R", true // in one day
 	scratch := &result{Figure: "T8fill", Machine: r.Machine, Settings: map[string]any{}}
 	_, err = s.acceptRate(ctx, scratch, load)
-	r.Notes = append(r.Notes, scratch.Notes...)
+	r.addHarm(scratch)
 	return accepted + int(load.ok.Load()), err
 }
