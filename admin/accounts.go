@@ -147,6 +147,7 @@ func (c *call) accountForm(a *gateway.Account) form {
 		{Name: "policy.promotional", Label: c.t("policy.promotional"), Kind: "select", Value: firstNonEmpty(p.Promotional, "warn"), Options: c.choices("promotional.", "warn", "hold", "off"), Hint: c.t("policy.promotional.hint")},
 		{Name: "policy.content", Label: c.t("policy.content"), Kind: "select", Value: firstNonEmpty(p.Content, "append"), Options: c.choices("content.", "append", "refuse"), Hint: c.t("policy.content.hint")},
 		{Name: "policy.complaintRet", Label: c.t("policy.complaintRet"), Kind: "checkbox", Value: set(p.ComplaintRET)},
+		{Name: "policy.refusalReplies", Label: c.t("policy.refusalReplies"), Kind: "checkbox", Value: set(p.RefusalReplies), Hint: c.t("policy.refusalReplies.hint")},
 		{Name: "policy.onDoubt", Label: c.t("policy.onDoubt"), Kind: "select", Value: firstNonEmpty(p.OnDoubt, "resend"), Options: c.choices("doubt.", "resend", "report"), Hint: c.t("policy.onDoubt.hint")},
 		{Name: "policy.maxSegments", Label: c.t("policy.maxSegments"), Value: numberOr(p.MaxSegments, ""), Mode: "numeric", Max: 3, Hint: c.t("policy.maxSegments.hint")},
 		{Name: "policy.maxPerSecond", Label: c.t("policy.maxPerSecond"), Value: numberOr(p.MaxPerSecond, ""), Mode: "numeric", Max: 6, Hint: c.t("policy.maxPerSecond.hint")},
@@ -196,7 +197,7 @@ func (c *call) readAccount() (a gateway.Account, err error) {
 		Promotional: c.value("policy.promotional"), OnDoubt: c.value("policy.onDoubt"), MaxSegments: n("policy.maxSegments"),
 		MaxPerSecond: n("policy.maxPerSecond"), CreditWarning: int64(n("policy.creditWarning")), AllowForeign: c.checked("policy.allowForeign"),
 		KeepUndelivered: c.checked("policy.keepUndelivered"), Reencode: c.checked("policy.reencode"), Transliterate: c.checked("policy.transliterate"),
-		Content: c.value("policy.content"), ComplaintRET: c.checked("policy.complaintRet"),
+		Content: c.value("policy.content"), ComplaintRET: c.checked("policy.complaintRet"), RefusalReplies: c.checked("policy.refusalReplies"),
 	}
 	if s := c.value("iysCode"); s != "" && err == nil {
 		a.IYSCode, err = desk.ParseIYSCode(s)

@@ -153,8 +153,8 @@ func TestFromSetupToCredential(t *testing.T) {
 	// What mail says of its sender is set here, and survives another save.
 	v.open("/accounts/edit?account=1")
 	v.want(`name="policy.content"`)
-	v.send("/accounts/edit", "account", "1", "name", "Örnek A.Ş.", "iysCode", "675403", "policy.content", "refuse", "policy.complaintRet", "1")
-	if p := st.Directory().Accounts[1].Policy; p.Content != "refuse" || !p.ComplaintRET {
+	v.send("/accounts/edit", "account", "1", "name", "Örnek A.Ş.", "iysCode", "675403", "policy.content", "refuse", "policy.complaintRet", "1", "policy.refusalReplies", "1")
+	if p := st.Directory().Accounts[1].Policy; p.Content != "refuse" || !p.ComplaintRET || !p.RefusalReplies {
 		t.Errorf("the account's policy is %+v", p)
 	}
 	v.open("/accounts/1/brand?code=675404")

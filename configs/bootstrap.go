@@ -139,6 +139,8 @@ type BootPolicy struct {
 	Content string `yaml:"content"`
 	// ComplaintRET makes complaints at mailbox providers refusals at İYS.
 	ComplaintRET bool `yaml:"complaintRet"`
+	// RefusalReplies gives commercial mail without a Reply-To one of ours, where RET in a reply is a refusal.
+	RefusalReplies bool `yaml:"refusalReplies"`
 }
 
 // BootBrand is a brand.

@@ -59,6 +59,7 @@ const (
 	CodeDoubt               Code = "in_doubt"
 	CodeTooLate             Code = "too_late"
 	CodeContent             Code = "content_missing"
+	CodeRefusalsOnly        Code = "refusals_only"
 	CodeSuppressed          Code = "suppressed"
 	CodeBounced             Code = "bounced"
 	CodeDeferred            Code = "deferred"
@@ -144,6 +145,7 @@ var table = map[Code]Wire{
 	CodeOperatorRejected:    {422, smppSubmitFail, 550, "5.0.0", "909", "The operator refused the message."},
 	CodeDoubt:               {422, smppSysErr, 451, "4.4.2", "", "The operator's answer was lost."},
 	CodeContent:             {422, smppSubmitFail, 554, "5.6.0", "", "The commercial mail lacks required sender details."},
+	CodeRefusalsOnly:        {422, smppSubmitFail, 550, "5.7.1", "", "This address takes refusals only."},
 	CodeSuppressed:          {422, smppSubmitFail, 550, "5.1.6", "", "Mail to the address came back before; it is suppressed."},
 	CodeBounced:             {422, smppSubmitFail, 550, "5.0.0", "", "The mail came back."},
 	CodeDeferred:            {503, smppSysErr, 451, "4.0.0", "", "The receiving server asked to try again later."},

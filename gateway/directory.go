@@ -37,6 +37,9 @@ type AccountPolicy struct {
 	Content string `json:"content,omitempty"`
 	// ComplaintRET makes a complaint at a mailbox provider (RFC 5965) a refusal at İYS too; without it the address is blocked here.
 	ComplaintRET bool `json:"complaintRet,omitempty"`
+	// RefusalReplies has commercial mail without a Reply-To of its own answered to its signed return path, where RET in a reply is a
+	// refusal and anything else is turned away; without it replies go where the mail says, and nobody here reads them.
+	RefusalReplies bool `json:"refusalReplies,omitempty"`
 }
 
 // SegmentLimit is the most segments one text may need.

@@ -218,7 +218,7 @@ type inbox struct{ *mailback.Inbox }
 
 // Deliver implements smtpserver.Inbox.
 func (x inbox) Deliver(ctx context.Context, m smtpserver.Incoming) error {
-	return x.Inbox.Deliver(ctx, m.To, m.Body)
+	return x.Inbox.Deliver(ctx, m.From, m.To, m.Body)
 }
 
 // peerBook is the directory's relay peers in the words of the door, made once per snapshot.

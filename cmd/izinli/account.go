@@ -55,6 +55,8 @@ func accountFlags(e *edits[gateway.Account]) {
 	e.text("promotional", "promotional words in transactional texts: `off|warn|hold`", func(a *gateway.Account) *string { return &a.Policy.Promotional })
 	e.text("content", "commercial mail without the sender's details: `append|refuse`", func(a *gateway.Account) *string { return &a.Policy.Content })
 	e.yes("complaint-ret", "a complaint at a mailbox provider is a refusal at İYS too", func(a *gateway.Account) *bool { return &a.Policy.ComplaintRET })
+	e.yes("refusal-replies", "replies to commercial mail without a Reply-To come here: RET refuses, all else is turned away",
+		func(a *gateway.Account) *bool { return &a.Policy.RefusalReplies })
 	e.text("on-doubt", "when an operator's answer was lost: `resend|report`; resend makes three attempts at most", func(a *gateway.Account) *string { return &a.Policy.OnDoubt })
 	e.number("max-segments", "most segments of one text; 0: 10", func(a *gateway.Account) *int { return &a.Policy.MaxSegments })
 	e.number("max-per-second", "messages accepted per second; 0: no limit", func(a *gateway.Account) *int { return &a.Policy.MaxPerSecond })

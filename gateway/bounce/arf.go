@@ -33,7 +33,7 @@ func (rep *Report) feedback(b []byte) {
 // complain completes a complaint from the message that caused it: what the report hides, the message may show.
 func (rep *Report) complain() {
 	if rep.Complaint == nil { // a feedback-report without its part says nothing
-		rep.Kind = KindOther
+		rep.Kind = KindAutomatic
 		return
 	}
 	if rep.Complaint.Type == "" {

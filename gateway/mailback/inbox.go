@@ -90,8 +90,10 @@ func (in *Inbox) Accepts(addr string) bool {
 	return domain == in.verp.Domain() && roles[local]
 }
 
-// Deliver reads a mail to its end and returns when what it means is stored. A mail that means nothing is taken and forgotten.
-func (in *Inbox) Deliver(ctx context.Context, to []string, body io.Reader) error {
+// Deliver reads a mail from an envelope sender to its end and returns when what it means is stored. A mail that means nothing is taken
+// and forgotten, save a person's words that nobody would read: those are refused with [gateway.CodeRefusalsOnly], so that his own server
+// tells him. Other errors are those of the store and the desk.
+func (in *Inbox) Deliver(ctx context.Context, from string, to []string, body io.Reader) error {
 	rep, err := bounce.Parse(body)
 	if errors.Is(err, bounce.ErrMalformed) {
 		rep, err = &bounce.Report{Kind: bounce.KindOther}, nil
@@ -102,15 +104,20 @@ func (in *Inbox) Deliver(ctx context.Context, to []string, body io.Reader) error
 	if _, err := io.Copy(io.Discard, body); err != nil { // what Parse left
 		return err
 	}
+	var unread error
 	for _, addr := range to {
-		if err := in.one(ctx, addr, rep); err != nil {
+		err := in.one(ctx, from, addr, rep)
+		var e *gateway.Error
+		if errors.As(err, &e) && e.Code == gateway.CodeRefusalsOnly { // the others first
+			unread = err
+		} else if err != nil {
 			return err
 		}
 	}
-	return nil
+	return unread
 }
 
-func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error {
+func (in *Inbox) one(ctx context.Context, from, addr string, rep *bounce.Report) error {
 	if id, err := in.verp.ParseLeave(addr); err == nil {
 		return in.leave(ctx, id, rep)
 	}
@@ -126,9 +133,8 @@ func (in *Inbox) one(ctx context.Context, addr string, rep *bounce.Report) error
 			return in.returned(ctx, id, rep)
 		}
 	case bounce.KindOther:
-		if !id.IsZero() && in.refuses(rep) {
-			in.unsubscribes.Add(1)
-			return in.optOut(ctx, id, "mailto", false)
+		if !id.IsZero() {
+			return in.written(ctx, from, id, rep)
 		}
 	}
 	in.ignored.Add(1)
@@ -148,31 +154,6 @@ func (in *Inbox) leave(ctx context.Context, id gateway.MessageID, rep *bounce.Re
 	}
 	in.unsubscribes.Add(1)
 	return in.optOut(ctx, id, "mailto", false)
-}
-
-// refuses reports whether a reply asks for no more, by its subject or by what the person wrote himself.
-func (in *Inbox) refuses(rep *bounce.Report) bool {
-	for _, s := range [...]string{replyRE.ReplaceAllString(rep.Subject, ""), ownWords(rep.Text)} {
-		if keyword.Parse(s, in.words).Kind == keyword.OptOut {
-			return true
-		}
-	}
-	return false
-}
-
-// What mail programs write in front of a reply's subject and of the words they quote: our own mail, which names the way to refuse.
-var (
-	replyRE = regexp.MustCompile(`(?i)^\s*((re|ynt|yan|cvp|fwd?|ilt)\s*:\s*)+.*`)
-	quoteRE = regexp.MustCompile(`(?im)^\s*(>|-{2,} ?(original message|orijinal ileti|özgün ileti|yönlendirilen ileti|forwarded message)|_{10,}\s*$|` +
-		`(from|kimden|gönderen)\s*:.*@|.{0,300}(wrote|yazdı)\s*:\s*$)`)
-)
-
-// ownWords cuts a reply off where it begins to quote.
-func ownWords(text string) string {
-	if at := quoteRE.FindStringIndex(text); at != nil {
-		return text[:at[0]]
-	}
-	return text
 }
 
 // returned applies a bounce or a notice of delivery to the message its return path names. The message had one recipient; a report may

@@ -138,7 +138,7 @@ func TestReturns(t *testing.T) {
 		{why: "not a mail at all", mail: "\x00\x01"},
 	} {
 		w, in, verp := newInbox(t)
-		if err := in.Deliver(t.Context(), []string{verp.Address(letter)}, strings.NewReader(crlf(c.mail))); err != nil {
+		if err := in.Deliver(t.Context(), "", []string{verp.Address(letter)}, strings.NewReader(crlf(c.mail))); err != nil {
 			t.Errorf("%s: %v", c.why, err)
 		}
 		var state gateway.State
@@ -176,12 +176,12 @@ func TestLeave(t *testing.T) {
 		"a bounce":               {dsn("ali@alici.example", "failed", "5.1.1", "550 x"), false},
 	} {
 		w, in, verp := newInbox(t)
-		if err := in.Deliver(t.Context(), []string{verp.Leave(letter)}, strings.NewReader(crlf(c.mail))); err != nil || len(w.optouts) > 0 != c.out || len(w.returns) > 0 {
+		if err := in.Deliver(t.Context(), "", []string{verp.Leave(letter)}, strings.NewReader(crlf(c.mail))); err != nil || len(w.optouts) > 0 != c.out || len(w.returns) > 0 {
 			t.Errorf("%s: %+v, %v", why, w, err)
 		}
 	}
 	w, in, verp := newInbox(t)
-	if err := in.Deliver(t.Context(), []string{verp.Leave(system)}, strings.NewReader("Subject: x\r\n\r\n")); err != nil || len(w.optouts) > 0 {
+	if err := in.Deliver(t.Context(), "", []string{verp.Leave(system)}, strings.NewReader("Subject: x\r\n\r\n")); err != nil || len(w.optouts) > 0 {
 		t.Errorf("mail without a brand has nobody to refuse: %+v, %v", w.optouts, err)
 	}
 }
@@ -218,7 +218,7 @@ func TestComplaints(t *testing.T) {
 	} {
 		w.optouts = nil
 		w.dir.Accounts[7].Policy.ComplaintRET = c.ret
-		if err := in.Deliver(t.Context(), []string{c.to}, strings.NewReader(crlf(c.mail))); err != nil || len(w.optouts) > 0 != c.out {
+		if err := in.Deliver(t.Context(), "", []string{c.to}, strings.NewReader(crlf(c.mail))); err != nil || len(w.optouts) > 0 != c.out {
 			t.Errorf("%s: %+v, %v", c.why, w.optouts, err)
 		} else if c.out && (w.optouts[0].Local != c.local || w.optouts[0].Route != "complaint" || w.optouts[0].Channel != gateway.ChannelEmail) {
 			t.Errorf("%s: %+v", c.why, w.optouts[0])
@@ -231,18 +231,18 @@ func TestInboxErrors(t *testing.T) {
 	w, in, verp := newInbox(t)
 	for _, m := range []string{dsn("ali@alici.example", "failed", "5.1.1", "550 x"), "Subject: RET\n\n"} {
 		w.err = errors.New("disk on fire")
-		if err := in.Deliver(t.Context(), []string{verp.Address(letter)}, strings.NewReader(crlf(m))); !errors.Is(err, w.err) {
+		if err := in.Deliver(t.Context(), "", []string{verp.Address(letter)}, strings.NewReader(crlf(m))); !errors.Is(err, w.err) {
 			t.Errorf("a store that fails: %v", err)
 		}
 		w.err = nil
 		gone := letter
 		gone.Index++
-		if err := in.Deliver(t.Context(), []string{verp.Address(gone)}, strings.NewReader(crlf(m))); err != nil {
+		if err := in.Deliver(t.Context(), "", []string{verp.Address(gone)}, strings.NewReader(crlf(m))); err != nil {
 			t.Errorf("a message nobody knows: %v", err)
 		}
 	}
 	w.optouts, w.optErr = nil, gateway.Refuse(gateway.CodeBrand, "", "")
-	if err := in.Deliver(t.Context(), []string{verp.Leave(letter)}, strings.NewReader("Subject: x\r\n\r\n")); err != nil || len(w.optouts) != 1 {
+	if err := in.Deliver(t.Context(), "", []string{verp.Leave(letter)}, strings.NewReader("Subject: x\r\n\r\n")); err != nil || len(w.optouts) != 1 {
 		t.Errorf("a brand that is gone: %v", err)
 	}
 	for addr, want := range map[string]bool{verp.Address(letter): true, verp.Leave(letter): true, "postmaster@bounce.izinli.example": true, "fbl@bounce.izinli.example": true,

@@ -34,6 +34,9 @@ func (m *Manager) message(ctx context.Context, out *dispatch.Outgoing) (*smartho
 			click = m.cfg.Unsubscribe(out.ID, b, r.Address)
 		}
 		p.UnsubscribeURL, p.UnsubscribeTo = click, m.cfg.VERP.Leave(out.ID)
+		if a := m.store.Directory().Accounts[b.Account]; a != nil && a.Policy.RefusalReplies {
+			p.ReplyTo = m.cfg.VERP.Address(out.ID)
+		}
 		p.FeedbackID = fmt.Sprintf("%s:%s:%s:izinli", b.Ref(), b.Brand, b.Class)
 	}
 	src, err := m.source(ctx, out, click)

@@ -22,6 +22,8 @@ type Plan struct {
 	Commercial     bool
 	UnsubscribeURL string // https; short: a folded URL has broken verifiers. Commercial mail needs this or UnsubscribeTo
 	UnsubscribeTo  string // mailto address
+	// ReplyTo is where answers to commercial mail go that names no such address itself (RFC 5322 §3.6.2); empty: where the mail says.
+	ReplyTo string
 	// FeedbackID is the opaque value mailbox providers group complaints by, campaign:brand:class:sender; empty: none.
 	FeedbackID string
 	Add        []mail.Field // further fields
@@ -169,7 +171,7 @@ func (p *Plan) unbroken(h mail.Header, rewritten bool) mail.Header {
 // edits reports whether the header leaves with another field of that name than it came with.
 func (p *Plan) edits(name string) bool {
 	return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
-		p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID") ||
+		p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID") || p.ReplyTo != "" && strings.EqualFold(name, "Reply-To") ||
 		slices.ContainsFunc(p.Add, func(f mail.Field) bool { return strings.EqualFold(f.Name, name) })
 }
 
@@ -240,8 +242,14 @@ func (c *Composed) inspect(h mail.Header) (*sevenbit.Plan, error) {
 
 // header edits the fields.
 func (p *Plan) header(h mail.Header) (mail.Header, error) {
-	if len(p.Keys) == 0 && p.FeedbackID != "" && slices.ContainsFunc(h.Signatures(), func(s mail.Signature) bool { return s.Covers("Feedback-ID") }) {
+	sealed := func(name string) bool { // by others, and we have no signature to put in the place of theirs
+		return len(p.Keys) == 0 && slices.ContainsFunc(h.Signatures(), func(s mail.Signature) bool { return s.Covers(name) })
+	}
+	if p.FeedbackID != "" && sealed("Feedback-ID") {
 		p.FeedbackID = "" // not worth their signature
+	}
+	if p.ReplyTo != "" && (!p.Commercial || h.Count("Reply-To") > 0 || sealed("Reply-To")) {
+		p.ReplyTo = "" // nor is this, signed as absent
 	}
 	h = h.Without(func(name string) bool {
 		return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
@@ -263,6 +271,9 @@ func (p *Plan) header(h mail.Header) (mail.Header, error) {
 		if click {
 			h = h.With("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 		}
+	}
+	if p.ReplyTo != "" {
+		h = h.With("Reply-To", "<"+p.ReplyTo+">")
 	}
 	if p.FeedbackID != "" {
 		h = h.With("Feedback-ID", p.FeedbackID)

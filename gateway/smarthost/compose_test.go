@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,51 @@ func composed(t *testing.T, p Plan) []byte {
 		t.Fatalf("%d octets, Size %d, UTF8 %v, %v", len(b), c.Size, c.UTF8, err)
 	}
 	return b
+}
+
+// Commercial mail that names no address for answers gets the one it is given, signed once and once more as absent; no other mail does.
+func TestReplyTo(t *testing.T) {
+	keys := testKeys(t)
+	const ours, theirs, theirSig = "Reply-To: <b+x.y@b.example>\r\n", "Reply-To: a@ornek.example\r\n", "DKIM-Signature: v=1; d=ornek.example; s=x;\r\n h=From:Reply-To; bh=x; b=x\r\n"
+	commercial := Plan{Commercial: true, UnsubscribeURL: "https://u.example/o/T", ReplyTo: "b+x.y@b.example", Domain: "ornek.example"}
+	transactional, keyed, without := commercial, commercial, commercial
+	transactional.Commercial, keyed.Keys, without.ReplyTo = false, keys, ""
+	for _, c := range []struct {
+		why, head string
+		plan      Plan
+		want      []string // the Reply-To fields it leaves with
+	}{
+		{"added", "", commercial, []string{ours}},
+		{"added and signed", "", keyed, []string{ours}},
+		{"not asked for", "", without, nil},
+		{"transactional", "", transactional, nil},
+		{"it has its own", theirs, keyed, []string{theirs}},
+		{"it has its own, in another case and empty", "REPLY-TO:\r\n", commercial, []string{"REPLY-TO:\r\n"}},
+		{"signed as absent, no key of ours", theirSig, commercial, nil},
+		{"signed as absent, our key takes its place", theirSig, keyed, []string{ours}},
+	} {
+		made, err := ComposeWhole([]byte(c.head+stored), c.plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		covered := 0
+		for _, f := range made.Header {
+			if strings.EqualFold(f.Name, "Reply-To") {
+				got = append(got, string(f.Raw))
+			}
+			if s, ok := f.Signature(); ok && c.plan.Keys != nil {
+				for _, n := range s.Fields {
+					if n == "Reply-To" {
+						covered++
+					}
+				}
+			}
+		}
+		if !slices.Equal(got, c.want) || covered != (len(c.want)+1)*len(c.plan.Keys) {
+			t.Errorf("%s: %q, named %d times in signatures; want %q", c.why, got, covered, c.want)
+		}
+	}
 }
 
 func TestCompose(t *testing.T) {

@@ -23,6 +23,8 @@ func TestSignedByTheAuthor(t *testing.T) {
 	few := []string{"From", "Subject"}
 	commercial := Plan{Commercial: true, UnsubscribeURL: "https://u.example/o/T", FeedbackID: "1:2:3:izinli"}
 	low := Plan{lower: true}
+	answered := commercial
+	answered.ReplyTo = "b+x.y@b.example"
 	for _, c := range []struct {
 		why, text, domain string
 		covers            []string
@@ -39,6 +41,10 @@ func TestSignedByTheAuthor(t *testing.T) {
 		{"the same without a key of ours: it stays", ascii, "ornek.example", []string{"From", "Feedback-ID"}, commercial, false, true, true},
 		{"our fields are covered as absent", ascii, "ornek.example", []string{"From", "List-Unsubscribe-Post"}, commercial, true, false, false},
 		{"a private field is covered", "X-Message-Class: commercial\r\n" + ascii, "ornek.example", []string{"From", mail.HeaderClass}, Plan{}, true, false, false},
+		{"answered here, which is not covered", ascii, "ornek.example", few, answered, true, true, true},
+		{"answered here, covered as absent", ascii, "ornek.example", []string{"From", "Reply-To"}, answered, true, false, false},
+		{"the same without a key of ours: not answered here", ascii, "ornek.example", []string{"From", "Reply-To"}, answered, false, true, true},
+		{"answered elsewhere, as is covered", "Reply-To: a@ornek.example\r\n" + ascii, "ornek.example", []string{"From", "Reply-To"}, answered, true, true, true},
 		{"rewritten", ascii, "ornek.example", few, Plan{Rewritten: true}, true, false, false},
 		{"rewritten, signed below the domain", ascii, "alt.ornek.example", few, Plan{Rewritten: true}, true, false, false},
 		{"rewritten, signed by another", ascii, "esp.example", few, Plan{Rewritten: true}, true, true, true}, // the text below is the same
