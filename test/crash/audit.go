@@ -244,10 +244,11 @@ func (s *storm) auditMessages(st *store.Store, w *witness, done gateway.State, r
 // judge says what is wrong with the end of a message.
 func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lost bool, wrong string) {
 	free := f.class != commercial || w.people.agreed(f.person) && !w.asked[f.person] // nothing stands against it
+	doomed := f.run != nil && f.run.doomed                                           // but its campaign was cancelled
 	switch st := m.State; {
 	case int(f.seen) > m.Attempts:
 		return false, "it left more often than it was handed over"
-	case st == gateway.StateUnknown && (!free || m.Unanswered >= gateway.MaxDoubts): // in doubt, and it may not be tried again
+	case st == gateway.StateUnknown && (!free || doomed || m.Unanswered >= gateway.MaxDoubts): // in doubt, and it may not be tried again
 		return false, ""
 	case st != done && !st.Final():
 		return true, "it still waits"
@@ -255,7 +256,7 @@ func (w *witness) judge(f *fate, m *gateway.MessageView, done gateway.State) (lo
 		return true, "nobody got it"
 	case st != done && f.seen > 0:
 		return false, "it left"
-	case st == done, st == gateway.StateCancelled && f.run != nil && f.run.doomed, st == gateway.StateDropped && !free:
+	case st == done, st == gateway.StateCancelled && doomed, st == gateway.StateDropped && !free:
 		return false, ""
 	}
 	return free, "nothing stands against it"

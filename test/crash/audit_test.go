@@ -255,3 +255,35 @@ func TestReceiptsAreKept(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// What an acknowledged message may end as, by what stands against it.
+func TestEndsAreJudged(t *testing.T) {
+	const done = gateway.StateDelivered
+	for _, c := range []struct {
+		why         string
+		state       gateway.State
+		seen        uint16
+		unanswered  int
+		doomed      bool
+		lost, wrong bool
+	}{
+		{"delivered", done, 1, 0, false, false, false},
+		{"delivered, and nobody has it", done, 0, 0, false, true, true},
+		{"queued for ever", gateway.StateQueued, 0, 0, false, true, true},
+		{"dropped, and nothing stands against it", gateway.StateDropped, 0, 0, false, true, true},
+		{"in doubt, and could be tried again", gateway.StateUnknown, 1, 2, false, false, true},
+		{"in doubt for the last time", gateway.StateUnknown, 1, gateway.MaxDoubts, false, false, false},
+		{"in doubt when its campaign was cancelled", gateway.StateUnknown, 1, 0, true, false, false},
+		{"cancelled", gateway.StateCancelled, 0, 0, true, false, false},
+		{"cancelled, and somebody has it", gateway.StateCancelled, 1, 0, true, false, true},
+		{"cancelled by nobody", gateway.StateCancelled, 0, 0, false, true, true},
+	} {
+		w := newWitness(handsets(100), "message", time.Second)
+		f := &fate{class: transactional, said: saidYes, run: &campaign{doomed: c.doomed}}
+		f.seen = c.seen
+		lost, wrong := w.judge(f, &gateway.MessageView{State: c.state, Attempts: 3, Unanswered: c.unanswered}, done)
+		if lost != c.lost || (wrong != "") != c.wrong {
+			t.Errorf("%s: lost %t, %q; want %t, %t", c.why, lost, wrong, c.lost, c.wrong)
+		}
+	}
+}
