@@ -23,7 +23,7 @@ func (c *call) showPushes(fault error) error {
 		return err
 	}
 	pg := page{Title: c.t("push.title"), Lead: c.t("push.lead"), Nav: "/push", Blocks: c.accountChooser(list, a, "/push")}
-	t := &grid{Caption: c.t("push.title"), Empty: c.t("push.none"), Heads: []string{c.t("brand"), c.t("channel"), c.t("push.url"), c.t("bind.state"), c.t("push.registered"), c.t("push.checked"), c.t("push.received"), c.t("acts")}}
+	t := &grid{Caption: c.t("push.title"), Empty: c.t("push.none"), Heads: []string{c.t("brand"), c.t("push.url"), c.t("bind.state"), c.t("push.checked"), c.t("push.received"), c.t("acts")}}
 	for i := range states {
 		for j := range states[i].Push {
 			p := &states[i].Push[j]
@@ -40,7 +40,10 @@ func (c *call) showPushes(fault error) error {
 			if received.Sub = c.l.n("push.movements", p.Movements); p.Received.IsZero() {
 				received = text(c.t("push.received.none"))
 			}
-			t.Rows = append(t.Rows, []cell{mono(p.Brand), text(c.channelName(string(p.Channel))), mono(p.URL), state, c.at(p.Registered), c.at(p.Checked), received, acts})
+			brand, to := mono(p.Brand), mono(p.URL)
+			brand.Sub, to.Long = c.channelName(string(p.Channel)), true
+			to.Sub = c.t("push.registered") + ": " + c.at(p.Registered).Text
+			t.Rows = append(t.Rows, []cell{brand, to, state, c.at(p.Checked), received, acts})
 		}
 	}
 	pg.Blocks = append(pg.Blocks, block{Table: t})

@@ -95,6 +95,7 @@ type cell struct {
 	Href  string
 	Badge string // kind of a badge: ok, warn, error, info, muted
 	Mono  bool
+	Long  bool // mono, and may be broken anywhere
 	Num   bool
 	At    time.Time // shown as the time element's machine form
 	Forms []form    // buttons
