@@ -57,7 +57,7 @@ func (s *Server) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimInterval)
 	defer tick.Stop()
 	var last, trimmed uint64
-	again := trimAgain // the start leaves something behind, too
+	again := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,7 +67,7 @@ func (s *Server) trim(ctx context.Context) error {
 		now := s.Store.Stats().Keys
 		again = max(0, again-1)
 		if idle := now-last < 100; idle && (now-trimmed > 10_000 || again == 1) {
-			if again != 1 {
+			if now-trimmed > 10_000 {
 				again = trimAgain + 1
 			}
 			debug.FreeOSMemory()
