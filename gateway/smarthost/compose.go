@@ -170,9 +170,14 @@ func (p *Plan) unbroken(h mail.Header, rewritten bool) mail.Header {
 
 // edits reports whether the header leaves with another field of that name than it came with.
 func (p *Plan) edits(name string) bool {
-	return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
-		p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID") || p.ReplyTo != "" && strings.EqualFold(name, "Reply-To") ||
+	return p.drops(name) || p.ReplyTo != "" && strings.EqualFold(name, "Reply-To") ||
 		slices.ContainsFunc(p.Add, func(f mail.Field) bool { return strings.EqualFold(f.Name, name) })
+}
+
+// drops reports whether fields of that name go, as private ones do and those in whose place ours stand.
+func (p *Plan) drops(name string) bool {
+	return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
+		p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID")
 }
 
 // encode makes the message 7-bit as far as that can be.
@@ -251,10 +256,7 @@ func (p *Plan) header(h mail.Header) (mail.Header, error) {
 	if p.ReplyTo != "" && (!p.Commercial || h.Count("Reply-To") > 0 || sealed("Reply-To")) {
 		p.ReplyTo = "" // nor is this, signed as absent
 	}
-	h = h.Without(func(name string) bool {
-		return mail.Private(name) || p.Commercial && (strings.EqualFold(name, "List-Unsubscribe") || strings.EqualFold(name, "List-Unsubscribe-Post")) ||
-			p.FeedbackID != "" && strings.EqualFold(name, "Feedback-ID")
-	})
+	h = h.Without(p.drops)
 	if p.Commercial {
 		var ways []string
 		click := oneClick(p.UnsubscribeURL)
